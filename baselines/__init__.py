@@ -1,0 +1,1 @@
+"""One distiller per file."""

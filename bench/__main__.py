@@ -1,0 +1,5 @@
+"""`python -m bench` is `distillbench`."""
+
+from bench.cli import main
+
+main()

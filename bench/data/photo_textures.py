@@ -1,0 +1,67 @@
+"""Label maps to textures: composites of real textures that come with scikit-image."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from bench.data._photographs import SIDE, cut, fingerprint_of, windows
+from bench.dataset import Dataset, Pixels, resize
+from bench.seed import derive
+
+# class -> (photograph, colour in the label map)
+CLASSES = {
+    "brick": ("brick.png", (220, 20, 60)),
+    "grass": ("grass.png", (0, 130, 70)),
+    "gravel": ("gravel.png", (250, 200, 0)),
+    "tissue": ("ihc.png", (0, 90, 200)),
+    "stars": ("hubble_deep_field.jpg", (60, 60, 60)),
+}
+COUNT = {"train": 400, "val": 40, "test": 80}
+REGIONS = 5
+
+
+class PhotoTextures(Dataset):
+    """A: a map of five classes in the colours of `CLASSES`; B: each region shows its texture.
+
+    Needs no download. Regions are the Voronoi cells of random points; a class shows a random
+    window of its photograph, from the columns that belong to the split.
+    """
+
+    source = "scikit-image's data folder: brick, grass, gravel, ihc, hubble_deep_field"
+    licence = "CC0 and public domain; see scikit-image's data README and LICENSE"
+    size = 64
+    names = ("labels", "textures")
+
+    def fingerprint(self) -> str:
+        """Hash the photographs."""
+        return fingerprint_of(*(file for file, _ in CLASSES.values()))
+
+    def count(self, split: str, domain: str) -> int:
+        """Return the number of composites."""
+        return COUNT[split]
+
+    def read(self, split: str, domain: str, index: int, size: int) -> Pixels:
+        """Return the label map (never interpolated) or the composite."""
+        labels, composite = _draw(split, index)
+        return resize(labels, size, nearest=True) if domain == "A" else resize(composite, size)
+
+
+@functools.lru_cache(maxsize=2)
+def _draw(split: str, index: int) -> tuple[Pixels, Pixels]:
+    """Return one label map and its composite, [SIDE, SIDE, 3] each."""
+    rng = np.random.default_rng(derive("photo_textures", split, index))
+    points = rng.uniform(0, SIDE, (REGIONS, 2))
+    classes = rng.integers(len(CLASSES), size=REGIONS)
+    grid = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE), indexing="ij"), -1) + 0.5
+    nearest = np.square(grid[:, :, None] - points).sum(-1).argmin(-1)
+    label = classes[nearest]
+    labels = np.zeros((SIDE, SIDE, 3), np.uint8)
+    composite = np.zeros((SIDE, SIDE, 3), np.uint8)
+    for number, (file, colour) in enumerate(CLASSES.values()):
+        places = windows(file, split, 1)
+        inside = label == number
+        labels[inside] = colour
+        composite[inside] = cut(places[rng.integers(len(places))])[inside]
+    return labels, composite

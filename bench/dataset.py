@@ -1,0 +1,95 @@
+"""The contract of a data set: one file in `bench/data/`.
+
+A data set is a list of images per split and domain, with a licence and a fingerprint. It knows
+nothing of batches, tensors or training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.errors import DataError
+
+Pixels = NDArray[np.uint8]  # [H, W, 3], RGB
+
+SPLITS = ("train", "val", "test")
+DOMAINS = ("A", "B")
+
+
+class Dataset:
+    """Images of two domains, A and B, in three splits; `val` may be empty.
+
+    In a `paired` data set image i of B is the ground truth of image i of A. A parameter called
+    `path` is a place on this machine: a relative one is relative to the suite file, and it is no
+    part of a cell's key; the fingerprint is.
+    """
+
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    choices: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    version: ClassVar[int] = 1  # raise it when the images change
+    source: ClassVar[str] = ""
+    licence: ClassVar[str] = ""
+    task: ClassVar[str] = "paired"  # a file name in bench/tasks/
+    size: ClassVar[int] = 256  # image side in pixels, unless the suite says otherwise
+    names: ClassVar[Sequence[str]] = ("A", "B")  # what the domains show
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self.params = params
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything the images are made from.
+
+        Raises:
+            DataError: files are missing or misarranged; the message says what was found.
+        """
+        raise NotImplementedError
+
+    def count(self, split: str, domain: str) -> int:
+        """Return the number of images."""
+        raise NotImplementedError
+
+    def read(self, split: str, domain: str, index: int, size: int) -> Pixels:
+        """Return one image as [size, size, 3] uint8 RGB; bicubic where it has to be resized.
+
+        Raises:
+            DataError: the image cannot be decoded; the message names the file.
+        """
+        raise NotImplementedError
+
+
+def fingerprint(*parts: bytes | str | Path) -> str:
+    """Return 16 hex digits of the sha256 over texts, bytes and the content of files."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.read_bytes() if isinstance(part, Path) else part
+        data = data.encode() if isinstance(data, str) else data
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()[:16]
+
+
+def decode(path: Path) -> Pixels:
+    """Read an image file as RGB.
+
+    Raises:
+        DataError: the file is missing, truncated or no image.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: cannot be decoded: {error}.") from error
+
+
+def resize(pixels: Pixels, size: int, *, nearest: bool = False) -> Pixels:
+    """Resize to [size, size, 3], bicubic with Pillow's antialiasing, or by nearest neighbour."""
+    if pixels.shape[:2] == (size, size):
+        return pixels
+    method = Image.Resampling.NEAREST if nearest else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(pixels).resize((size, size), method))

@@ -1,0 +1,84 @@
+"""Where tensors live and how they are computed: set once per process, read back, recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from bench.errors import SuiteError
+from bench.provenance import cpu_name
+
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def configure(device: str, threads: int, numerics: Mapping[str, Any]) -> dict[str, Any]:
+    """Make this process compute deterministically; return the flags as read back.
+
+    TF32 is off unless asked for, cuDNN picks algorithms without trial runs, and the number of
+    threads is fixed, because all of them change bits.
+
+    Raises:
+        SuiteError: the device does not exist, or a flag did not take.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic cuBLAS
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise SuiteError(f"--device {device}: torch {torch.__version__} sees no CUDA device.")
+    fp32 = "tf32" if numerics["precision"] == "tf32" else "ieee"
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a check for bugs, not for bits
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.fp32_precision = fp32  # type: ignore[attr-defined]
+    flags = {
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "cudnn_deterministic": torch.backends.cudnn.deterministic,
+        "fp32_precision": torch.backends.fp32_precision,  # type: ignore[attr-defined]
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda if device.startswith("cuda") else None,
+    }
+    asked = {"threads": threads, "deterministic": True, "cudnn_benchmark": False}
+    for name, value in (asked | {"fp32_precision": fp32}).items():
+        if flags[name] != value:
+            raise SuiteError(f"{name} was set to {value} but reads back as {flags[name]}.")
+    return flags
+
+
+def device_name(device: str) -> str:
+    """Return the model of the processor behind a device."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(torch.device(device))
+    return cpu_name()
+
+
+def autocast(device: torch.device, numerics: Mapping[str, Any]) -> torch.autocast:
+    """Return the context in which networks run; off for fp32 and tf32."""
+    dtype = AUTOCAST.get(numerics["precision"])
+    return torch.autocast(device.type, dtype, enabled=dtype is not None)
+
+
+@contextlib.contextmanager
+def nondeterminism(found: set[str]) -> Iterator[None]:
+    """Collect the names of operators that torch could not run deterministically."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def collect(message: Any, *args: Any, **kwargs: Any) -> None:
+            match = re.match(r"(\S+) does not have a deterministic implementation", str(message))
+            if match:
+                found.add(match[1])
+            else:
+                show(message, *args, **kwargs)
+
+        warnings.showwarning = collect
+        warnings.filterwarnings("default", message=r"\S+ does not have a deterministic")
+        yield

@@ -1,0 +1,68 @@
+"""What can go wrong before or beside training, as one tree.
+
+Errors in this tree are for the user: one line that says where, what was found, what was expected
+and what to do. The command line prints them without a traceback and exits with `exit_code`.
+
+    DistillbenchError           exit code 2
+    ├── SuiteError              a suite file, or an override of it, is wrong
+    ├── PluginError             a plug-in file does not obey its contract
+    ├── DataError               a data set is missing, misarranged or unreadable
+    ├── WeightsError            pretrained weights are missing or are not what they should be
+    ├── StoreError              the store cannot be read, written or locked
+    ├── CountError              an operator has no known number of MACs
+    ├── ReportError             rows cannot stand in one table
+    └── Interrupted             exit code 130: stopped on request; the same command goes on
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DistillbenchError(Exception):
+    """An error for the user: its text is the whole message."""
+
+    exit_code = 2
+
+
+class SuiteError(DistillbenchError):
+    """A suite file, or an override of it, is wrong."""
+
+
+class PluginError(DistillbenchError):
+    """A plug-in file does not obey its contract."""
+
+
+class DataError(DistillbenchError):
+    """A data set is missing, misarranged or unreadable."""
+
+
+class WeightsError(DistillbenchError):
+    """Pretrained weights are missing or are not what they should be."""
+
+
+class StoreError(DistillbenchError):
+    """The store cannot be read, written or locked."""
+
+
+class CountError(DistillbenchError):
+    """An operator has no known number of MACs."""
+
+
+class ReportError(DistillbenchError):
+    """Rows cannot stand in one table."""
+
+
+class Interrupted(DistillbenchError):
+    """Stopped on request; the same command goes on where this one stopped."""
+
+    exit_code = 130
+
+
+def unknown(kind: str, name: str, known: Iterable[str], where: str) -> str:
+    """Say what was asked for, where, what is close, and what exists."""
+    options = sorted(known)
+    close = difflib.get_close_matches(name, options, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"{where}: unknown {kind} {name!r}.{hint} Known: {', '.join(options) or 'none'}."

@@ -1,0 +1,27 @@
+"""Multiply-adds of a generator."""
+
+from __future__ import annotations
+
+import torch
+
+from bench.count import count_generator
+from bench.metric import NetworkMetric
+from bench.network import Generator
+
+
+class MACs(NetworkMetric):
+    """MACs of one generator for one image; the conventions are those of `bench/count.py`.
+
+    `macs` is the true count (C1). Papers print `macs_c2` (WKD) or `macs_c3` (GAN Compression,
+    OMGD, DCD, FESD): compare a paper's number with its own convention only.
+    """
+
+    source = "torch.utils.flop_counter's formulas; bench/count.py"
+    label = "MACs"
+    better = "lower"
+    headline = "macs"
+
+    def measure(self, network: Generator, device: torch.device) -> dict[str, float]:
+        """Count on the meta device."""
+        found = count_generator(network)
+        return {"macs": found.macs, "macs_c2": found.macs_c2, "macs_c3": found.macs_c3}

@@ -1,0 +1,21 @@
+"""Number of parameters of a generator."""
+
+from __future__ import annotations
+
+import torch
+
+from bench.count import count_generator
+from bench.metric import NetworkMetric
+from bench.network import Generator
+
+
+class Params(NetworkMetric):
+    """Parameters of one generator, all of them; CycleGAN has two such networks."""
+
+    source = "sum of the sizes of all parameters"
+    label = "#Params"
+    better = "lower"
+
+    def measure(self, network: Generator, device: torch.device) -> dict[str, float]:
+        """Count on the meta device."""
+        return {"params": count_generator(network).params}

@@ -1,0 +1,263 @@
+"""A suite file is read strictly: every key is known, every value has its type, or one line says so.
+
+A suite is a question as YAML: methods x data sets x architectures x widths x seeds, under one
+budget and one protocol. Its leading comment is the question itself and heads the report.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
+
+from bench.errors import SuiteError, unknown
+
+AXES = ("dataset", "architecture", "method", "width", "discriminator_width", "seed")
+
+Natural = Annotated[int, Field(ge=0)]
+
+
+def _row(value: Any) -> Any:
+    """Read `[a, b]` as `{a: {}, b: {}}`, and `{a: null}` as `{a: {}}`."""
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        if len(set(value)) < len(value):
+            raise ValueError("names one entry twice")
+        return {name: {} for name in value}
+    if isinstance(value, dict):
+        return {name: {} if entry is None else entry for name, entry in value.items()}
+    return value
+
+
+def _unique(value: list[int]) -> list[int]:
+    if len(set(value)) < len(value):
+        raise ValueError("names one value twice")
+    return value
+
+
+Rows = Annotated[dict[str, dict[str, Any]], BeforeValidator(_row), Field(min_length=1)]
+Widths = Annotated[list[PositiveInt], Field(min_length=1), BeforeValidator(_unique)]
+Seeds = Annotated[list[Natural], Field(min_length=1), BeforeValidator(_unique)]
+
+
+class Model(BaseModel):
+    """Strict: unknown keys are errors, values are not guessed at, nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Budget(Model):
+    """How long one network trains: `steps` or `epochs`, of `batch` images."""
+
+    steps: PositiveInt | None = None
+    epochs: PositiveInt | None = None
+    batch: PositiveInt = 1
+    lr: PositiveFloat = 2e-4
+    decay: Annotated[float, Field(ge=0, le=1)] = 0.5  # last part, in which lr falls linearly to 0
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs")
+        return self
+
+
+class Teacher(Model):
+    """Whom the students learn from; the mode is each method's own unless stated."""
+
+    width: PositiveInt
+    architecture: str | None = None  # default: the student's
+    discriminator_width: PositiveInt | None = None  # default: the largest of the suite
+    seed: Natural = 0
+    budget: Budget | None = None  # default: the students'
+    mode: Literal["frozen", "online", "same", "assistant", "peers"] | None = None
+    assistant_width: PositiveInt | None = None
+    peers: Annotated[int, Field(ge=2)] = 2
+
+    @model_validator(mode="after")
+    def _assistant(self) -> Self:
+        if self.mode == "assistant" and self.assistant_width is None:
+            raise ValueError("mode assistant needs assistant_width")
+        return self
+
+
+class Select(Model):
+    """Which checkpoint is evaluated: the last, or the best by a metric on the validation split."""
+
+    best_on_val: str | None = None  # a metric; the test split never chooses
+    times: PositiveInt = 10  # how often, evenly over the budget
+
+    @model_validator(mode="before")
+    @classmethod
+    def _last(cls, value: Any) -> Any:
+        if value == "last":
+            return {}
+        if value == "best_on_val":
+            raise ValueError("say by which metric, as in select: {best_on_val: psnr}")
+        return value
+
+
+class Suite(Model):
+    """One question: a matrix of cells and the protocol they are judged by."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    datasets: Rows
+    architectures: Rows
+    methods: Rows
+    widths: Widths
+    discriminator_widths: Widths = [64]
+    seeds: Seeds
+    size: PositiveInt | None = None  # image side in pixels; default: each data set's own
+    budget: Budget
+    teacher: Teacher | None = None
+    task: dict[str, Any] = {}  # what differs from the task's own losses and weights
+    select: Select = Select()
+    metrics: Rows
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
+    channels_last: bool = False
+    compile: bool = False
+
+    _path: Path = PrivateAttr(default=Path("suite"))
+    _question: str = PrivateAttr(default="")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherit(cls, data: Any) -> Any:
+        """Let the teacher's budget state only what differs from the students'."""
+        if isinstance(data, dict):
+            budget, teacher = data.get("budget"), data.get("teacher")
+            own = teacher.get("budget") if isinstance(teacher, dict) else None
+            if isinstance(budget, dict) and isinstance(own, dict):
+                given = {k: budget[k] for k in ("batch", "lr", "decay") if k in budget}
+                data = {**data, "teacher": {**teacher, "budget": {**given, **own}}}
+        return data
+
+    @property
+    def path(self) -> Path:
+        """Where the suite was read from."""
+        return self._path
+
+    @property
+    def question(self) -> str:
+        """The comment that heads the file."""
+        return self._question
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people mean it: 2e-4 is a number (YAML 1.2), and a key stands once."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                line = node.start_mark.line + 1
+                raise yaml.MarkedYAMLError(problem=f"key {key!r} stands twice below line {line}")
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d[\d_]*)(\.\d*)?[eE][-+]?\d+$"),
+    list("-+0123456789"),
+)
+
+
+def load(path: Path, overrides: Iterable[str] = ()) -> Suite:
+    """Read a suite file and lay `key.path=value` overrides over it.
+
+    Raises:
+        SuiteError: the file cannot be read or a key or value is wrong; one line per fault.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SuiteError(f"{path}: cannot be read: {error.strerror}.") from error
+    data = _parse(text, str(path))
+    if not isinstance(data, dict):
+        raise SuiteError(f"{path}: expected keys such as name, datasets and methods.")
+    for override in overrides:
+        data = _override(data, override)
+    try:
+        suite = Suite.model_validate(data)
+    except ValidationError as error:
+        raise SuiteError("\n".join(_explain(error, path))) from error
+    suite._path = path
+    suite._question = _question(text)
+    return suite
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise SuiteError(f"{where}{line}: {error.problem}.") from error
+
+
+def _override(data: dict[str, Any], override: str) -> dict[str, Any]:
+    """Return `data` with one `key.path=value` laid over it."""
+    path, equals, text = override.partition("=")
+    if not equals or not path:
+        raise SuiteError(f"--set {override}: expected key.path=value, as in budget.steps=50.")
+    value = _parse(text, f"--set {override}")
+    keys = path.split(".")
+    result = node = dict(data)
+    for key in keys[:-1]:
+        below = _row(node.get(key) or {})
+        if not isinstance(below, dict):
+            raise SuiteError(f"--set {override}: {key} is {below!r} and has no keys below it.")
+        node[key] = dict(below)
+        node = node[key]
+    node[keys[-1]] = value
+    return result
+
+
+def _question(text: str) -> str:
+    """Return the leading comment of a suite file as one line."""
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("# ").rstrip())
+    return " ".join(lines)
+
+
+def _explain(error: ValidationError, path: Path) -> list[str]:
+    """Say each fault in one line: where, what was found, what is expected or close."""
+    lines = []
+    for fault in error.errors():
+        keys = [str(k) for k in fault["loc"]]
+        where = f"{path}: {'.'.join(keys)}" if keys else f"{path}"
+        if fault["type"] == "extra_forbidden":
+            known = _fields(Suite, keys[:-1])
+            lines.append(unknown("key", keys[-1], known, f"{path}: {'.'.join(keys[:-1]) or 'suite'}"))
+        elif fault["type"] == "missing":
+            lines.append(f"{where}: missing.")
+        else:
+            found = f", found {fault['input']!r}" if not isinstance(fault["input"], dict) else ""
+            message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+            lines.append(f"{where}: should be {message}{found}."
+                         if fault["msg"].startswith("Input should") else f"{where}: {message}{found}.")
+    return lines
+
+
+def _fields(model: type[BaseModel], keys: list[str]) -> Mapping[str, Any]:
+    """Return the fields of the model at a path of keys."""
+    for key in keys:
+        annotation = model.model_fields[key].annotation
+        options = (annotation, *get_args(annotation))
+        model = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
+    return model.model_fields
