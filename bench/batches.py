@@ -18,14 +18,30 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from bench import plugins
-from bench.dataset import DOMAINS, Dataset, Pixels
+from bench.dataset import DOMAINS, Pixels
 from bench.errors import DataError
-from bench.plan import Cell, Part
+from bench.plan import Cell, Part, open_dataset
 from bench.seed import derive
 
-_READERS: dict[tuple[str, str, str, int], _Reader] = {}  # of this process, for its next cohort
 CACHE_BYTES = 2**30  # decoded training images up to this size are kept in memory
+
+
+class _Reader:
+    """Reads training images; those of one data set at one size are decoded once per process."""
+
+    def __init__(self, part: Part, size: int, keep: bool) -> None:
+        self.dataset, self.size = open_dataset(part), size
+        self.kept: dict[tuple[str, int], Pixels] | None = {} if keep else None
+
+    def __call__(self, domain: str, index: int) -> Pixels:
+        if self.kept is None:
+            return self.dataset.read("train", domain, index, self.size)
+        if (domain, index) not in self.kept:
+            self.kept[domain, index] = self.dataset.read("train", domain, index, self.size)
+        return self.kept[domain, index]
+
+
+_READERS: dict[tuple[str, str, str, int], _Reader] = {}  # of this process, for its next cohort
 
 
 class Batches(TorchDataset[dict[str, Tensor]]):
@@ -95,27 +111,6 @@ def stream(batches: Batches, start: int, stop: int, device: torch.device) -> Ite
     )
     for batch in loader:
         yield {domain: x.to(device, non_blocking=True) for domain, x in batch.items()}
-
-
-def open_dataset(part: Part) -> Dataset:
-    """Return a cell's data set."""
-    found: Dataset = plugins.load("dataset", part.name, part.path or part.name)(part.params)
-    return found
-
-
-class _Reader:
-    """Reads training images; those of one data set at one size are decoded once per process."""
-
-    def __init__(self, part: Part, size: int, keep: bool) -> None:
-        self.dataset, self.size = open_dataset(part), size
-        self.kept: dict[tuple[str, int], Pixels] | None = {} if keep else None
-
-    def __call__(self, domain: str, index: int) -> Pixels:
-        if self.kept is None:
-            return self.dataset.read("train", domain, index, self.size)
-        if (domain, index) not in self.kept:
-            self.kept[domain, index] = self.dataset.read("train", domain, index, self.size)
-        return self.kept[domain, index]
 
 
 @functools.lru_cache(maxsize=8)

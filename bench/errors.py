@@ -8,7 +8,8 @@ and what to do. The command line prints them without a traceback and exits with 
     ├── PluginError             a plug-in file does not obey its contract
     ├── DataError               a data set is missing, misarranged or unreadable
     ├── WeightsError            pretrained weights are missing or are not what they should be
-    ├── StoreError              the store cannot be read, written or locked
+    ├── StoreError              the store cannot be read or written
+    │   └── Busy                another process is at work on a cell
     ├── CountError              an operator has no known number of MACs
     ├── ReportError             rows cannot stand in one table
     └── Interrupted             exit code 130: stopped on request; the same command goes on
@@ -43,7 +44,11 @@ class WeightsError(DistillbenchError):
 
 
 class StoreError(DistillbenchError):
-    """The store cannot be read, written or locked."""
+    """The store cannot be read or written."""
+
+
+class Busy(StoreError):
+    """Another process is at work on a cell."""
 
 
 class CountError(DistillbenchError):

@@ -7,67 +7,105 @@ and never trains. What a network costs is scored once per network, not once per 
 
 from __future__ import annotations
 
-import json
 import math
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench import checkpoint, plugins
-from bench.batches import normalise, open_dataset
+from bench.batches import normalise
 from bench.device import autocast
 from bench.learner import Learner, open_task
 from bench.metric import ImageMetric, NetworkMetric
-from bench.plan import Cell, Part
+from bench.plan import Cell, Part, open_dataset
 from bench.player import Player, below, generator
-from bench.score import image_protocol, network_id, network_protocol, record, score_id
+from bench.score import (
+    image_scores,
+    network_id,
+    network_metrics,
+    network_protocol,
+    record,
+    score_id,
+)
 from bench.store import Store, read_json, replacing, write_json
 
 BATCH = 8  # images generated at once; eval mode, so it changes no image
 SAMPLES = 6  # test images kept for the grids
 
 
-def evaluate(cell: Cell, store: Store, metrics: Sequence[Part], device: torch.device) -> None:
-    """Score a trained cell by every metric of images that it lacks, and keep some samples."""
+def evaluate(
+    cell: Cell, store: Store, metrics: Sequence[Part], device: torch.device
+) -> dict[str, str]:
+    """Score a trained cell by every metric of images that it lacks, and keep some samples.
+
+    Returns:
+        Metric -> traceback, of those that failed; they leave no score, and the others do.
+    """
     scores = store.scores(cell.key)
-    dataset, task = open_dataset(cell.dataset), open_task(cell)
-    missing: list[tuple[str, str, Part, dict[str, Any]]] = []
-    for direction, (source, _) in task.directions.items():
-        protocol = image_protocol(cell, direction, dataset.count("test", source))
-        for part in metrics:
-            wanted = score_id(part, protocol)
-            if plugins.declared("metric", part.name, part.name)["judges"] != "images":
-                continue
-            if wanted not in scores:
-                missing.append((wanted, direction, part, protocol))
-    if not missing:
-        return
-    students = _students(cell, store, device)
-    for direction in task.directions:
-        mine = [(w, part, protocol) for w, d, part, protocol in missing if d == direction]
-        values: dict[str, list[dict[str, float]]] = {w: [] for w, _, _ in mine}
-        for number, student in enumerate(students):
-            open_metrics = {
-                w: metric for w, part, _ in mine if (metric := _open(part, task.paired)) is not None
-            }
-            kept: list[Tensor] = []
-            for output, target in _images(cell, student, direction, "test"):
-                for metric in open_metrics.values():
-                    metric.add(output, target)
-                kept += list(output[: SAMPLES - len(kept)])
-            for w, metric in open_metrics.items():
-                values[w].append(metric.value())
-            if number == 0:
-                _keep_samples(store, cell, direction, kept)
-        for w, part, protocol in mine:
-            reason = "" if values[w] else "needs a ground truth, and the data are unpaired"
-            scores[w] = record(part, protocol, _mean(values[w]), reason, time.time())
-    store.write(cell.key, "scores.json", scores)
+    task = open_task(cell)
+    sheets = [_Sheet(*s) for s in image_scores(cell, metrics) if s[0] not in scores]
+    students = _students(cell, store, device) if sheets else []
+    for direction in dict.fromkeys(sheet.direction for sheet in sheets):
+        mine = [sheet for sheet in sheets if sheet.direction == direction]
+        for student in students:
+            for sheet in mine:
+                sheet.open(task.paired)
+            kept = 0
+            for inputs, output, target in _images(cell, student, direction, "test"):
+                for sheet in mine:
+                    sheet.add(output, target)
+                if student is students[0]:
+                    for images in zip(inputs, output, target, strict=True):
+                        if kept < SAMPLES:
+                            _keep_sample(store, cell, direction, kept, images, task.paired)
+                            kept += 1
+            for sheet in mine:
+                sheet.close()
+    for sheet in sheets:
+        if not sheet.failure:
+            scores[sheet.id] = sheet.record()
+    if sheets:
+        store.write(cell.key, "scores.json", scores)
+    return {sheet.part.name: sheet.failure for sheet in sheets if sheet.failure}
+
+
+class _Sheet:
+    """One metric in one direction, over a cell's student or its peers."""
+
+    def __init__(self, id: str, direction: str, part: Part, protocol: dict[str, Any]) -> None:
+        self.id, self.direction, self.part, self.protocol = id, direction, part, protocol
+        self.metric: ImageMetric | None = None
+        self.values: list[dict[str, float]] = []
+        self.failure = ""
+
+    def open(self, paired: bool) -> None:
+        """Begin a student."""
+        self.metric = _open(self.part, paired)
+
+    def add(self, output: Tensor, target: Tensor) -> None:
+        """Take in a batch; a metric that fails takes no more."""
+        self._try(lambda metric: metric.add(output, target))
+
+    def close(self) -> None:
+        """End a student."""
+        self._try(lambda metric: self.values.append(metric.value()))
+
+    def record(self) -> dict[str, Any]:
+        """Return the score as it is stored: the mean over peers."""
+        reason = "" if self.values else "needs a ground truth, and the data are unpaired"
+        return record(self.part, self.protocol, _mean(self.values), reason, time.time())
+
+    def _try(self, act: Callable[[ImageMetric], None]) -> None:
+        if self.metric is not None and not self.failure:
+            try:
+                act(self.metric)
+            except Exception:
+                self.failure = traceback.format_exc()
 
 
 def measure(
@@ -80,10 +118,8 @@ def measure(
     """Score a cell's generator as a network, by every metric that it lacks."""
     path = store.network(network_id(cell))
     scores = read_json(path)
-    for part in metrics:
+    for part in network_metrics(metrics):
         declared = plugins.declared("metric", part.name, part.name)
-        if declared["judges"] != "network":
-            continue
         protocol = network_protocol(cell, environment if declared["alone"] else {})
         wanted = score_id(part, protocol)
         if wanted not in scores:
@@ -94,29 +130,23 @@ def measure(
     write_json(path, scores)
 
 
-def validator(cell: Cell) -> Callable[[Learner], float] | None:
-    """Return how a cell's checkpoints are ranked on the validation split; higher is better."""
-    if not cell.select:
-        return None
-    name = cell.select["best_on_val"]
+def validate(learner: Learner) -> float:
+    """Return how good the present students are on the validation split; higher is better."""
+    name = learner.cell.select["best_on_val"]
     declared = plugins.declared("metric", name, name)
     part = Part(name, declared.version, declared["defaults"])
-    sign = 1.0 if declared["better"] == "higher" else -1.0
-
-    def validate(learner: Learner) -> float:
-        found = []
-        for student in learner.students:
-            student.modules.eval()
-            for direction in learner.task.directions:
-                metric = _open(part, learner.task.paired)
-                if metric is not None:
-                    for output, target in _images(cell, student, direction, "val"):
-                        metric.add(output, target)
-                    found.append(next(iter(metric.value().values())))
-            student.modules.train()
-        return sign * math.fsum(found) / len(found)
-
-    return validate
+    found = []
+    for student in learner.students:
+        student.modules.eval()
+        for direction in learner.task.directions:
+            metric = _open(part, learner.task.paired)
+            if metric is not None:
+                for _, output, target in _images(learner.cell, student, direction, "val"):
+                    metric.add(output, target)
+                values = metric.value()
+                found.append(values[declared["headline"] or next(iter(values))])
+        student.modules.train()
+    return (1.0 if declared["better"] == "higher" else -1.0) * math.fsum(found) / len(found)
 
 
 def _students(cell: Cell, store: Store, device: torch.device) -> list[Player]:
@@ -134,10 +164,10 @@ def _students(cell: Cell, store: Store, device: torch.device) -> list[Player]:
 
 def _images(
     cell: Cell, student: Player, direction: str, split: str
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield batches of outputs and ground truths: [N, 3, S, S] float32 in [0, 1], of 8 bits.
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield batches of inputs, outputs and ground truths: [N, 3, S, S] in [0, 1], of 8 bits.
 
-    Where nothing is paired the second is images of the other domain, and no metric that needs a
+    Where nothing is paired the third is images of the other domain, and no metric that needs a
     ground truth is given it.
     """
     dataset, task = open_dataset(cell.dataset), student.task
@@ -145,13 +175,14 @@ def _images(
     count = dataset.count(split, source)
     for first in range(0, count, BATCH):
         places = range(first, min(first + BATCH, count))
-        inputs = torch.stack([normalise(dataset.read(split, source, i, cell.size)) for i in places])
+        real = [i % dataset.count(split, target) for i in places]
+        inputs, truth = (
+            torch.stack([normalise(dataset.read(split, domain, i, cell.size)) for i in indices])
+            for domain, indices in ((source, places), (target, real))
+        )
         with autocast(student.device, cell.numerics):
             output = task.generate(student.generators, direction, inputs.to(student.device))
-        real = [i % dataset.count(split, target) for i in places]
-        pixels = np.stack([dataset.read(split, target, i, cell.size) for i in real])
-        truth = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(255)
-        yield to_8_bits(output), truth.to(student.device)
+        yield to_8_bits(inputs), to_8_bits(output), to_8_bits(truth.to(student.device))
 
 
 def to_8_bits(images: Tensor) -> Tensor:
@@ -172,9 +203,13 @@ def _mean(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: math.fsum(v[name] for v in values) / len(values) for name in values[0]}
 
 
-def _keep_samples(store: Store, cell: Cell, direction: str, images: Sequence[Tensor]) -> None:
-    for index, image in enumerate(images):
-        path = store.folder(cell.key) / "samples" / f"{direction}-{index}.png"
-        pixels = image.mul(255).byte().permute(1, 2, 0).cpu().numpy()
-        with replacing(path) as file:
-            Image.fromarray(pixels).save(file, format="PNG")
+def _keep_sample(
+    store: Store, cell: Cell, direction: str, index: int, images: Sequence[Tensor], paired: bool
+) -> None:
+    """Write one test image as input, output and, where there is one, ground truth."""
+    for role, image in zip(("input", "output", "target"), images, strict=True):
+        if role != "target" or paired:
+            pixels = image.mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+            path = store.folder(cell.key) / "samples" / f"{direction}-{index}-{role}.png"
+            with replacing(path) as file:
+                Image.fromarray(pixels).save(file, format="PNG")

@@ -479,6 +479,12 @@ def _said(only: Mapping[str, Sequence[str]]) -> str:
     return " ".join(f"{axis}={','.join(values)}" for axis, values in only.items())
 
 
+def open_dataset(part: Part) -> Dataset:
+    """Return a cell's data set."""
+    found: Dataset = plugins.load("dataset", part.name, part.path or part.name)(part.params)
+    return found
+
+
 def cohorts(cells: Iterable[Cell], at_least: int = 1) -> list[list[Cell]]:
     """Group cells that see the same batches; split the largest until there are `at_least`.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bench import plugins
-from bench.plan import Cell, Part
+from bench.plan import Cell, Part, open_dataset
 from bench.store import identity
 
 Json = dict[str, Any]
@@ -29,6 +29,24 @@ def image_protocol(cell: Cell, direction: str, images: int) -> Json:
         "checkpoint": selected,
         "real": cell.dataset.fingerprint,
     }
+
+
+def image_scores(cell: Cell, metrics: Iterable[Part]) -> Iterator[tuple[str, str, Part, Json]]:
+    """Yield (id, direction, metric, protocol) of every score of images that a cell should have."""
+    dataset = open_dataset(cell.dataset)
+    task = plugins.declared("task", cell.task.name, cell.task.name)
+    for direction, (source, _) in task["directions"].items():
+        protocol = image_protocol(cell, direction, dataset.count("test", source))
+        for part in metrics:
+            if plugins.declared("metric", part.name, part.name)["judges"] == "images":
+                yield score_id(part, protocol), direction, part, protocol
+
+
+def network_metrics(metrics: Iterable[Part]) -> list[Part]:
+    """Return the metrics that judge networks."""
+    return [
+        p for p in metrics if plugins.declared("metric", p.name, p.name)["judges"] == "network"
+    ]
 
 
 def network_protocol(cell: Cell, environment: Mapping[str, Any]) -> Json:

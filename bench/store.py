@@ -29,7 +29,7 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
-from bench.errors import StoreError
+from bench.errors import Busy, StoreError
 
 Json = dict[str, Any]
 
@@ -89,14 +89,14 @@ class Store:
         """Return the file of a network's own scores."""
         return self.root / "networks" / f"{network}.json"
 
-    def fail(self, key: str, reason: str, traceback: str = "") -> None:
+    def fail(self, key: str, reason: str) -> None:
         """Record that a cell failed; the next run tries it again."""
-        if traceback:
-            path = self.folder(key) / "log"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="utf-8") as log:
-                log.write(traceback)
         self.write(key, "end.json", {"status": "failed", "reason": reason})
+
+    def log(self, key: str, text: str) -> None:
+        """Add to a cell's log."""
+        with (self.folder(key) / "log").open("a", encoding="utf-8") as file:
+            file.write(text)
 
     def losses(self, key: str) -> list[Json]:
         """Return the records of the loss log, oldest first; a torn last line is left out."""
@@ -144,7 +144,7 @@ class Store:
         """Hold a cell for this process; the lock dies with the process.
 
         Raises:
-            StoreError: another process has held it for `timeout_s` seconds.
+            Busy: another process has held it for `timeout_s` seconds.
         """
         folder = self.folder(key)
         make_folder(folder)
@@ -152,7 +152,7 @@ class Store:
         try:
             lock.acquire(timeout=timeout_s)
         except Timeout as error:
-            raise StoreError(f"{folder}: another process is at work on this cell.") from error
+            raise Busy(f"{folder}: another process is at work on this cell.") from error
         try:
             yield
         finally:

@@ -22,12 +22,12 @@ import torch
 from torch import Tensor
 
 from bench import checkpoint
-from bench.batches import Batches, normalise, open_dataset, stream
+from bench.batches import Batches, normalise, stream
 from bench.device import nondeterminism
 from bench.distiller import Trace
 from bench.errors import Interrupted, StoreError
 from bench.learner import Learner, open_task
-from bench.plan import Cell
+from bench.plan import Cell, open_dataset
 from bench.player import Player, below, digest
 from bench.schedule import Schedule
 from bench.store import Store
@@ -153,7 +153,7 @@ class Member:
             self.digest = digest(self.learner.networks())
         if self.step % self.width == 0 or self.step == self.end:
             self._read_losses()
-        if self.cohort.validate and self.step in self._validations():
+        if self.cell.select and self.cohort.validate and self.step in self._validations():
             self._validate(self.cohort.validate)
 
     def save(self) -> None:
@@ -260,7 +260,8 @@ def _outcome(cohort: Cohort, cell: Cell, members: list[Member]) -> Iterator[None
             members.remove(member)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        cohort.store.fail(cell.key, reason, traceback.format_exc())
+        cohort.store.log(cell.key, traceback.format_exc())
+        cohort.store.fail(cell.key, reason)
         cohort.emit("ended", cell.key, {"status": "failed", "reason": reason})
         members[:] = [m for m in members if m.key != cell.key]
 

@@ -48,7 +48,7 @@ class PhotoTextures(Dataset):
         return resize(labels, size, nearest=True) if domain == "A" else resize(composite, size)
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=64)
 def _draw(split: str, index: int) -> tuple[Pixels, Pixels]:
     """Return one label map and its composite, [SIDE, SIDE, 3] each."""
     rng = np.random.default_rng(derive("photo_textures", split, index))

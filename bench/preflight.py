@@ -1,0 +1,72 @@
+"""What can be found wrong before the first step is found before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+import torch
+
+from bench import weights
+from bench.dataset import DOMAINS
+from bench.errors import DataError
+from bench.learner import check_hints, open_distiller, open_task
+from bench.plan import Cell, open_dataset
+from bench.player import layout
+
+DECODE_AT_MOST = 5000  # images of a local folder; of more, only those a step asks for
+
+
+def check(
+    cells: Iterable[Cell], teachers: Mapping[str, Cell], say: Callable[[str], None]
+) -> None:
+    """Build every kind of cell on the meta device, look for weights, decode local images.
+
+    Args:
+        cells: those that are about to train.
+        teachers: key -> cell of every frozen teacher.
+        say: told what takes a while.
+
+    Raises:
+        DistillbenchError: the first thing that is wrong.
+    """
+    kinds = {replace(cell, seed=0).canonical: cell for cell in cells}
+    for cell in kinds.values():
+        _check_networks(cell, teachers.get(cell.teacher))
+    sets = {(c.dataset.fingerprint, c.dataset.path, c.size, bool(c.select)): c for c in kinds.values()}
+    for cell in sets.values():
+        _check_images(cell, say)
+
+
+def _check_networks(cell: Cell, teacher: Cell | None) -> None:
+    """Build networks and adapters without memory; find the weights that losses need."""
+    task = open_task(cell)
+    distillers = [open_distiller(part.name, part.params) for part in cell.methods]
+    for name in (*task.weights, *(name for d in distillers for name in d.weights)):
+        weights.find(name)
+    hints = tuple(dict.fromkeys(role for d in distillers for role in d.hints))
+    above = teacher.nets if teacher else cell.mentor or cell.nets
+    for nets in (cell.nets, above):
+        check_hints(nets, hints, cell.method)
+    shapes = [layout(nets, cell.size, task.judged_channels, hints) for nets in (cell.nets, above)]
+    with torch.device("meta"):
+        for distiller in distillers:
+            distiller.build(*shapes)
+
+
+def _check_images(cell: Cell, say: Callable[[str], None]) -> None:
+    """Count the images of each split, and decode those of a local folder."""
+    dataset, name = open_dataset(cell.dataset), cell.dataset.path or cell.dataset.name
+    counts = {
+        (split, domain): dataset.count(split, domain)
+        for split in ("train", "test", *(["val"] if cell.select else []))
+        for domain in DOMAINS
+    }
+    for (split, domain), count in counts.items():
+        if count == 0:
+            raise DataError(f"{name}: the {split} split has no images of domain {domain}.")
+    if cell.dataset.path and sum(counts.values()) <= DECODE_AT_MOST:
+        say(f"decoding the {sum(counts.values())} images of {name} once, to find damaged ones")
+        for (split, domain), count in counts.items():
+            for index in range(count):
+                dataset.read(split, domain, index, cell.size)

@@ -1,0 +1,92 @@
+"""What one worker does with one job: check a plan, train a cohort and score it, or measure."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from bench.device import configure
+from bench.errors import Busy, DistillbenchError, Interrupted
+from bench.evaluate import evaluate, measure, validate
+from bench.job import Emit, Job
+from bench.plan import Cell
+from bench.preflight import check
+from bench.store import Store
+from bench.train import Cohort, train
+
+def work(job: Job, emit: Emit, stop: Callable[[], bool]) -> None:
+    """Do a job; every outcome lies in the store before it is emitted.
+
+    Raises:
+        Interrupted: `stop` said so; the same job goes on where this one stopped.
+        DistillbenchError: what to check is wrong, or the store cannot be written.
+    """
+    store, device = Store(job.store), torch.device(job.device)
+    flags = configure(job.device, job.threads, job.cells[0].numerics)
+    if job.action == "check":
+        check(job.cells, job.teachers, lambda text: emit("note", "", {"text": text}))
+    elif job.action == "measure":
+        for cell in job.cells:
+            measure(cell, store, job.metrics, device, flags)
+    else:
+        _train(job, store, device, flags, emit, stop)
+
+
+def _train(
+    job: Job,
+    store: Store,
+    device: torch.device,
+    flags: Mapping[str, Any],
+    emit: Emit,
+    stop: Callable[[], bool],
+) -> None:
+    """Train and score a cohort, holding its cells."""
+    with contextlib.ExitStack() as locks:
+        for cell in sorted(job.cells, key=lambda c: c.key):
+            _take_turn(store, cell.key, locks, emit, stop)
+        todo = [c for c in job.cells if store.state(c.key).status not in ("done", "diverged")]
+        if todo:
+            environment = {"environment": flags, "provenance": job.provenance}
+            cohort = Cohort(todo, job.teachers, store, device, environment, emit, stop, validate)
+            try:
+                train(cohort)
+            except Interrupted:
+                raise
+            except DistillbenchError as error:
+                _fail(store, todo, str(error), emit)
+        for cell in job.cells:
+            if store.state(cell.key).status == "done":
+                for metric, failure in evaluate(cell, store, job.metrics, device).items():
+                    store.log(cell.key, failure)
+                    reason = f"{metric} failed: {failure.strip().splitlines()[-1]}"
+                    emit("error", cell.key, {"reason": reason})
+                emit("scored", cell.key, {})
+
+
+def _take_turn(
+    store: Store, key: str, locks: contextlib.ExitStack, emit: Emit, stop: Callable[[], bool]
+) -> None:
+    """Hold a cell as soon as nobody else does; a killed process holds nothing."""
+    waiting = False
+    while not stop():
+        try:
+            locks.enter_context(store.lock(key, timeout_s=0.5))
+        except Busy:
+            if not waiting:
+                emit("waiting", key, {})
+            waiting = True
+        else:
+            return
+    raise Interrupted("stopped before it began.")
+
+
+def _fail(store: Store, cells: list[Cell], reason: str, emit: Emit) -> None:
+    """Record one reason for all cells of a cohort that have not ended."""
+    for cell in cells:
+        if store.state(cell.key).status == "started":
+            with contextlib.suppress(DistillbenchError):  # the disk may be full
+                store.fail(cell.key, reason)
+            emit("ended", cell.key, {"status": "failed", "reason": reason})
