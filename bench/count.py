@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from bench.errors import CountError
-from bench.network import Generator
+from bench import plugins
+from bench.errors import CountError, SuiteError
+from bench.network import Generator, Network
 
 aten = torch.ops.aten
 
@@ -107,6 +108,31 @@ def count(network: nn.Module, *inputs: Tensor) -> Count:
         network(*inputs)
     params = sum(p.numel() for p in network.parameters())
     return Count(params, counter.macs, counter.macs_c2, counter.macs_c3)
+
+
+def count_network(name: str, width: int, size: int, channels: int) -> Count:
+    """Count an architecture of `bench/nets/` with its default parameters.
+
+    Args:
+        name: a file name, or a user's `module:Class`.
+        width: base channels.
+        size: side of the square input in pixels.
+        channels: of a discriminator's input; a generator's has 3.
+
+    Raises:
+        SuiteError: there is no such network, or it does not take images of this size.
+    """
+    where = "count"
+    declared = plugins.declared("network", name, where)
+    if size % declared["multiple"]:
+        raise SuiteError(
+            f"{name} needs an image side that is a multiple of {declared['multiple']}, not {size}."
+        )
+    cls: type[Network] = plugins.load("network", name, where)
+    is_generator = declared["role"] == "generator"
+    with torch.device("meta"):
+        network = cls(width, size if is_generator else channels, declared.params({}, where))
+        return count(network, torch.empty(1, 3 if is_generator else channels, size, size))
 
 
 def count_generator(network: Generator) -> Count:

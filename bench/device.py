@@ -46,7 +46,7 @@ def configure(device: str, threads: int, numerics: Mapping[str, Any]) -> dict[st
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
         "cudnn_deterministic": torch.backends.cudnn.deterministic,
         "fp32_precision": torch.backends.fp32_precision,  # type: ignore[attr-defined]
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "cuda": torch.version.cuda if device.startswith("cuda") else None,
     }
     asked = {"threads": threads, "deterministic": True, "cudnn_benchmark": False}

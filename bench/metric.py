@@ -24,6 +24,7 @@ class Metric:
     source: ClassVar[str] = ""  # definition, and which variant of it
     label: ClassVar[str] = ""  # heading of a table's column
     unit: ClassVar[str] = ""
+    digits: ClassVar[int] = 2  # after the decimal point, in tables
     better: ClassVar[str] = ""  # "higher" or "lower"
     judges: ClassVar[str] = ""  # "images" or "network"
     needs: ClassVar[Sequence[str]] = ()  # "target": a ground truth

@@ -94,6 +94,17 @@ class Cell:
         order += [self.size, self.seed, budget.batch, budget.steps, budget.epochs]
         return json.dumps([*order, _without_path(self.dataset.params), self.numerics])
 
+    def sources(self) -> dict[str, str]:
+        """Return plug-in -> hash of its file, to notice edits that raised no version."""
+        parts = [
+            ("task", self.task),
+            ("dataset", self.dataset),
+            ("network", self.nets.architecture),
+            ("network", self.nets.discriminator),
+            *(("method", part) for part in self.methods),
+        ]
+        return {f"{kind} {p.name}": plugins.source_hash(kind, p.name) for kind, p in parts}
+
     def seed_for(self, purpose: str, *more: object) -> int:
         """Return a seed that depends on what `purpose` may depend on, and on no other axis.
 

@@ -138,6 +138,13 @@ def declared(kind: str, name: str, where: str) -> Declaration:
     return Declaration(kind, name, found[0], path, values, "version" in stated, summary)
 
 
+@functools.cache
+def source_hash(kind: str, name: str) -> str:
+    """Return 12 hex digits of the sha256 of a plug-in's file."""
+    path, _ = _locate(kind, name, name)
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
 def load(kind: str, name: str, where: str) -> type[Any]:
     """Import one plug-in and return its class.
 

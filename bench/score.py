@@ -81,10 +81,8 @@ def record(
         "metric": metric.name,
         "version": metric.version,
         "params": dict(metric.params),
-        "label": declared["label"] or metric.short,
         "unit": declared["unit"],
         "better": declared["better"],
-        "headline": declared["headline"],
         "values": dict(values),
         "reason": reason,  # why there are no values
         "protocol": dict(protocol),

@@ -42,10 +42,14 @@ class State:
     reason: str = ""
     step: int = 0
 
+    @property
+    def detail(self) -> str:
+        """What explains the status, if anything needs to."""
+        return f"step {self.step}" if self.status == "diverged" else self.reason
+
     def __str__(self) -> str:
         """Return the status with what explains it."""
-        detail = f"step {self.step}" if self.status == "diverged" else self.reason
-        return f"{self.status} ({detail})" if detail else self.status
+        return f"{self.status} ({self.detail})" if self.detail else self.status
 
 
 class Store:

@@ -130,7 +130,8 @@ class Member:
         self.digest = ""
         self.best = -math.inf
         self.best_networks: dict[str, Tensor] = {}
-        spec = {"key": cell.key, "cell": json.loads(cell.canonical), **cohort.environment}
+        spec = {"key": cell.key, "cell": json.loads(cell.canonical), "sources": cell.sources()}
+        spec |= cohort.environment
         self.store.write(self.key, "spec.json", spec)
         self.learner = Learner(cell, cohort.device, teacher)
         if self.store.resume(self.key).exists():

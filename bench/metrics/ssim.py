@@ -21,6 +21,7 @@ class SSIM(ImageMetric):
 
     source = "Wang et al., IEEE TIP 2004; skimage.metrics.structural_similarity"
     label = "SSIM"
+    digits = 4
     better = "higher"
     needs = ("target",)
     checks = {

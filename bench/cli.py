@@ -1,0 +1,380 @@
+"""The command line. Progress goes to stderr, results to stdout.
+
+Exit codes: 0, all is well; 1, some cells failed or diverged; 2, the input is wrong and nothing
+was trained; 130, interrupted, and the same command goes on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.errors import DistillbenchError
+from bench.plan import Plan, expand, parse_only
+from bench.store import Store, read_json
+from bench.suite import load
+
+PATIENCE_S = 60.0  # for MLflow, once training is over
+SYNC_PATIENCE_S = 3600.0
+
+class _Group(click.Group):
+    """Commands in the order of their use; an error is one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands as they are written below."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; turn errors for users into a message and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except DistillbenchError as error:
+            click.echo(f"distillbench: {error}", err=True)
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("distillbench: quit; the same command goes on.", err=True)
+            sys.exit(130)
+
+
+def _suite_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what every command on a suite takes."""
+    options = [
+        click.argument("suite", type=click.Path(path_type=Path)),
+        click.option(
+            "--set",
+            "sets",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Override a key of the suite, as in budget.steps=50. Repeatable.",
+        ),
+        click.option(
+            "--only",
+            multiple=True,
+            metavar="AXIS=VALUES",
+            help="Only a part of the matrix, as in method=wkd or width=8,16. Repeatable.",
+        ),
+        click.option("--seeds", metavar="LIST", help="Seeds instead of the suite's, as in 0,1."),
+        click.option(
+            "--store",
+            type=click.Path(path_type=Path),
+            default="runs",
+            show_default=True,
+            envvar="DISTILLBENCH_STORE",
+            help="Folder of all results; also $DISTILLBENCH_STORE.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _open(
+    suite: Path, sets: Iterable[str], only: Iterable[str], seeds: str | None, store: Path
+) -> tuple[Plan, Store]:
+    """Expand a suite; a user's own modules may lie beside it or in the present folder."""
+    for folder in (str(suite.resolve().parent), str(Path.cwd())):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+    loaded = load(suite, [*sets, *([f"seeds=[{seeds}]"] if seeds else [])])
+    return expand(loaded, parse_only(only, loaded)), Store(store)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="distillbench")
+def main() -> None:
+    """Benchmark knowledge distillation for image generation.
+
+    A suite file in, the paper's table out, with the evidence that the table is true:
+
+    \b
+      distillbench run suites/quick.yaml       train and score every cell; resumes by itself
+      distillbench report suites/quick.yaml    write tables, figures and a page
+    """
+
+
+@main.command()
+@_suite_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def plan(as_json: bool, **where: Any) -> None:
+    """Print the cells of SUITE, what is cached, why others are stale, and the time left."""
+    from bench.estimate import time_left
+    from bench.rows import state_of
+    from bench.run import is_scored
+    from bench.stale import Specs
+
+    plan, store = _open(**where)
+    specs = Specs(store.specs())
+    lines = []
+    for entry in plan.entries:
+        state = state_of(entry, plan, store)
+        line = {"key": entry.cell.key if entry.cell else "", "cell": str(entry)}
+        line |= {"role": entry.role, "status": state.status, "note": state.detail}
+        if entry.cell and state.status == "done":
+            changed = specs.changed_files(entry.cell)
+            if changed:
+                line["note"] = f"changed since, at the same version: {', '.join(changed)}"
+            elif not is_scored(entry.cell, plan, store):
+                line["note"] = "to be scored"
+        elif entry.cell and state.status == "missing":
+            line["note"] = specs.why_stale(entry.cell)
+        lines.append(line)
+    todo = [
+        cell
+        for cell in plan.cells.values()
+        if store.state(cell.key).status not in ("done", "diverged")
+    ]
+    seconds, unknown = time_left(store, todo)
+    if as_json:
+        summary = {"to_train": len(todo), "seconds_left": seconds, "without_estimate": unknown}
+        click.echo(json.dumps({"cells": lines, **summary}, indent=1))
+        return
+    for line in lines:
+        note = f"  {line['note']}" if line["note"] else ""
+        click.echo(f"{line['key'] or '-':12}  {line['status']:8}  {line['cell']}{note}")
+    click.echo(f"{len(plan.cells)} cells, {len(todo)} to train; {_left(seconds, unknown)}")
+
+
+def _left(seconds: float, unknown: int) -> str:
+    """Say how much training is left."""
+    said = f"{timedelta(seconds=round(seconds))} of training left on one worker"
+    if unknown:
+        said += f", not counting {unknown} cells of a kind that was never timed here"
+    return said
+
+
+@main.command()
+@_suite_options
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Cohorts at once, each in a process. [default: all cores; 1 on a GPU]",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="CPU threads of each job. Bits depend on it, so it does not follow --jobs.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute.",
+)
+@click.option(
+    "--mlflow",
+    metavar="URI",
+    help="Tracking server, or none. [default: $MLFLOW_TRACKING_URI, or STORE/mlflow.db]",
+)
+@click.option("--measure", is_flag=True, help="Measure latency on this machine again.")
+def run(
+    jobs: int | None, threads: int, device: str, mlflow: str | None, measure: bool, **where: Any
+) -> None:
+    """Train and score every cell of SUITE that is not done; resume those that were cut off.
+
+    Teachers are trained once. Ctrl-C writes checkpoints and stops; the same command goes on.
+    """
+    from rich.console import Console
+
+    from bench.progress import Display
+    from bench.run import Machine
+    from bench.run import run as run_plan
+    from bench.tracking import Tracker, default_uri
+
+    plan, store = _open(**where)
+    device = _device(device)
+    machine = Machine(device, jobs or (1 if device == "cuda" else os.cpu_count() or 1), threads)
+    tracker = None if mlflow == "none" else Tracker(plan, store, mlflow or default_uri(store))
+    display = Display(plan, store, Console(stderr=True))
+
+    def listen(event: str, key: str, data: Any) -> None:
+        display.listen(event, key, data)
+        if tracker:
+            tracker.listen(event, key, data)
+
+    try:
+        with display:
+            outcome = run_plan(plan, store, machine, listen, measure=measure)
+    finally:
+        if tracker:
+            _catch_up(tracker, where["suite"])
+    counts = _counts(plan, store)
+    said = ", ".join(f"{count} {status}" for status, count in counts.items())
+    click.echo(f"{plan.suite.name}: {outcome.trained} trained, {outcome.cached} cached; {said}")
+    for error in outcome.errors:
+        click.echo(f"distillbench: {error}", err=True)
+    click.echo(f"Now: distillbench report {where['suite']}", err=True)
+    if outcome.errors or set(counts) - {"done", "skipped"}:
+        sys.exit(1)
+
+
+def _device(wanted: str) -> str:
+    """Choose the GPU where there is one; torch is only asked where a driver is installed."""
+    if wanted != "auto":
+        return wanted
+    try:
+        ctypes.CDLL("libcuda.so.1" if os.name == "posix" else "nvcuda.dll")
+    except OSError:
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _catch_up(tracker: Any, suite: Path) -> None:
+    """Complete MLflow's copy, or say how to do it later."""
+    behind = tracker.close(PATIENCE_S)
+    if behind:
+        click.echo(
+            f"distillbench: MLflow lacks something of {behind} cells ({tracker.trouble}). "
+            f"Nothing is lost: `distillbench sync {suite}` completes it.",
+            err=True,
+        )
+
+
+def _counts(plan: Plan, store: Store) -> Counter[str]:
+    """Count the places of the matrix by status."""
+    from bench.rows import state_of
+
+    return Counter(state_of(entry, plan, store).status for entry in plan.entries)
+
+
+@main.command()
+@_suite_options
+def status(**where: Any) -> None:
+    """Print how every cell of SUITE stands: done, failed, diverged, skipped, started, missing."""
+    from bench.rows import state_of
+
+    plan, store = _open(**where)
+    for entry in plan.entries:
+        state = state_of(entry, plan, store)
+        detail = f"  {state.detail}" if state.detail else ""
+        key = entry.cell.key if entry.cell else "-"
+        click.echo(f"{key:12}  {state.status:8}  {entry}{detail}")
+    counts = _counts(plan, store)
+    click.echo(", ".join(f"{count} {status}" for status, count in counts.items()))
+    if set(counts) & {"failed", "diverged"}:
+        sys.exit(1)
+
+
+@main.command()
+@_suite_options
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder to write to. [default: report/NAME of the suite]",
+)
+def report(out: Path | None, **where: Any) -> None:
+    """Write tables (markdown, LaTeX, CSV), figures (PDF, PNG) and a page from SUITE's results."""
+    from bench.publish import publish
+
+    plan, store = _open(**where)
+    page = publish(plan, store, out or Path("report") / plan.suite.name)
+    click.echo(str(page))
+
+
+@main.command()
+@click.argument("network")
+@click.option("--width", type=click.IntRange(1), required=True, help="Base channels.")
+@click.option("--size", type=click.IntRange(1), default=256, show_default=True, help="Image side.")
+@click.option("--channels", type=int, default=6, show_default=True, help="A discriminator's input.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def count(network: str, width: int, size: int, channels: int, as_json: bool) -> None:
+    """Count parameters and MACs of NETWORK, a file of bench/nets/, in each convention.
+
+    \b
+    C1  true multiply-adds
+    C2  + biases, norms and activations: ptflops, WKD
+    C3  C1 with transposed convolutions at their output: thop, GAN Compression, OMGD, FESD
+    """
+    from bench.count import count_network
+
+    found = count_network(network, width, size, channels)
+    if as_json:
+        given = {"network": network, "width": width, "size": size}
+        click.echo(json.dumps(given | asdict(found)))
+        return
+    click.echo(f"{network}, width {width}, {size} x {size} pixels, batch 1")
+    click.echo(f"parameters  {found.params:>16,}  {found.params / 1e6:10.5f} M")
+    for name, macs in (("C1", found.macs), ("C2", found.macs_c2), ("C3", found.macs_c3)):
+        click.echo(f"MACs ({name})   {macs:>16,}  {macs / 1e9:10.4f} G")
+
+
+@main.command()
+@_suite_options
+@click.option("--mlflow", metavar="URI", help="Tracking server. [default: as for run]")
+def sync(mlflow: str | None, **where: Any) -> None:
+    """Bring MLflow up to what the store knows of SUITE; logs nothing twice."""
+    from bench.tracking import Tracker, default_uri
+
+    plan, store = _open(**where)
+    tracker = Tracker(plan, store, mlflow or default_uri(store))
+    behind = tracker.close(SYNC_PATIENCE_S)
+    if behind:
+        raise DistillbenchError(f"{behind} cells could not be logged: {tracker.trouble}")
+    click.echo(f"{plan.suite.name}: MLflow is up to date.")
+
+
+@main.command()
+@_suite_options
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where.")
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path),
+    help="Compare with a report's bundle.json, from another machine perhaps, not with the store.",
+)
+def verify(device: str, bundle: Path | None, **where: Any) -> None:
+    """Repeat the first 100 steps of SUITE's trained cells and compare their weights, bit for bit.
+
+    Choose cells with --only and --seeds. The exit code is 1 if any differs.
+    """
+    from bench.verify import verify as repeat
+
+    plan, store = _open(**where)
+    told = read_json(bundle)["cells"] if bundle else None
+    failed = 0
+    for entry in plan.entries:
+        if entry.cell is not None:
+            key = entry.cell.key
+            end = told.get(key, {}).get("end", {}) if told else store.read(key, "end.json")
+            teachers = {k: plan.cells[k] for k in {entry.cell.teacher} - {""}}
+            verdict = repeat(entry.cell, teachers, store, end, _device(device))
+            said = "same bits" if verdict.same else "DIFFERS"
+            why = f"  ({verdict.explanation})" if verdict.explanation else ""
+            click.echo(f"{key}  {said} after {verdict.steps} steps  {entry}{why}")
+            failed += not verdict.same
+    if failed:
+        sys.exit(1)
+
+
+@main.group()
+def new() -> None:
+    """Write a plug-in file to start from."""
+
+
+@new.command()
+@click.argument("name")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Where. [default: baselines/ of this project]",
+)
+def distiller(name: str, folder: Path | None) -> None:
+    """Write baselines/NAME.py: a commented distiller that runs; its contract test already does."""
+    from bench.plugins import ROOT
+    from bench.scaffold import new_distiller
+
+    path = new_distiller(name, folder or ROOT / "baselines")
+    click.echo(f"{path}\nTry it: add `{name}: {{}}` to the methods of a suite, then run the suite.")

@@ -1,0 +1,92 @@
+"""Tables as markdown, LaTeX and CSV; everything in them is escaped."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+from bench.report import Table
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "Δ": r"$\Delta$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "→": r"$\rightarrow$",
+    "−": r"$-$",
+    "–": "--",
+    "—": "---",
+}
+
+
+def markdown(table: Table) -> str:
+    """Return a pipe table with its title and caption."""
+    lines = [f"### {_markdown(table.title)}", ""]
+    lines.append("| " + " | ".join(_markdown(cell) for cell in table.header) + " |")
+    lines.append("|" + " --- |" * len(table.header))
+    for block in table.blocks:
+        lines += ["| " + " | ".join(_markdown(cell) for cell in row) + " |" for row in block]
+    notes = [f"- {_markdown(note)}" for note in table.notes]
+    return "\n".join([*lines, "", _markdown(table.caption), "", *notes, ""])
+
+
+def latex(table: Table) -> str:
+    """Return a table environment that needs booktabs and nothing else."""
+    blocks = ["\n".join(_latex_row(row) for row in block) for block in table.blocks]
+    return "\n".join(
+        [
+            "% needs \\usepackage{booktabs}",
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_latex(table.title)}. {_latex(table.caption)}}}",
+            rf"\begin{{tabular}}{{{'l' * len(table.header)}}}",
+            r"\toprule",
+            _latex_row(table.header),
+            r"\midrule",
+            "\n\\midrule\n".join(blocks),
+            r"\bottomrule",
+            r"\end{tabular}",
+            *(rf"\par\footnotesize {_latex(note)}" for note in table.notes),
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def comma_separated(table: Table) -> str:
+    """Return header and rows as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.header)
+    writer.writerows(row for block in table.blocks for row in block)
+    return text.getvalue()
+
+
+def _markdown(text: str) -> str:
+    """Escape what would be markup; HTML in a markdown file is markup too."""
+    text = re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", text)
+    return " ".join(text.split())
+
+
+def _latex(text: str) -> str:
+    return "".join(LATEX.get(character, character) for character in " ".join(text.split()))
+
+
+def _latex_row(cells: object) -> str:
+    assert isinstance(cells, (list, tuple))
+    return " & ".join(_latex(cell) for cell in cells) + r" \\"

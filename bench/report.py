@@ -1,0 +1,62 @@
+"""The contract of a report: one table or figure per file in `reports/`, made from rows alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pandas as pd
+from matplotlib.figure import Figure as Drawing
+
+PLACE = ("dataset", "direction", "architecture")  # what one block or panel is about
+
+
+@dataclass(frozen=True)
+class Rows:
+    """All that a report knows."""
+
+    suite: str
+    question: str
+    entries: pd.DataFrame  # one row per place of the matrix: axes, status, reason
+    scores: pd.DataFrame  # one row per value: axes, metric, name, value, protocol
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells of text in blocks; every format is written from this."""
+
+    name: str  # of the files
+    title: str
+    caption: str  # what a column means
+    header: Sequence[str]
+    blocks: Sequence[Sequence[Sequence[str]]]  # rules stand between blocks
+    notes: Sequence[str] = ()  # under which protocol each column was made
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing and what it shows."""
+
+    name: str
+    title: str
+    caption: str
+    drawing: Drawing
+    notes: Sequence[str] = ()
+
+
+class Report:
+    """Makes the tables or figures of one kind; none where the rows allow none."""
+
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    choices: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    version: ClassVar[int] = 1
+    order: ClassVar[int] = 100  # position on the page
+
+    def make(self, rows: Rows) -> Iterator[Table | Figure]:
+        """Yield what the rows allow.
+
+        Raises:
+            ReportError: rows that cannot stand in one column.
+        """
+        raise NotImplementedError

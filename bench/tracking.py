@@ -1,0 +1,242 @@
+"""MLflow gets a copy of everything, from one writer, and training never waits for it.
+
+One MLflow experiment per suite; a parent run per (data set, architecture, method, width), a child
+per seed, found again by tags, so that nothing is logged twice. Every call of `Copy.update` brings
+one child up to what the store says; so a server that was down is caught up with by calling it
+again, which is what `distillbench sync` does.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from bench.grid import sample_grid
+from bench.plan import Cell, Entry, Plan
+from bench.rows import scores_of
+from bench.store import Store, identity
+
+BATCH = 1000  # metrics per call: MLflow's own limit
+PERIOD_S = 5.0  # between two looks at what is new
+
+
+def default_uri(store: Store) -> str:
+    """Return where runs are logged: `MLFLOW_TRACKING_URI`, or a SQLite file in the store."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.root.resolve()}/mlflow.db"
+
+
+class Copy:
+    """What MLflow knows of one suite's runs."""
+
+    def __init__(self, plan: Plan, store: Store, uri: str) -> None:
+        self.plan, self.store, self.uri = plan, store, uri
+        self._client: Any = None
+        self._runs: dict[tuple[str, str], Any] = {}  # (place, key) -> run; key "" is a parent
+
+    def update(self, entry: Entry) -> None:
+        """Bring the run of one entry up to date; does nothing where it is.
+
+        Raises:
+            Exception: whatever MLflow raises when it cannot be reached or written.
+        """
+        if entry.cell is None or self.store.state(entry.cell.key).status == "missing":
+            return
+        if self._client is None:
+            self._connect()
+        key = entry.cell.key
+        end, scores = self.store.read(key, "end.json"), scores_of(entry.cell, self.plan, self.store)
+        final = identity([end, scores])
+        run = self._child(entry)
+        if end and run.data.tags.get("distillbench.final") == final:
+            return
+        self._log_losses(run, key)
+        if end:
+            self._log_end(run, entry, end, scores)
+            self._tag(run, {"distillbench.final": final})
+
+    def _connect(self) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+        from mlflow import MlflowClient  # two seconds, so only where it is used
+
+        client = MlflowClient(self.uri)
+        name = f"distillbench/{self.plan.suite.name}"
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            local = self.uri.startswith("sqlite:")
+            place = (self.store.root.resolve() / "mlartifacts").as_uri() if local else None
+            self.experiment = client.create_experiment(name, artifact_location=place)
+        else:
+            self.experiment = found.experiment_id
+        token = None
+        while True:
+            page = client.search_runs([self.experiment], max_results=1000, page_token=token)
+            for run in page:
+                tags = run.data.tags
+                place = tags.get("distillbench.place", "")
+                self._runs[place, tags.get("distillbench.key", "")] = run
+            token = page.token
+            if not token:
+                break
+        self._client = client
+
+    def _child(self, entry: Entry) -> Any:
+        """Return the run of an entry's cell, created with its parent if there is none."""
+        assert entry.cell is not None
+        group = "/".join(entry.group)
+        place = f"{group}/{entry.seed}"
+        if (place, entry.cell.key) in self._runs:
+            return self._runs[place, entry.cell.key]
+        axes = {
+            "suite": self.plan.suite.name,
+            "role": entry.role,
+            "dataset": entry.dataset,
+            "architecture": entry.architecture,
+            "method": entry.method,
+            "width": entry.width,
+            "discriminator_width": entry.discriminator_width,
+        }
+        if (group, "") not in self._runs:
+            name = f"{entry.dataset} {entry.architecture} {entry.method} w{entry.width}"
+            self._create(group, "", name, {}, axes)
+        tags = {"mlflow.parentRunId": self._runs[group, ""].info.run_id}
+        params = axes | {"seed": entry.seed} | _flat(entry.cell)
+        return self._create(place, entry.cell.key, f"seed {entry.seed}", tags, params)
+
+    def _create(
+        self, place: str, key: str, name: str, tags: Mapping[str, str], params: Mapping[str, Any]
+    ) -> Any:
+        from mlflow.entities import Param
+
+        tags = {**tags, "distillbench.place": place} | ({"distillbench.key": key} if key else {})
+        run = self._client.create_run(self.experiment, tags=tags, run_name=name)
+        values = [Param(name, str(value)[:6000]) for name, value in params.items()]
+        self._client.log_batch(run.info.run_id, params=values)
+        if not key:
+            self._client.set_terminated(run.info.run_id)
+        self._runs[place, key] = run
+        return run
+
+    def _log_losses(self, run: Any, key: str) -> None:
+        """Log the records that MLflow does not have yet, in batches."""
+        from mlflow.entities import Metric
+
+        logged = int(run.data.tags.get("distillbench.logged", 0))
+        records = [r for r in self.store.losses(key) if r["step"] > logged]
+        metrics = [
+            Metric(_name(f"loss/{name}"), value, int(record["time"] * 1000), record["step"])
+            for record in records
+            for name, value in record["losses"].items()
+        ]
+        self._log(run, metrics)
+        if records:
+            self._tag(run, {"distillbench.logged": str(records[-1]["step"])})
+
+    def _log_end(
+        self, run: Any, entry: Entry, end: Mapping[str, Any], scores: list[dict[str, Any]]
+    ) -> None:
+        """Log how a cell ended, its scores, and the files that say how it came about."""
+        from mlflow.entities import Metric
+
+        assert entry.cell is not None
+        client, key, run_id = self._client, entry.cell.key, run.info.run_id
+        metrics, infinite = [], {}
+        for score in scores:
+            prefix = f"{score['direction']}/" if len(score["directions"]) > 1 else ""
+            for name, value in score["values"].items():
+                full = name if name == score["metric"] else f"{score['metric']}.{name}"
+                if math.isinf(value):  # SQLite would store 1.8e308
+                    infinite[f"distillbench.infinite.{_name(full)}"] = str(value)
+                else:
+                    at = int(score["scored_at"] * 1000)
+                    metrics.append(Metric(_name(prefix + full), value, at, end.get("steps", 0)))
+        self._log(run, metrics)
+        status = {"distillbench.status": end["status"], "distillbench.reason": end.get("reason", "")}
+        self._tag(run, status | infinite)
+        spec = self.store.read(key, "spec.json")
+        for name, value in (
+            ("spec.json", spec),
+            ("end.json", dict(end)),
+            ("scores.json", {"scores": scores}),
+            ("provenance.json", self.store.provenance(spec.get("provenance", ""))),
+        ):
+            client.log_dict(run_id, value, name)
+        grid = sample_grid(self.store.folder(key) / "samples")
+        if grid is not None:
+            client.log_image(run_id, grid, artifact_file="samples.png")
+        client.set_terminated(run_id, "FINISHED" if end["status"] == "done" else "FAILED")
+
+    def _log(self, run: Any, metrics: list[Any]) -> None:
+        for first in range(0, len(metrics), BATCH):
+            self._client.log_batch(run.info.run_id, metrics=metrics[first : first + BATCH])
+
+    def _tag(self, run: Any, tags: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        self._client.log_batch(run.info.run_id, tags=[RunTag(n, v) for n, v in tags.items()])
+        run.data.tags.update(tags)
+
+
+class Tracker:
+    """Keeps MLflow up to date beside a run, in a thread of its own."""
+
+    def __init__(self, plan: Plan, store: Store, uri: str) -> None:
+        self._copy = Copy(plan, store, uri)
+        self._entries: dict[str, list[Entry]] = {}
+        for entry in plan.entries:
+            if entry.cell is not None:
+                self._entries.setdefault(entry.cell.key, []).append(entry)
+        self.trouble = ""  # what MLflow last said, while something could not be written
+        self._behind: set[str] = set()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def listen(self, event: str, key: str, data: Mapping[str, Any]) -> None:
+        """Take note that the store has something new; returns at once."""
+        if key in self._entries and event in ("progress", "ended", "scored"):
+            self._behind.add(key)
+
+    def close(self, patience_s: float) -> int:
+        """Bring everything up to date; return how many cells MLflow lacks something of."""
+        self._behind |= set(self._entries)
+        self._closing.set()
+        self._thread.join(patience_s)
+        return len(self._behind)
+
+    def _follow(self) -> None:
+        closing = False
+        while not closing:
+            closing = self._closing.wait(PERIOD_S)
+            failures = 0
+            for key in sorted(self._behind):
+                self._behind.discard(key)
+                try:
+                    for entry in self._entries[key]:
+                        self._copy.update(entry)
+                except Exception as error:  # a server may fail in any way
+                    self.trouble = f"{type(error).__name__}: {error}".splitlines()[0]
+                    self._behind.add(key)
+                    failures += 1
+                    if failures == 2:  # not this cell's fault; try again later
+                        break
+
+
+def _flat(cell: Cell) -> dict[str, Any]:
+    """Return a cell's parameters under dotted names."""
+    found: dict[str, Any] = {"key": cell.key, "size": cell.size}
+    found |= {f"budget.{name}": value for name, value in cell.budget.model_dump().items()}
+    found |= {f"task.{name}": value for name, value in cell.task.params.items()}
+    for part in cell.methods:
+        found |= {_name(f"{part.short}.{name}"): value for name, value in part.params.items()}
+    return found
+
+
+def _name(text: str) -> str:
+    """Return a name that MLflow accepts."""
+    return "".join(c if c.isalnum() or c in "_-./: " else "_" for c in text)

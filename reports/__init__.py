@@ -1,0 +1,1 @@
+"""One table or figure per file, made from rows alone."""

@@ -1,0 +1,98 @@
+"""How numbers, places and protocols are written, the same in every report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from bench.errors import ReportError
+from bench.report import Rows
+
+ARROWS = {"higher": " ↑", "lower": " ↓"}
+SIZE = ["width", "discriminator_width"]
+
+
+def places(rows: Rows) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
+    """Yield (heading, entries, scores) per data set, architecture and direction."""
+    for (dataset, architecture), entries in rows.entries.groupby(
+        ["dataset", "architecture"], sort=False
+    ):
+        scores = rows.scores
+        if not scores.empty:
+            scores = scores[
+                (scores["dataset"] == dataset) & (scores["architecture"] == architecture)
+            ]
+        directions = list(scores["direction"].unique()) if not scores.empty else []
+        for direction in directions or [""]:
+            arrow = f" {direction}" if len(directions) > 1 else ""
+            found = scores[scores["direction"] == direction] if directions else scores
+            yield f"{dataset}{arrow}, {architecture}", entries, found
+
+
+def size(width: int, discriminator_width: int, rows: Rows) -> str:
+    """Return a width, with the discriminator's where the suite has several."""
+    students = rows.entries[rows.entries["role"] == "student"]
+    if students["discriminator_width"].nunique() > 1:
+        return f"{width} (D {discriminator_width})"
+    return str(width)
+
+
+def spread(values: pd.Series[float], seeds: int, digits: int, *, signed: bool = False) -> str:
+    """Return mean ± standard deviation (n - 1), with n where seeds are missing."""
+    if values.empty:
+        return "—"
+    text = f"{values.mean():{'+' if signed else ''}.{digits}f}"
+    if len(values) > 1:
+        text += f" ± {values.std():.{digits}f}"
+    return text if len(values) == seeds else f"{text} (n={len(values)}/{seeds})"
+
+
+def unfinished(entries: pd.DataFrame) -> str:
+    """Return how many seeds did not end as done, by status: " [1 diverged]"."""
+    other = entries.loc[entries["status"] != "done", "status"].value_counts(sort=False)
+    return f" [{', '.join(f'{n} {status}' for status, n in other.items())}]" if len(other) else ""
+
+
+def protocols(scores: pd.DataFrame, heading: str) -> list[str]:
+    """Return the protocol of every column of one place, columns with the same one together.
+
+    Raises:
+        ReportError: a column would hold scores of two protocols.
+    """
+    found: dict[str, list[str]] = {}
+    for label, column in scores.groupby("label", sort=False):
+        text = protocol_of(column)
+        if text:
+            found.setdefault(text, []).append(str(label))
+    return [f"{', '.join(labels)} ({heading}): {text}." for text, labels in found.items()]
+
+
+def protocol_of(scores: pd.DataFrame) -> str:
+    """Return the one protocol of a column as text.
+
+    Raises:
+        ReportError: the column would hold scores of two protocols.
+    """
+    found = scores.loc[scores["value"].notna(), "protocol"].unique()
+    if len(found) > 1:
+        first, second = (json.loads(text) for text in found[:2])
+        keys = sorted(k for k in {**first, **second} if first.get(k) != second.get(k))
+        said = ", ".join(f"{k}: {first.get(k)!r} and {second.get(k)!r}" for k in keys)
+        raise ReportError(
+            f"{scores['label'].iloc[0]} was scored under two protocols ({said}), which cannot "
+            "share a column; `run --measure` measures all networks on one machine."
+        )
+    return describe(json.loads(found[0])) if len(found) else ""
+
+
+def describe(protocol: dict[str, Any]) -> str:
+    """Return a protocol as a person would say it."""
+    if "images" in protocol:
+        return (
+            "{split} split, {images} images of {size} px, resized {resize}, outputs {output}, "
+            "{checkpoint} checkpoint, {mode} mode, real set {real}"
+        ).format(**protocol)
+    return ", ".join(f"{name} {value}" for name, value in protocol.items())
