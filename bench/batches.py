@@ -71,9 +71,7 @@ class Batches(TorchDataset[dict[str, Tensor]]):
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         """Return the batch of a step, which may lie in any epoch."""
         rows = [self._place(step * self.batch + i) for i in range(self.batch)]
-        return {
-            domain: torch.stack([normalise(row[domain]) for row in rows]) for domain in DOMAINS
-        }
+        return {domain: torch.stack([normalise(row[domain]) for row in rows]) for domain in DOMAINS}
 
     def _place(self, position: int) -> dict[str, Pixels]:
         """Return the images at one position of the endless sequence."""
@@ -84,9 +82,7 @@ class Batches(TorchDataset[dict[str, Tensor]]):
             crop = self._draw(rng)
             return {d: _cropped(self._read(d, a), *crop, self.size) for d in DOMAINS}
         index = {"A": a % self.counts["A"], "B": int(rng.integers(self.counts["B"]))}
-        return {
-            d: _cropped(self._read(d, index[d]), *self._draw(rng), self.size) for d in DOMAINS
-        }
+        return {d: _cropped(self._read(d, index[d]), *self._draw(rng), self.size) for d in DOMAINS}
 
     def _draw(self, rng: np.random.Generator) -> tuple[int, int, bool]:
         """Return the top and left of a crop, and whether it is flipped."""
@@ -99,7 +95,9 @@ def normalise(pixels: Pixels) -> Tensor:
     return torch.from_numpy(pixels.transpose(2, 0, 1).copy()).float().div_(127.5).sub_(1.0)
 
 
-def stream(batches: Batches, start: int, stop: int, device: torch.device) -> Iterator[dict[str, Tensor]]:
+def stream(
+    batches: Batches, start: int, stop: int, device: torch.device
+) -> Iterator[dict[str, Tensor]]:
     """Yield the batches of steps `start` to `stop` - 1 on a device, decoded ahead for a GPU."""
     is_cuda = device.type == "cuda"
     loader = DataLoader(

@@ -27,6 +27,7 @@ from bench.suite import load
 PATIENCE_S = 60.0  # for MLflow, once training is over
 SYNC_PATIENCE_S = 3600.0
 
+
 class _Group(click.Group):
     """Commands in the order of their use; an error is one line."""
 

@@ -31,21 +31,18 @@ aten = torch.ops.aten
 
 NORMS = {aten.native_batch_norm, aten.native_group_norm, aten.native_layer_norm}
 ACTIVATIONS = {aten.relu, aten.relu_, aten.leaky_relu, aten.leaky_relu_}
-# No multiply-add of the network's own by any of the three conventions: padding, pooling, resampling,
-# element-wise arithmetic, other activations, views and copies.
-FREE = {
-    getattr(aten, name)
-    for name in (
-        "reflection_pad2d replication_pad2d constant_pad_nd avg_pool2d max_pool2d_with_indices "
-        "adaptive_avg_pool2d _adaptive_avg_pool2d mean sum upsample_bilinear2d upsample_nearest2d "
-        "upsample_bicubic2d add add_ sub sub_ mul mul_ div div_ neg tanh tanh_ sigmoid sigmoid_ silu "
-        "silu_ gelu softplus exp pow sqrt rsqrt abs clamp clamp_ _softmax _safe_softmax cat stack "
-        "flip view _unsafe_view reshape expand permute transpose t unsqueeze squeeze slice select "
-        "narrow split split_with_sizes chunk clone copy_ contiguous detach alias empty empty_like "
-        "zeros zeros_like ones ones_like full arange _to_copy lift_fresh"
-    ).split()
-    if hasattr(aten, name)
-}
+# No multiply-add of the network's own by any convention: padding, pooling, resampling, arithmetic
+# by element, other activations, views and copies.
+FREE_NAMES = """
+    reflection_pad2d replication_pad2d constant_pad_nd avg_pool2d max_pool2d_with_indices
+    adaptive_avg_pool2d _adaptive_avg_pool2d mean sum upsample_bilinear2d upsample_nearest2d
+    upsample_bicubic2d add add_ sub sub_ mul mul_ div div_ neg tanh tanh_ sigmoid sigmoid_ silu
+    silu_ gelu softplus exp pow sqrt rsqrt abs clamp clamp_ _softmax _safe_softmax cat stack flip
+    view _unsafe_view reshape expand permute transpose t unsqueeze squeeze slice select narrow
+    split split_with_sizes chunk clone copy_ contiguous detach alias empty empty_like zeros
+    zeros_like ones ones_like full arange _to_copy lift_fresh
+"""
+FREE = {getattr(aten, name) for name in FREE_NAMES.split() if hasattr(aten, name)}
 
 
 @dataclass(frozen=True)
@@ -58,11 +55,11 @@ class Count:
     macs_c3: int
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up MACs as operators pass; stops at one it does not know."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.macs = self.macs_c2 = self.macs_c3 = 0
 
     def __torch_dispatch__(
@@ -76,7 +73,7 @@ class _Counter(TorchDispatchMode):
             self.macs_c2 += macs
             self.macs_c3 += macs
             if op is aten.convolution:
-                image, weight, bias, *_, transposed, _, _ = args
+                image, _, bias, *_, transposed, _, _ = args
                 self.macs_c2 += out.numel() if bias is not None else 0
                 if transposed:  # the input grid is what C1 counted
                     self.macs_c3 += macs * out[0, 0].numel() // image[0, 0].numel() - macs

@@ -35,7 +35,7 @@ def configure(device: str, threads: int, numerics: Mapping[str, Any]) -> dict[st
         torch.use_deterministic_algorithms(True, warn_only=True)  # tells inductor too
     else:
         torch.set_deterministic_debug_mode("warn")  # the same without importing inductor: 3 s
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a check for bugs, not for bits
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     torch.backends.fp32_precision = fp32  # type: ignore[attr-defined]

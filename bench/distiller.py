@@ -7,26 +7,9 @@ of the student and one of the teacher and returns named loss terms. It never tou
 loader, the schedule, MLflow or a device. A file in `baselines/` holds one distiller; the smallest
 is `hinton.py`.
 
-How each method of the papers fits (METHODS: hints are the four roles of `bench/network.py`):
-
-| method | hints | keeps | teacher | own parameters and passes |
-|---|---|---|---|---|
-| none | - | all | - | - |
-| Hinton, WKD | - | all | frozen, any | none; `terms` compares the two outputs |
-| AT, CAT (kernel alignment), SRKD | four / four / down | all | frozen, any | none |
-| GAN Compression, hint form | four | all | frozen | `build`: a 1x1 convolution per hint, in the student's optimiser (every parameter that requires a gradient is) |
-| GAN Compression, own recipe | four | gan, l1 (unpaired: gan) | frozen | as above; `prepare` starts the student from the teacher's strongest channels and its discriminator from the teacher's; unpaired, `terms` adds L1 to the teacher's output |
-| VID | four | all | frozen | `build`: three 1x1 convolutions and a variance per hint, in the student's optimiser |
-| OMGD | four | none | online | `build`: 1x1 convolution, batch norm, ReLU per hint; no student discriminator because `gan` is not kept; `teacher_trains` says at which steps the teacher moves |
-| DCD | four | none | online | `build`: both sides' adapters, the teacher's frozen at random on CycleGAN (`requires_grad_(False)`); `teacher.discriminator` up to `d4` compares them; `teacher.judge(student.output)` is the student's adversarial term |
-| FESD | four | none | online | as DCD, plus a spectral classifier: its parameters are `discriminator_parameters`, its loss and the teacher discriminator's loss on the student's image are `discriminator_terms` |
-| DMAD | four | all | frozen | features of `teacher.discriminator`, which is in the teacher's checkpoint |
-| PCA-KD (port) | four | all | frozen | `prepare` accumulates the covariance of the teacher's hints over the training inputs; the bases are buffers, so checkpoints hold them |
-| SD (port) | four | all | frozen | `build`: 1x1 convolutions; the spectral weight is taken from `student.real` |
-| DML | - | all | peers | each peer is a student and the others' detached traces are its teachers |
-
-A sum such as `wkd+gan_compression` adds the terms of both and keeps what both keep. On CycleGAN
-there is one distiller per direction, each with its own parameters.
+How each method of the papers fits is written down in `docs/distillers.md`. A sum such as
+`wkd+gan_compression` adds the terms of both and keeps what both keep. On CycleGAN there is one
+distiller per direction, each with its own parameters.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class StoreError(DistillbenchError):
     """The store cannot be read or written."""
 
 
-class Busy(StoreError):
+class Busy(StoreError):  # noqa: N818 - a state, not an error
     """Another process is at work on a cell."""
 
 
@@ -59,7 +59,7 @@ class ReportError(DistillbenchError):
     """Rows cannot stand in one table."""
 
 
-class Interrupted(DistillbenchError):
+class Interrupted(DistillbenchError):  # noqa: N818 - a state, not an error
     """Stopped on request; the same command goes on where this one stopped."""
 
     exit_code = 130

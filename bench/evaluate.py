@@ -35,7 +35,7 @@ from bench.score import (
 from bench.store import Store, read_json, replacing, write_json
 
 BATCH = 8  # images generated at once; eval mode, so it changes no image
-SAMPLES = 6  # test images kept for the grids
+SAMPLES = 5  # test images kept for the grids, at even distances over the split
 
 
 def evaluate(
@@ -55,17 +55,15 @@ def evaluate(
         for student in students:
             for sheet in mine:
                 sheet.open(task.paired)
-            kept = 0
+            kept: list[tuple[Tensor, ...]] = []
             for inputs, output, target in _images(cell, student, direction, "test"):
                 for sheet in mine:
                     sheet.add(output, target)
-                if student is students[0]:
-                    for images in zip(inputs, output, target, strict=True):
-                        if kept < SAMPLES:
-                            _keep_sample(store, cell, direction, kept, images, task.paired)
-                            kept += 1
+                kept += zip(inputs.cpu(), output.cpu(), target.cpu(), strict=True)
             for sheet in mine:
                 sheet.close()
+            if student is students[0]:
+                _keep_samples(store, cell, direction, kept, task.paired)
     for sheet in sheets:
         if not sheet.failure:
             scores[sheet.id] = sheet.record()
@@ -77,8 +75,8 @@ def evaluate(
 class _Sheet:
     """One metric in one direction, over a cell's student or its peers."""
 
-    def __init__(self, id: str, direction: str, part: Part, protocol: dict[str, Any]) -> None:
-        self.id, self.direction, self.part, self.protocol = id, direction, part, protocol
+    def __init__(self, score: str, direction: str, part: Part, protocol: dict[str, Any]) -> None:
+        self.id, self.direction, self.part, self.protocol = score, direction, part, protocol
         self.metric: ImageMetric | None = None
         self.values: list[dict[str, float]] = []
         self.failure = ""
@@ -203,13 +201,16 @@ def _mean(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: math.fsum(v[name] for v in values) / len(values) for name in values[0]}
 
 
-def _keep_sample(
-    store: Store, cell: Cell, direction: str, index: int, images: Sequence[Tensor], paired: bool
+def _keep_samples(
+    store: Store, cell: Cell, direction: str, images: Sequence[Sequence[Tensor]], paired: bool
 ) -> None:
-    """Write one test image as input, output and, where there is one, ground truth."""
-    for role, image in zip(("input", "output", "target"), images, strict=True):
-        if role != "target" or paired:
-            pixels = image.mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
-            path = store.folder(cell.key) / "samples" / f"{direction}-{index}-{role}.png"
-            with replacing(path) as file:
-                Image.fromarray(pixels).save(file, format="PNG")
+    """Write test images at even distances: input, output and, where there is one, ground truth."""
+    for number in range(min(SAMPLES, len(images))):
+        for role, image in zip(
+            ("input", "output", "target"), images[number * len(images) // SAMPLES], strict=True
+        ):
+            if role != "target" or paired:
+                pixels = image.mul(255).round().byte().permute(1, 2, 0).numpy()
+                path = store.folder(cell.key) / "samples" / f"{direction}-{number}-{role}.png"
+                with replacing(path) as file:
+                    Image.fromarray(pixels).save(file, format="PNG")

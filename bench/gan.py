@@ -18,7 +18,8 @@ def discriminator_loss(kind: str, real: Sequence[Tensor], fake: Sequence[Tensor]
     Args:
         kind: "lsgan" (Mao et al. 2017, targets 1 and 0), "vanilla" (binary cross entropy on
             logits, Goodfellow et al. 2014) or "hinge" (Lim & Ye 2017).
-        real, fake: logits of each scale, unbounded, any shape.
+        real: logits of each scale, unbounded, any shape.
+        fake: as `real`.
     """
     return 0.5 * sum(
         (_on_real(kind, r) + _on_fake(kind, f) for r, f in zip(real, fake, strict=True)),

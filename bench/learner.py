@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from bench import plugins
-from bench.distiller import Distiller, Side, Trace
+from bench.distiller import Distiller, Trace
 from bench.errors import PluginError
 from bench.plan import Cell, Nets
 from bench.player import Player, State, below, layout
-from bench.seed import derive
 from bench.task import Batch, Task
 
 Traces = Mapping[str, Trace]  # direction -> trace
@@ -38,7 +37,9 @@ class Learner:
     def __init__(self, cell: Cell, device: torch.device, teacher: Player | None) -> None:
         self.cell, self.device, self.teacher = cell, device, teacher
         self.task = open_task(cell)
-        self.students = [Player(cell, cell.nets, self.task, device, peer=i) for i in range(cell.peers)]
+        self.students = [
+            Player(cell, cell.nets, self.task, device, peer=i) for i in range(cell.peers)
+        ]
         self.mentor = Player(cell, cell.mentor, self.task, device, peer=-1) if cell.mentor else None
         self.players = [*self.students, *([self.mentor] if self.mentor else [])]
         self.distillers = [self._open_distillers() for _ in self.students]

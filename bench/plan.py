@@ -90,9 +90,10 @@ class Cell:
     def batches(self) -> str:
         """Cells with equal text see the same batches, and can advance in one cohort."""
         budget = self.budget
-        order = [self.dataset.name, self.dataset.fingerprint, self.dataset.version, self.task.name]
+        data = self.dataset
+        order: list[Any] = [data.name, data.fingerprint, data.version, self.task.name]
         order += [self.size, self.seed, budget.batch, budget.steps, budget.epochs]
-        return json.dumps([*order, _without_path(self.dataset.params), self.numerics])
+        return json.dumps([*order, _without_path(data.params), self.numerics])
 
     def sources(self) -> dict[str, str]:
         """Return plug-in -> hash of its file, to notice edits that raised no version."""
@@ -196,7 +197,9 @@ def expand(suite: Suite, only: Mapping[str, Sequence[str]] | None = None) -> Pla
     named = {entry.cell.key for entry in entries if entry.cell}
     above = [e for e in expansion.teachers.values() if e.cell and e.cell.key in cells]
     above = [e for e in above if e.cell and e.cell.key not in named]
-    metrics = tuple(_part("metric", n, p, f"{where}: metrics.{n}") for n, p in suite.metrics.items())
+    metrics = tuple(
+        _part("metric", n, p, f"{where}: metrics.{n}") for n, p in suite.metrics.items()
+    )
     return Plan(suite, (*above, *entries), cells, metrics)
 
 
@@ -326,9 +329,7 @@ class _Expansion:
             },
         )
 
-    def _nets(
-        self, dataset: str, architecture: str, width: int, discriminator_width: int
-    ) -> Nets:
+    def _nets(self, dataset: str, architecture: str, width: int, discriminator_width: int) -> Nets:
         generator = self._architecture(architecture)
         size = self.datasets[dataset][1]
         multiple = plugins.declared("network", generator.name, self.where)["multiple"]
@@ -396,9 +397,7 @@ class _Expansion:
             given = [params.get(name) or {} for name in names]
         else:
             given = [params]
-        parts = tuple(
-            _part("method", n, p, where) for n, p in zip(names, given, strict=True)
-        )
+        parts = tuple(_part("method", n, p, where) for n, p in zip(names, given, strict=True))
         shorts = [part.short for part in parts]
         if len(set(shorts)) < len(shorts):
             raise SuiteError(f"{where}: one method stands twice in the sum.")

@@ -56,14 +56,12 @@ class Player:
     def place(self) -> None:
         """Move the networks to the device, in its memory format, compiled if asked."""
         layout = torch.channels_last if self.numerics["channels_last"] else torch.contiguous_format
-        self.modules.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+        self.modules.to(self.device).to(memory_format=layout)
         if self.numerics["compile"]:
             for network in (*self.generators.values(), *self.discriminators.values()):
                 network.compile()
 
-    def optimise(
-        self, more: Iterable[nn.Parameter], more_judging: Iterable[nn.Parameter]
-    ) -> None:
+    def optimise(self, more: Iterable[nn.Parameter], more_judging: Iterable[nn.Parameter]) -> None:
         """Create one Adam for the generators and one for the discriminators."""
         moved = {
             "generator": [*self.generators.parameters(), *more],
@@ -82,7 +80,8 @@ class Player:
 
     def side(self, direction: str) -> Side:
         """Return the networks of one direction."""
-        judge: Any = self.discriminators[direction] if direction in self.discriminators else None
+        judges = self.discriminators
+        judge: Any = judges[direction] if direction in judges else None  # noqa: SIM401
         made: Any = self.generators[direction]
         return Side(made, judge)
 
@@ -111,7 +110,8 @@ class Player:
             group["lr"] = lr
         optimiser.zero_grad(set_to_none=True)
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
-        scaler.scale(loss).backward(inputs=parameters)
+        scaled: Tensor = scaler.scale(loss)
+        scaled.backward(inputs=parameters)  # type: ignore[no-untyped-call]
         scaler.step(optimiser)
         scaler.update()
 
@@ -158,7 +158,9 @@ class Player:
 def generator(nets: Nets, size: int) -> Generator:
     """Build a generator with the initial weights of torch's current random state."""
     part = nets.architecture
-    network: Generator = plugins.load("network", part.name, part.name)(nets.width, size, part.params)
+    network: Generator = plugins.load("network", part.name, part.name)(
+        nets.width, size, part.params
+    )
     initialise(network)
     return network
 
@@ -180,7 +182,7 @@ def layout(nets: Nets, size: int, channels: int, hints: Sequence[str]) -> Layout
     with torch.device("meta"):
         _, found = generator(nets, size)(torch.empty(1, 3, size, size), hints)
     shapes = {role: tuple(feature.shape[1:]) for role, feature in found.items()}
-    return Layout(shapes, size, channels)  # type: ignore[arg-type]
+    return Layout(shapes, size, channels)
 
 
 def below(state: Mapping[str, Tensor], prefix: str) -> State:

@@ -75,7 +75,9 @@ class Declaration:
             if name not in defaults:
                 raise SuiteError(unknown(f"parameter of {self.name}", name, defaults, where))
             if name in choices and value not in choices[name]:
-                raise SuiteError(unknown(f"{name} of {self.name}", str(value), choices[name], where))
+                raise SuiteError(
+                    unknown(f"{name} of {self.name}", str(value), choices[name], where)
+                )
         return {
             name: _conform(given[name], default, f"{where}: {name} of {self.name}")
             if name in given
@@ -180,7 +182,8 @@ def _is_wanted(class_name: str, wanted: str | None) -> bool:
 def _not_one(path: Path, contract: str, wanted: str | None, found: list[str]) -> str:
     named = f" named {wanted}" if wanted else ""
     listed = f": {', '.join(found)}" if found else ""
-    return f"{path}: expected one class{named} that derives from {contract}, found {len(found)}{listed}."
+    wanted_class = f"one class{named} that derives from {contract}"
+    return f"{path}: expected {wanted_class}, found {len(found)}{listed}."
 
 
 def _locate(kind: str, name: str, where: str) -> tuple[Path, str | None]:

@@ -17,9 +17,7 @@ from bench.player import layout
 DECODE_AT_MOST = 5000  # images of a local folder; of more, only those a step asks for
 
 
-def check(
-    cells: Iterable[Cell], teachers: Mapping[str, Cell], say: Callable[[str], None]
-) -> None:
+def check(cells: Iterable[Cell], teachers: Mapping[str, Cell], say: Callable[[str], None]) -> None:
     """Build every kind of cell on the meta device, look for weights, decode local images.
 
     Args:
@@ -33,7 +31,9 @@ def check(
     kinds = {replace(cell, seed=0).canonical: cell for cell in cells}
     for cell in kinds.values():
         _check_networks(cell, teachers.get(cell.teacher))
-    sets = {(c.dataset.fingerprint, c.dataset.path, c.size, bool(c.select)): c for c in kinds.values()}
+    sets = {
+        (c.dataset.fingerprint, c.dataset.path, c.size, bool(c.select)): c for c in kinds.values()
+    }
     for cell in sets.values():
         _check_images(cell, say)
 

@@ -19,7 +19,7 @@ from bench.rows import entry_rows, score_rows
 from bench.store import Store, replacing, write_json
 
 FORMATS = {"md": render.markdown, "tex": render.latex, "csv": render.comma_separated}
-DRAWING = {
+DRAWING: dict[Any, Any] = {
     "text.parse_math": False,  # a method may be called $x$
     "pdf.fonttype": 42,  # embedded as TrueType, which publishers ask for
     "font.size": 9,
@@ -104,9 +104,7 @@ def _bundle(plan: Plan, store: Store) -> dict[str, Any]:
     }
 
 
-def _page(
-    plan: Plan, rows: Rows, items: list[dict[str, Any]], provenance: dict[str, Any]
-) -> str:
+def _page(plan: Plan, rows: Rows, items: list[dict[str, Any]], provenance: dict[str, Any]) -> str:
     folder = plugins.ROOT / "reports" / "templates"
     environment = Environment(loader=FileSystemLoader(folder), autoescape=True, trim_blocks=True)
     counts = rows.entries["status"].value_counts()

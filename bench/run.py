@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -76,6 +77,7 @@ class _Run:
         self.order = plan.order()
         self.order.prepare()
         self.ready: dict[str, Cell] = {}
+        self.awaited = Counter(cell.teacher for cell in plan.cells.values())
         self.interrupted = False
         self.provenance = ""
 
@@ -119,6 +121,7 @@ class _Run:
         while not self.interrupted:
             self._admit()
             groups = cohorts(self.ready.values(), at_least=executor.idle())
+            groups.sort(key=lambda g: -max(self.awaited[c.key] for c in g))  # teachers first
             for group in groups[: executor.idle()]:
                 for cell in group:
                     del self.ready[cell.key]
@@ -158,7 +161,7 @@ class _Run:
     def _unmeasured(self, again: bool) -> list[Cell]:
         """Return one cell per network that lacks a score of its own."""
         metrics = network_metrics(self.plan.metrics)
-        found = {}
+        found: dict[str, Cell] = {}
         for cell in self.plan.cells.values():
             scores = read_json(self.store.network(network_id(cell))).values()
             known = {(s["metric"], s["version"], str(s["params"])) for s in scores}

@@ -22,6 +22,8 @@ def new_distiller(name: str, folder: Path) -> Path:
         raise SuiteError(f"{path}: there is a distiller of that name already.")
     text = (ROOT / "baselines" / "_template.py").read_text(encoding="utf-8")
     class_name = "".join(word.capitalize() for word in name.split("_"))
-    text = text.replace("class Template(", f"class {class_name}(").replace("`template:", f"`{name}:")
+    text = text.replace("class Template(", f"class {class_name}(").replace(
+        "`template:", f"`{name}:"
+    )
     path.write_text(text, encoding="utf-8")
     return path

@@ -44,9 +44,7 @@ def image_scores(cell: Cell, metrics: Iterable[Part]) -> Iterator[tuple[str, str
 
 def network_metrics(metrics: Iterable[Part]) -> list[Part]:
     """Return the metrics that judge networks."""
-    return [
-        p for p in metrics if plugins.declared("metric", p.name, p.name)["judges"] == "network"
-    ]
+    return [p for p in metrics if plugins.declared("metric", p.name, p.name)["judges"] == "network"]
 
 
 def network_protocol(cell: Cell, environment: Mapping[str, Any]) -> Json:

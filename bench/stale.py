@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
-
-import json
 
 from bench.plan import Cell
 from bench.store import Json
@@ -34,7 +33,7 @@ class Specs:
         mine = json.loads(cell.canonical)
         others = [s["cell"] for s in self.by_place.get(place_of(mine), []) if s["key"] != cell.key]
         found = [_differences(other, mine) for other in others]
-        return ", ".join(min(found, key=len)) if found else ""
+        return ", ".join(min(found, key=lambda lines: len(list(lines)))) if found else ""
 
     def changed_files(self, cell: Cell) -> list[str]:
         """Return plug-in files that changed since a cell was trained, at the same version."""

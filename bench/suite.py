@@ -140,7 +140,7 @@ class Suite(Model):
         if isinstance(data, dict):
             budget, teacher = data.get("budget"), data.get("teacher")
             own = teacher.get("budget") if isinstance(teacher, dict) else None
-            if isinstance(budget, dict) and isinstance(own, dict):
+            if isinstance(budget, dict) and isinstance(own, dict) and isinstance(teacher, dict):
                 given = {k: budget[k] for k in ("batch", "lr", "decay") if k in budget}
                 data = {**data, "teacher": {**teacher, "budget": {**given, **own}}}
         return data
@@ -243,14 +243,19 @@ def _explain(error: ValidationError, path: Path) -> list[str]:
         where = f"{path}: {'.'.join(keys)}" if keys else f"{path}"
         if fault["type"] == "extra_forbidden":
             known = _fields(Suite, keys[:-1])
-            lines.append(unknown("key", keys[-1], known, f"{path}: {'.'.join(keys[:-1]) or 'suite'}"))
+            lines.append(
+                unknown("key", keys[-1], known, f"{path}: {'.'.join(keys[:-1]) or 'suite'}")
+            )
         elif fault["type"] == "missing":
             lines.append(f"{where}: missing.")
         else:
             found = f", found {fault['input']!r}" if not isinstance(fault["input"], dict) else ""
             message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-            lines.append(f"{where}: should be {message}{found}."
-                         if fault["msg"].startswith("Input should") else f"{where}: {message}{found}.")
+            lines.append(
+                f"{where}: should be {message}{found}."
+                if fault["msg"].startswith("Input should")
+                else f"{where}: {message}{found}."
+            )
     return lines
 
 

@@ -55,7 +55,8 @@ class Task:
         traces = {}
         for direction, (source, target) in self.directions.items():
             output, found = generators[direction](batch[source], hints)
-            judge: Any = discriminators[direction] if direction in discriminators else None
+            judges = discriminators
+            judge: Any = judges[direction] if direction in judges else None  # noqa: SIM401
             traces[direction] = Trace(
                 batch[source], output, found, batch[target], self.paired, judge
             )

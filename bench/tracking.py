@@ -156,7 +156,10 @@ class Copy:
                     at = int(score["scored_at"] * 1000)
                     metrics.append(Metric(_name(prefix + full), value, at, end.get("steps", 0)))
         self._log(run, metrics)
-        status = {"distillbench.status": end["status"], "distillbench.reason": end.get("reason", "")}
+        status = {
+            "distillbench.status": end["status"],
+            "distillbench.reason": end.get("reason", ""),
+        }
         self._tag(run, status | infinite)
         spec = self.store.read(key, "spec.json")
         for name, value in (

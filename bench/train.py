@@ -10,6 +10,7 @@ a loss that is not finite ends its cell there and then, as `diverged` at the exa
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 import time
@@ -53,7 +54,7 @@ class Cohort:
     until: int | None = None  # stop here with a digest and no result, for `verify`
 
 
-class Diverged(Exception):  # noqa: N818 - it is an outcome
+class Diverged(Exception):  # noqa: N818 - an outcome, not an error
     """A loss was not finite."""
 
     def __init__(self, step: int) -> None:
@@ -306,11 +307,11 @@ def _inputs(
     """Return, per direction, a way to run through the training inputs once, in order."""
     dataset = open_dataset(cell.dataset)
 
-    def images(domain: str) -> Iterator[Tensor]:
+    def images(domain: str) -> Iterator[Tensor]:  # [N, 3, S, S] each
         for first in range(0, batches.counts[domain], batches.batch):
             last = min(first + batches.batch, batches.counts[domain])
             pixels = (dataset.read("train", domain, i, cell.size) for i in range(first, last))
             yield torch.stack([normalise(p) for p in pixels]).to(device)
 
     directions = open_task(cell).directions
-    return {d: lambda domain=source: images(domain) for d, (source, _) in directions.items()}
+    return {d: functools.partial(images, source) for d, (source, _) in directions.items()}

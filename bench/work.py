@@ -17,6 +17,7 @@ from bench.preflight import check
 from bench.store import Store
 from bench.train import Cohort, train
 
+
 def work(job: Job, emit: Emit, stop: Callable[[], bool]) -> None:
     """Do a job; every outcome lies in the store before it is emitted.
 

@@ -76,30 +76,34 @@ class Processes:
 
     def __init__(self, emit: Emit, count: int, threads: int) -> None:
         self._emit, self._threads, self._stopped = emit, threads, False
-        self._workers = [_Worker(threads) for _ in range(count)]
+        self._idle = [_Worker(threads) for _ in range(count)]
+        self._busy: dict[Any, tuple[_Worker, Job]] = {}  # by connection
 
     def idle(self) -> int:
         """Return how many workers have nothing to do."""
-        return 0 if self._stopped else sum(w.job is None for w in self._workers)
+        return 0 if self._stopped else len(self._idle)
 
     def submit(self, job: Job) -> None:
         """Give a job to a worker that has none."""
-        next(w for w in self._workers if w.job is None).give(job)
+        worker = self._idle.pop(0)
+        self._busy[worker.connection] = (worker, job)
+        with contextlib.suppress(OSError):  # a worker that just died is noticed in wait()
+            worker.connection.send(job)
 
     def wait(self) -> list[Job]:
         """Pass on what the workers emit; return the jobs that ended or whose worker died."""
-        busy = {w.connection: w for w in self._workers if w.job is not None}
         ended = []
-        for connection in wait(list(busy), timeout=0.5):
-            worker = busy[connection]  # type: ignore[index]
+        for connection in wait(list(self._busy), timeout=0.5):
+            worker, job = self._busy[connection]
             try:
                 event, key, data = worker.connection.recv()
             except (EOFError, OSError):
-                ended.append(self._bury(worker))
-                continue
+                event, key, data = "finished", "", {}
+                worker = self._replace(worker, job)
             if event == "finished":
-                ended.append(worker.job)
-                worker.job = None
+                del self._busy[connection]
+                self._idle.append(worker)
+                ended.append(job)
             else:
                 self._emit(event, key, data)
         return ended
@@ -109,50 +113,47 @@ class Processes:
 
         Called from a signal handler.
         """
-        for worker in self._workers:
+        for worker in self._all():
             if worker.process.is_alive():
                 worker.process.kill() if self._stopped else worker.process.terminate()
         self._stopped = True
 
     def close(self) -> None:
         """End all workers."""
-        for worker in self._workers:
-            worker.close()
+        for worker in self._all():
+            worker.close(GRACE_S if worker.connection in self._busy else 5.0)
 
-    def _bury(self, worker: _Worker) -> Job:
-        """Report a dead worker's job, and put another in its place."""
+    def _all(self) -> list[_Worker]:
+        return [*self._idle, *(worker for worker, _ in self._busy.values())]
+
+    def _replace(self, worker: _Worker, job: Job) -> _Worker:
+        """Report the job of a worker that died, and return another in its place."""
         worker.process.join()
-        job, code = worker.job, worker.process.exitcode or 0
-        if not self._stopped:
-            cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-            hint = "; was memory short?" if code == -signal.SIGKILL else ""
-            self._emit("died", "", {"job": job, "reason": f"its worker died ({cause}{hint})"})
-            self._workers[self._workers.index(worker)] = _Worker(self._threads)
-        return job
+        if self._stopped:
+            return worker
+        code = worker.process.exitcode or 0
+        cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        hint = "; was memory short?" if code == -signal.SIGKILL else ""
+        self._emit("died", "", {"job": job, "reason": f"its worker died ({cause}{hint})"})
+        return _Worker(self._threads)
 
 
 class _Worker:
-    """One process and the job it has."""
+    """One process and the way to it."""
 
     def __init__(self, threads: int) -> None:
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             os.environ[name] = str(threads)
-        self.job: Job | None = None
         self.connection, theirs = SPAWN.Pipe()
         self.process = SPAWN.Process(target=_main, args=(theirs,))
         with _ignoring(signal.SIGINT):  # Ctrl-C is for the parent, who tells its workers
             self.process.start()
         theirs.close()
 
-    def give(self, job: Job) -> None:
-        self.job = job
-        with contextlib.suppress(OSError):  # a worker that just died is noticed in wait()
-            self.connection.send(job)
-
-    def close(self) -> None:
+    def close(self, patience_s: float) -> None:
         with contextlib.suppress(OSError):
             self.connection.send(None)
-        self.process.join(GRACE_S if self.job else 5)
+        self.process.join(patience_s)
         self.process.kill()
         self.process.join()
         self.connection.close()

@@ -32,7 +32,7 @@ def places(rows: Rows) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
             yield f"{dataset}{arrow}, {architecture}", entries, found
 
 
-def size(width: int, discriminator_width: int, rows: Rows) -> str:
+def size(width: object, discriminator_width: object, rows: Rows) -> str:
     """Return a width, with the discriminator's where the suite has several."""
     students = rows.entries[rows.entries["role"] == "student"]
     if students["discriminator_width"].nunique() > 1:
@@ -95,4 +95,8 @@ def describe(protocol: dict[str, Any]) -> str:
             "{split} split, {images} images of {size} px, resized {resize}, outputs {output}, "
             "{checkpoint} checkpoint, {mode} mode, real set {real}"
         ).format(**protocol)
-    return ", ".join(f"{name} {value}" for name, value in protocol.items())
+    said = {"channels_last": "channels last", "compile": "compiled"}
+    named = [
+        said.get(n, f"{n} {v}") for n, v in protocol.items() if v is not None and v is not False
+    ]
+    return ", ".join(named)

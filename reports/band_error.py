@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
 
 from bench.report import Figure, Report, Rows, Table
 from reports._format import SIZE, places, protocols, size, spread, unfinished
@@ -45,9 +46,7 @@ class BandErrors(Report):
         yield _table(rows, found, notes)
 
 
-
-
-def _draw(found: Found) -> plt.Figure:
+def _draw(found: Found) -> Drawing:
     """Return one panel per place and student width."""
     panels = [
         (f"{heading}, width {width}", scores, group)
@@ -81,7 +80,15 @@ def _panel(axis: Axes, students: pd.DataFrame, teachers: pd.DataFrame) -> None:
     )
     if len(teachers):
         means = teachers.groupby("name", sort=False)["value"].mean()
-        axis.plot(list(means.index), means.to_numpy(dtype=float), color="0.45", lw=1.2, ls="--", label="teacher", zorder=1)
+        axis.plot(
+            list(means.index),
+            means.to_numpy(dtype=float),
+            color="0.45",
+            lw=1.2,
+            ls="--",
+            label="teacher",
+            zorder=1,
+        )
     axis.set(xlabel="frequency band", ylabel="normalised L1 error", ylim=(0, None))
     axis.grid(axis="y", lw=0.4)
     axis.legend(fontsize=8, frameon=False)
@@ -91,19 +98,15 @@ def _table(rows: Rows, found: Found, notes: list[str]) -> Table:
     bands = list(dict.fromkeys(name for _, _, scores in found for name in scores["name"]))
     blocks = []
     for heading, entries, scores in found:
-        block = []
+        block: list[list[str]] = []
         groups = entries.groupby(["role", *SIZE, "method"], sort=False)
         for (_, width, judge, method), seeds in groups:
             mine = scores[scores["key"].isin(seeds["key"])]
             cells = [
-                spread(
-                    mine.loc[mine["name"] == band, "value"].astype(float), len(seeds), 3
-                )
+                spread(mine.loc[mine["name"] == band, "value"].astype(float), len(seeds), 2)
                 for band in bands
             ]
             first = heading if not block else ""
-            block.append(
-                [first, size(width, judge, rows), f"{method}{unfinished(seeds)}", *cells]
-            )
+            block.append([first, size(width, judge, rows), f"{method}{unfinished(seeds)}", *cells])
         blocks.append(block)
     return Table("band_error", TITLE, CAPTION, ["Data", "Width", "Method", *bands], blocks, notes)

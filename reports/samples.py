@@ -7,12 +7,12 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.figure import Figure as Drawing
 
 from bench.grid import sample_files
 from bench.report import Figure, Report, Rows
 from reports._format import SIZE, size
 
-SHOWN = 5  # images per figure
 Column = tuple[str, list[Path]]  # heading, one file per image
 
 
@@ -31,13 +31,15 @@ class Samples(Report):
             teachers = done[same & (done["role"] == "teacher")]
             shown = pd.concat([teachers, group.sort_values("seed", kind="stable")])
             shown = shown.drop_duplicates("method").sort_index()
-            for direction, columns in _columns(shown).items():
-                title = f"{dataset} {direction}, {architecture}, width {size(width, judge, rows)}"
+            found = _columns(shown)
+            for direction, columns in found.items():
+                heading = f"{dataset} {direction}" if len(found) > 1 else dataset
+                title = f"{heading}, {architecture}, width {size(width, judge, rows)}"
                 seeds = ", ".join(f"{m} seed {s}" for m, s in shown[["method", "seed"]].to_numpy())
                 yield Figure(
                     f"samples-{number}-{direction}",
                     f"Samples: {title}",
-                    f"The first {SHOWN} images of the test split, not chosen ({seeds}).",
+                    f"Test images at even distances over the split, not chosen ({seeds}).",
                     _draw(columns),
                 )
 
@@ -48,7 +50,7 @@ def _columns(shown: pd.DataFrame) -> dict[str, list[Column]]:
     for number, (method, folder) in enumerate(shown[["method", "samples"]].to_numpy()):
         files = sample_files(Path(folder))
         for direction in dict.fromkeys(direction for direction, _ in files):
-            mine = [row for (d, _), row in files.items() if d == direction][:SHOWN]
+            mine = [row for (d, _), row in files.items() if d == direction]
             for role, heading in (("input", "input"), ("target", "ground truth")):
                 if number == 0 and all(role in row for row in mine):
                     found.setdefault(direction, []).append((heading, [row[role] for row in mine]))
@@ -56,7 +58,7 @@ def _columns(shown: pd.DataFrame) -> dict[str, list[Column]]:
     return found
 
 
-def _draw(columns: list[Column]) -> plt.Figure:
+def _draw(columns: list[Column]) -> Drawing:
     count = max(len(files) for _, files in columns)
     drawing, axes = plt.subplots(
         count,

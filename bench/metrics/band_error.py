@@ -24,7 +24,6 @@ class BandError(ImageMetric):
 
     source = "Zhang et al. (WKD), CVPR 2022, Figure 1; normalisation: ours"
     label = "band error"
-    digits = 3
     better = "lower"
     needs = ("target",)
     checks = {

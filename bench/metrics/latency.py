@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,8 @@ def _on_cpu(network: Generator, image: torch.Tensor, runs: int) -> list[float]:
 
 def _on_cuda(network: Generator, image: torch.Tensor, runs: int) -> list[float]:
     """Return device times in ms."""
-    marks = [[torch.cuda.Event(enable_timing=True) for _ in range(2)] for _ in range(runs)]
+    event: Any = torch.cuda.Event
+    marks = [[event(enable_timing=True) for _ in range(2)] for _ in range(runs)]
     torch.cuda.synchronize()
     for start, end in marks:
         start.record()

@@ -46,7 +46,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C, H, W]."""
-        return x + self.conv_block(x)
+        changed: Tensor = self.conv_block(x)
+        return x + changed
 
 
 def residual(channels: int, kind: str, bias: bool) -> Residual:
@@ -83,10 +84,8 @@ def mobile_residual(channels: int, kind: str) -> Residual:
     return Residual(*conv, nn.ReLU(inplace=True), *again)
 
 
-def encoder_decoder(
-    width: int, downs: int, blocks: list[Residual], kind: str
-) -> nn.Sequential:
-    """Return 7x7 conv, `downs` strided convs, `blocks`, as many transposed convs, 7x7 conv, tanh."""
+def encoder_decoder(width: int, downs: int, blocks: list[Residual], kind: str) -> nn.Sequential:
+    """Return 7x7 conv, `downs` strided ones, `blocks`, as many transposed, 7x7 conv, tanh."""
     bias = kind == "instance"
     layers: list[nn.Module] = [
         ReflectionPad2d(3),
