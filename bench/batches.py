@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from bench.cell import Cell, Part, open_dataset
 from bench.dataset import DOMAINS, Pixels
 from bench.errors import DataError
-from bench.plan import Cell, Part, open_dataset
 from bench.seed import derive
 
 CACHE_BYTES = 2**30  # decoded training images up to this size are kept in memory

@@ -20,7 +20,8 @@ from typing import Any
 import click
 
 from bench.errors import DistillbenchError
-from bench.plan import Plan, expand, parse_only
+from bench.expand import expand, parse_only
+from bench.plan import Plan
 from bench.store import Store, read_json
 from bench.suite import load
 

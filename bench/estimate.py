@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from bench.cell import Cell, open_dataset
 from bench.dataset import DOMAINS
-from bench.plan import Cell, open_dataset
 from bench.schedule import Schedule
 from bench.store import Store
 

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from bench import checkpoint, plugins
 from bench.batches import normalise
+from bench.cell import Cell, Part, open_dataset
 from bench.device import autocast
 from bench.learner import Learner, open_task
 from bench.metric import ImageMetric, NetworkMetric
-from bench.plan import Cell, Part, open_dataset
 from bench.player import Player, below, generator
 from bench.score import (
     image_scores,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.plan import Cell, Part
+from bench.cell import Cell, Part
 
 Emit = Callable[[str, str, Mapping[str, Any]], None]
 """Takes (event, key of the cell or "", data). Events:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from bench import plugins
+from bench.cell import Cell, Nets
 from bench.distiller import Distiller, Trace
 from bench.errors import PluginError
-from bench.plan import Cell, Nets
 from bench.player import Player, State, below, layout
 from bench.task import Batch, Task
 

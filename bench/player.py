@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from bench import plugins
+from bench.cell import Cell, Nets
 from bench.device import autocast
 from bench.distiller import Layout, Side, Trace
 from bench.gan import ImagePool, initialise
 from bench.network import Discriminator, Generator
-from bench.plan import Cell, Nets
 from bench.task import Batch, Task
 
 State = dict[str, Tensor]

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench import plugins
-from bench.plan import Cell, Entry, Plan
+from bench.cell import Cell
+from bench.plan import Entry, Plan
 from bench.score import image_scores, network_id, network_metrics, record
 from bench.store import State, Store, read_json
 

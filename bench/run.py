@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bench import provenance
+from bench.cell import Cell
 from bench.errors import DistillbenchError, Interrupted
 from bench.job import Emit, Job
-from bench.plan import Cell, Plan, cohorts
+from bench.plan import Plan, cohorts
 from bench.score import image_scores, network_id, network_metrics
 from bench.store import Store, read_json
 from bench.workers import Executor, InProcess, Processes

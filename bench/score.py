@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bench import plugins
-from bench.plan import Cell, Part, open_dataset
+from bench.cell import Cell, Part, open_dataset
 from bench.store import identity
 
 Json = dict[str, Any]

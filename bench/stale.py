@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bench.plan import Cell
+from bench.cell import Cell
 from bench.store import Json
 
 

@@ -238,7 +238,10 @@ def _question(text: str) -> str:
 def _explain(error: ValidationError, path: Path) -> list[str]:
     """Say each fault in one line: where, what was found, what is expected or close."""
     lines = []
+    places = {fault["loc"] for fault in error.errors()}
     for fault in error.errors():
+        if fault["loc"][:1] == ("teacher",) and fault["loc"][1:] in places:
+            continue  # inherited from the students' budget
         keys = [str(k) for k in fault["loc"]]
         where = f"{path}: {'.'.join(keys)}" if keys else f"{path}"
         if fault["type"] == "extra_forbidden":

@@ -14,8 +14,9 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from bench.cell import Cell
 from bench.grid import sample_grid
-from bench.plan import Cell, Entry, Plan
+from bench.plan import Entry, Plan
 from bench.rows import scores_of
 from bench.store import Store, identity
 

@@ -24,11 +24,11 @@ from torch import Tensor
 
 from bench import checkpoint
 from bench.batches import Batches, normalise, stream
+from bench.cell import Cell, open_dataset
 from bench.device import nondeterminism
 from bench.distiller import Trace
 from bench.errors import Interrupted, StoreError
 from bench.learner import Learner, open_task
-from bench.plan import Cell, open_dataset
 from bench.player import Player, below, digest
 from bench.schedule import Schedule
 from bench.store import Store
@@ -77,7 +77,10 @@ def train(cohort: Cohort) -> dict[str, str]:
     with nondeterminism(found):
         # construct: what is shared, then the members where their last checkpoints left them
         batches = Batches(cohort.cells[0], open_task(cohort.cells[0]).paired)
-        teachers = {key: _open_teacher(cohort, key) for key in sorted(cohort.teachers)}
+        teachers = {
+            key: open_teacher(cell, cohort.store, cohort.device)
+            for key, cell in sorted(cohort.teachers.items())
+        }
         members: list[Member] = []
         for cell in cohort.cells:
             with _outcome(cohort, cell, members):
@@ -268,11 +271,14 @@ def _outcome(cohort: Cohort, cell: Cell, members: list[Member]) -> Iterator[None
         members[:] = [m for m in members if m.key != cell.key]
 
 
-def _open_teacher(cohort: Cohort, key: str) -> Player:
-    """Return a frozen teacher from its checkpoint."""
-    cell = cohort.teachers[key]
-    teacher = Player(cell, cell.nets, open_task(cell), cohort.device)
-    tensors, _ = checkpoint.load(cohort.store.checkpoint(key))
+def open_teacher(cell: Cell, store: Store, device: torch.device) -> Player:
+    """Return a trained cell's student as a frozen teacher.
+
+    Raises:
+        StoreError: its checkpoint is missing or damaged.
+    """
+    teacher = Player(cell, cell.nets, open_task(cell), device)
+    tensors, _ = checkpoint.load(store.checkpoint(cell.key))
     teacher.load_networks(below(tensors, "student0"))
     teacher.freeze()
     teacher.place()

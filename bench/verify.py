@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
+from bench.cell import Cell
 from bench.device import configure
 from bench.errors import StoreError
-from bench.plan import Cell
 from bench.store import Store
 from bench.train import Cohort, train
 

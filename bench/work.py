@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
+from bench.cell import Cell
 from bench.device import configure
 from bench.errors import Busy, DistillbenchError, Interrupted
 from bench.evaluate import evaluate, measure, validate
 from bench.job import Emit, Job
-from bench.plan import Cell
 from bench.preflight import check
 from bench.store import Store
 from bench.train import Cohort, train

@@ -11,6 +11,8 @@ from torch import Tensor
 from bench.dwt import bands
 from bench.metric import ImageMetric
 
+LEAST = 1e-6  # below the smallest coefficient of an 8-bit image: rounding
+
 
 class BandError(ImageMetric):
     """Normalised L1 distance between output and ground truth, one score per wavelet band.
@@ -55,6 +57,6 @@ class BandError(ImageMetric):
     def value(self) -> dict[str, float]:
         """Return one score per band, LL3 first; NaN where the ground truth has none of a band."""
         return {
-            band: error / self.energy[band] if self.energy[band] else float("nan")
+            band: error / self.energy[band] if self.energy[band] > LEAST else float("nan")
             for band, error in self.error.items()
         }

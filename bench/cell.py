@@ -1,0 +1,135 @@
+"""A cell: a frozen value whose key is a hash of all that can change its numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+from bench import plugins
+from bench.dataset import Dataset
+from bench.seed import derive
+from bench.suite import Budget
+
+ENGINE = 1  # raise it when the training loop's own numbers change
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One plug-in as a cell uses it: name, version, every parameter."""
+
+    name: str
+    version: int | str
+    params: Mapping[str, Any]
+    fingerprint: str = ""  # of a data set
+    path: str = ""  # where a data set lies on this machine; no part of the key
+
+    @property
+    def short(self) -> str:
+        """The name without the module of a user's own plug-in."""
+        return self.name.rpartition(":")[2]
+
+
+@dataclass(frozen=True)
+class Nets:
+    """The networks of one player."""
+
+    architecture: Part
+    width: int  # base channels of the generator
+    discriminator: Part
+    discriminator_width: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training run: everything that can change its numbers, and nothing else."""
+
+    task: Part
+    dataset: Part
+    size: int  # image side in pixels
+    nets: Nets
+    methods: tuple[Part, ...]  # their terms are added
+    seed: int
+    budget: Budget
+    select: Mapping[str, Any]  # {} is the last checkpoint
+    numerics: Mapping[str, Any]
+    teacher: str = ""  # key of a trained cell
+    mentor: Nets | None = None  # a teacher that trains along
+    peers: int = 1  # students that teach each other
+    engine: int = ENGINE
+
+    @cached_property
+    def canonical(self) -> str:
+        """Return the cell as JSON text, without places on this machine."""
+        return json.dumps(self, default=_plain, sort_keys=True, separators=(",", ":"))
+
+    @cached_property
+    def key(self) -> str:
+        """Return 12 hex digits; equal keys mean equal runs, on any machine."""
+        return hashlib.sha256(self.canonical.encode()).hexdigest()[:12]
+
+    @property
+    def method(self) -> str:
+        """The methods' names as one."""
+        return "+".join(part.name for part in self.methods)
+
+    @property
+    def batches(self) -> str:
+        """Cells with equal text see the same batches, and can advance in one cohort."""
+        budget = self.budget
+        data = self.dataset
+        order: list[Any] = [data.name, data.fingerprint, data.version, self.task.name]
+        order += [self.size, self.seed, budget.batch, budget.steps, budget.epochs]
+        return json.dumps([*order, without_path(data.params), self.numerics])
+
+    def sources(self) -> dict[str, str]:
+        """Return plug-in -> hash of its file, to notice edits that raised no version."""
+        parts = [
+            ("task", self.task),
+            ("dataset", self.dataset),
+            ("network", self.nets.architecture),
+            ("network", self.nets.discriminator),
+            *(("method", part) for part in self.methods),
+        ]
+        return {f"{kind} {p.name}": plugins.source_hash(kind, p.name) for kind, p in parts}
+
+    def seed_for(self, purpose: str, *more: object) -> int:
+        """Return a seed that depends on what `purpose` may depend on, and on no other axis.
+
+        Methods compared at one seed thus start from the same student and see the same batches
+        and the same noise, so that their difference can be tested as a pair.
+        """
+        axes = {
+            "batches": (self.dataset.name, self.size),
+            "noise": (self.dataset.name, self.size),
+            "networks": (self.task.name,),
+            "adapters": (self.method,),
+        }[purpose]
+        return derive(purpose, *axes, self.seed, *more)
+
+
+def _plain(value: Any) -> Json:
+    """Return a dataclass or model as JSON values; a path on this machine is left out."""
+    if isinstance(value, Budget):
+        return value.model_dump()
+    found = {f.name: getattr(value, f.name) for f in fields(value)}
+    if isinstance(value, Part):
+        found["params"] = without_path(value.params)
+        del found["path"]
+    return found
+
+
+def without_path(params: Mapping[str, Any]) -> Json:
+    """Return parameters without the place on this machine."""
+    return {name: value for name, value in params.items() if name != "path"}
+
+
+def open_dataset(part: Part) -> Dataset:
+    """Return a cell's data set."""
+    found: Dataset = plugins.load("dataset", part.name, part.path or part.name)(part.params)
+    return found

@@ -1,0 +1,82 @@
+"""The smallest suite that still has everything, and ways to train it in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from bench.cell import Cell
+from bench.device import configure
+from bench.expand import expand
+from bench.plan import Plan
+from bench.store import Store
+from bench.suite import load
+from bench.train import Cohort, train
+
+SUITE: dict[str, Any] = {
+    "name": "tiny",
+    "datasets": ["photo_edges"],
+    "architectures": ["unet"],
+    "methods": {"none": {}, "hinton": {}, "wkd": {}},
+    "widths": [2],
+    "discriminator_widths": [2],
+    "seeds": [0],
+    "size": 32,
+    "budget": {"steps": 4, "batch": 2},
+    "teacher": {"width": 4, "budget": {"steps": 2}},
+    "metrics": ["psnr"],
+}
+
+
+def write_suite(folder: Path, **changes: Any) -> Path:
+    """Write the tiny suite with other keys; return its file."""
+    path = folder / "tiny.yaml"
+    path.write_text("# Is it tiny?\n" + yaml.safe_dump(SUITE | changes, sort_keys=False))
+    return path
+
+
+def tiny_plan(folder: Path, **changes: Any) -> Plan:
+    return expand(load(write_suite(folder, **changes)))
+
+
+def by_method(plan: Plan) -> dict[str, Cell]:
+    """Return the student cells of a plan with one seed and width, by method."""
+    return {e.method: e.cell for e in plan.students if e.cell is not None}
+
+
+def train_together(
+    cells: list[Cell], plan: Plan, store: Store, events: list[Any] | None = None, **options: Any
+) -> dict[str, str]:
+    """Train cells as one cohort; return their digests."""
+    environment = {"environment": configure("cpu", 1, cells[0].numerics), "provenance": ""}
+    heard = events if events is not None else []
+    given = {
+        "emit": lambda event, key, data: heard.append((event, key, dict(data))),
+        "stop": lambda: False,
+    } | options
+    return train(
+        Cohort(
+            cells=cells,
+            teachers={c.teacher: plan.cells[c.teacher] for c in cells if c.teacher},
+            store=store,
+            device=torch.device("cpu"),
+            environment=environment,
+            **given,
+        )
+    )
+
+
+def train_teachers(plan: Plan, store: Store) -> None:
+    """Train whatever the plan's students learn from, in order."""
+    wanted = {cell.teacher for cell in plan.cells.values()} - {""}
+    for key in plan.order().static_order():
+        if key in wanted:
+            train_together([plan.cells[key]], plan, store)
+
+
+def weights(store: Store, cell: Cell) -> bytes:
+    """Return the final weights of a cell as they lie on disk."""
+    return store.checkpoint(cell.key).read_bytes()
