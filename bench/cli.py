@@ -180,9 +180,24 @@ def _left(seconds: float, unknown: int) -> str:
     metavar="URI",
     help="Tracking server, or none. [default: $MLFLOW_TRACKING_URI, or STORE/mlflow.db]",
 )
+@click.option(
+    "--checkpoint-every",
+    "checkpoint_s",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="What a killed run may lose. Changes no bit.",
+)
 @click.option("--measure", is_flag=True, help="Measure latency on this machine again.")
 def run(
-    jobs: int | None, threads: int, device: str, mlflow: str | None, measure: bool, **where: Any
+    jobs: int | None,
+    threads: int,
+    device: str,
+    mlflow: str | None,
+    checkpoint_s: float,
+    measure: bool,
+    **where: Any,
 ) -> None:
     """Train and score every cell of SUITE that is not done; resume those that were cut off.
 
@@ -197,7 +212,8 @@ def run(
 
     plan, store = _open(**where)
     device = _device(device)
-    machine = Machine(device, jobs or (1 if device == "cuda" else os.cpu_count() or 1), threads)
+    jobs = jobs or (1 if device == "cuda" else os.cpu_count() or 1)
+    machine = Machine(device, jobs, threads, checkpoint_s)
     tracker = None if mlflow == "none" else Tracker(plan, store, mlflow or default_uri(store))
     display = Display(plan, store, Console(stderr=True))
 

@@ -34,4 +34,5 @@ class Job:
     store: Path
     device: str  # "cpu" or "cuda"
     threads: int
+    checkpoint_s: float  # between checkpoints
     provenance: str  # id of the record

@@ -12,7 +12,7 @@ from bench.cell import Cell, Nets, open_dataset
 from bench.dataset import DOMAINS
 from bench.errors import DataError, SuiteError
 from bench.learner import check_hints, open_distiller, open_task
-from bench.player import discriminator, layout
+from bench.player import discriminator, generator, layout
 
 DECODE_AT_MOST = 5000  # images of a local folder; of more, only those a step asks for
 
@@ -48,23 +48,25 @@ def _check_networks(cell: Cell, teacher: Cell | None) -> None:
     above = teacher.nets if teacher else cell.mentor or cell.nets
     for nets in (cell.nets, above):
         check_hints(nets, hints, cell.method)
-        _check_discriminator(cell, nets)
+        _check_sizes(cell, nets, task.judged_channels)
     shapes = [layout(nets, cell.size, task.judged_channels, hints) for nets in (cell.nets, above)]
     with torch.device("meta"):
         for distiller in distillers:
             distiller.build(*shapes)
 
 
-def _check_discriminator(cell: Cell, nets: Nets) -> None:
-    """Refuse images that are too small for the discriminator."""
-    channels = open_task(cell).judged_channels
-    try:
-        with torch.device("meta"):
-            discriminator(nets, channels)(torch.empty(1, channels, cell.size, cell.size))
-    except RuntimeError as error:
-        raise SuiteError(
-            f"{nets.discriminator.name} cannot judge images of {cell.size} px: {error}"
-        ) from error
+def _check_sizes(cell: Cell, nets: Nets, channels: int) -> None:
+    """Refuse images that are too small for a network, in training mode."""
+    with torch.device("meta"):
+        for network, seen in (
+            (generator(nets, cell.size), 3),
+            (discriminator(nets, channels), channels),
+        ):
+            try:
+                network(torch.empty(cell.budget.batch, seen, cell.size, cell.size))
+            except (RuntimeError, ValueError) as error:
+                name = type(network).__name__
+                raise SuiteError(f"{name} cannot take images of {cell.size} px: {error}") from error
 
 
 def _check_images(cell: Cell, say: Callable[[str], None]) -> None:

@@ -95,12 +95,13 @@ def _bundle(plan: Plan, store: Store) -> dict[str, Any]:
         key: {name: store.read(key, f"{name}.json") for name in ("spec", "end", "scores")}
         for key in plan.cells
     }
-    records = sorted({c["spec"]["provenance"] for c in cells.values() if c["spec"]})
+    ids = sorted({c["spec"].get("provenance", "") for c in cells.values()})
+    records = {name: record for name in ids if (record := store.provenance(name))}
     return {
         "suite": json.loads(plan.suite.model_dump_json()),
         "question": plan.suite.question,
         "cells": cells,
-        "provenance": {record: store.provenance(record) for record in records},
+        "provenance": records,
     }
 
 

@@ -27,6 +27,7 @@ class Machine:
     device: str  # "cpu" or "cuda"
     jobs: int  # cells, or cohorts, at once
     threads: int = 1  # of each worker; part of what fixes bits on a CPU
+    checkpoint_s: float = 30.0  # at least this long between two checkpoints
 
 
 @dataclass
@@ -156,6 +157,7 @@ class _Run:
             self.store.root,
             self.machine.device,
             self.machine.threads,
+            self.machine.checkpoint_s,
             self.provenance,
         )
 

@@ -35,8 +35,7 @@ from bench.store import Store
 from bench.task import Batch
 
 DIGEST_STEP = 100  # `verify` repeats this many steps and compares bits
-CHECKPOINT_S = 30.0  # at least this long between two checkpoints ...
-CHECKPOINT_SHARE = 0.02  # ... and no more of the time than this
+CHECKPOINT_SHARE = 0.02  # of the time at most goes into checkpoints
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,7 @@ class Cohort:
     emit: Callable[[str, str, Mapping[str, Any]], None]  # (event, key of the cell, data)
     stop: Callable[[], bool]  # whether to stop after this step
     validate: Callable[[Learner], float] | None = None  # higher is better
+    checkpoint_s: float = 30.0  # at least this long between two checkpoints
     until: int | None = None  # stop here with a digest and no result, for `verify`
 
 
@@ -88,7 +88,7 @@ def train(cohort: Cohort) -> dict[str, str]:
         # train: a member that is ahead of the others waits until they are where it is
         start = min((m.step for m in members), default=0)
         end = max((m.end for m in members), default=0)
-        saver = _Saver()
+        saver = _Saver(cohort.checkpoint_s)
         clock = time.perf_counter()
         for step, batch in enumerate(stream(batches, start, end, cohort.device), start):
             active = [m for m in members if m.step == step]
@@ -237,11 +237,12 @@ class Member:
 class _Saver:
     """Writes checkpoints in time, but spends little of the time on them."""
 
-    def __init__(self) -> None:
+    def __init__(self, every_s: float) -> None:
+        self.every_s = every_s
         self.at, self.took_s = time.monotonic(), 0.0
 
     def save_in_time(self, members: Iterable[Member]) -> None:
-        if time.monotonic() - self.at > max(CHECKPOINT_S, self.took_s / CHECKPOINT_SHARE):
+        if time.monotonic() - self.at > max(self.every_s, self.took_s / CHECKPOINT_SHARE):
             self.save(members)
 
     def save(self, members: Iterable[Member]) -> None:

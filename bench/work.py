@@ -51,7 +51,17 @@ def _train(
         todo = [c for c in job.cells if store.state(c.key).status not in ("done", "diverged")]
         if todo:
             environment = {"environment": flags, "provenance": job.provenance}
-            cohort = Cohort(todo, job.teachers, store, device, environment, emit, stop, validate)
+            cohort = Cohort(
+                cells=todo,
+                teachers=job.teachers,
+                store=store,
+                device=device,
+                environment=environment,
+                emit=emit,
+                stop=stop,
+                validate=validate,
+                checkpoint_s=job.checkpoint_s,
+            )
             try:
                 train(cohort)
             except Interrupted:

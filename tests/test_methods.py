@@ -83,7 +83,6 @@ def test_every_term_has_a_finite_gradient_that_is_not_zero(
 ) -> None:
     """At batch size 1, where some published losses are constant."""
     plan = plan_for(tmp_path, name, place | {"budget": {"steps": 4, "batch": 1}})
-    (cell,) = by_method(plan).values()
     if not declared("method", name, "test")["teachers"]:
         return
     learner, taught, batch = one_step(plan, tmp_path)

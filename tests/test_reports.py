@@ -1,0 +1,295 @@
+"""Tables and pages from rows: golden output, honest gaps, nothing unescaped."""
+
+from __future__ import annotations
+
+import html.parser
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+from tiny import tiny_plan
+
+from bench import render
+from bench.errors import ReportError
+from bench.expand import expand
+from bench.plan import Plan
+from bench.publish import collect, publish
+from bench.report import Rows, Table
+from bench.rows import score_rows, state_of
+from bench.score import image_scores, network_id, network_metrics, record, score_id
+from bench.store import Store, write_json
+from bench.suite import load
+from reports._format import protocol_of, spread
+from reports.results import Results
+
+METRICS = ["params", "macs", "latency", "psnr", "band_error"]
+PSNR = {"none": (20.0, 22.0), "hinton": (21.0, 24.0), "wkd": (19.5, 23.0)}
+NETWORK = {
+    2: {"params": {"params": 1.5e6}, "macs": {"macs": 4e7, "macs_c2": 1.0, "macs_c3": 1.0}},
+    4: {"params": {"params": 6e6}, "macs": {"macs": 1.2e9, "macs_c2": 1.0, "macs_c3": 1.0}},
+}
+LATENCY = {"latency": 3.256, "latency_q1": 3.0, "latency_q3": 4.0}
+
+
+def filled(folder: Path, **changes: Any) -> tuple[Plan, Store]:
+    """Return a plan and a store in which every cell has ended with scores made up here."""
+    plan = tiny_plan(folder, **({"seeds": [0, 1], "metrics": METRICS} | changes))
+    store = Store(folder / "runs")
+    for entry in plan.entries:
+        if entry.cell is not None:
+            finish(store, plan, entry)
+    return plan, store
+
+
+def finish(store: Store, plan: Plan, entry: Any, psnr: float | None = None) -> None:
+    cell = entry.cell
+    store.write(cell.key, "spec.json", {"key": cell.key, "provenance": ""})
+    store.write(cell.key, "end.json", {"status": "done", "seconds": 1.0})
+    value = psnr if psnr is not None else PSNR.get(entry.method, (25.0, 25.0))[entry.seed]
+    made = {"psnr": {"psnr": value}, "band_error": {"LL3": 0.25, "HH1": value / 10}}
+    store.write(
+        cell.key,
+        "scores.json",
+        {
+            wanted: record(part, protocol, made[part.name], "", 1.0)
+            for wanted, _, part, protocol in image_scores(cell, plan.metrics)
+        },
+    )
+    values = NETWORK[cell.nets.width] | {"latency": LATENCY}
+    write_json(
+        store.network(network_id(cell)),
+        {
+            score_id(part, {"size": 32}): record(part, {"size": 32}, values[part.name], "", 1.0)
+            for part in network_metrics(plan.metrics)
+        },
+    )
+
+
+def results(plan: Plan, store: Store) -> Table:
+    (table,) = Results().make(collect(plan, store))
+    return table
+
+
+def test_the_main_table_is_the_golden_one(tmp_path: Path) -> None:
+    """Means, deviations (n - 1) and paired gains, computed by hand from PSNR above."""
+    text = render.comma_separated(results(*filled(tmp_path)))
+    assert text == (
+        "Data,Width,#Params,MACs,Method,PSNR [dB] ↑,Δ,latency [ms] ↓\n"
+        '"photo_edges, unet",4,6.00M,1.20G,teacher,25.00,,"3.26 [3.00, 4.00]"\n'
+        ',2,1.50M (4.00×),0.04G (30.00×),none,21.00 ± 1.41,,"3.26 [3.00, 4.00]"\n'
+        ',,,,hinton,22.50 ± 2.12,+1.50 ± 0.71,"3.26 [3.00, 4.00]"\n'
+        ',,,,wkd,21.25 ± 2.47,+0.25 ± 1.06,"3.26 [3.00, 4.00]"\n'
+    )
+
+
+def test_every_column_says_its_protocol(tmp_path: Path) -> None:
+    notes = results(*filled(tmp_path)).notes
+    assert any(
+        n.startswith("PSNR (photo_edges, unet): test split, 75 images of 32 px, resized bicubic")
+        and "rounded to 8 bits, last checkpoint, eval mode, real set" in n
+        for n in notes
+    )
+    assert "latency (photo_edges, unet): size 32." in notes
+
+
+def test_a_missing_or_diverged_seed_is_shown_and_not_averaged_away(tmp_path: Path) -> None:
+    plan, store = filled(tmp_path)
+    lost = {e.method: e.cell for e in plan.students if e.seed == 1}
+    store.write(lost["wkd"].key, "end.json", {"status": "diverged", "step": 12})
+    store.fail(lost["hinton"].key, "no memory")
+    (store.folder(lost["none"].key) / "end.json").unlink()
+    rows = [row[4:7] for block in results(plan, store).blocks for row in block]
+    assert rows[1:] == [
+        ["none [1 started]", "20.00 (n=1/2)", ""],
+        ["hinton [1 failed]", "21.00 (n=1/2)", "+1.00 (n=1/2)"],
+        ["wkd [1 diverged]", "19.50 (n=1/2)", "-0.50 (n=1/2)"],
+    ]
+
+
+def test_a_method_without_any_seed_has_dashes(tmp_path: Path) -> None:
+    plan, store = filled(tmp_path)
+    for entry in plan.students:
+        if entry.method == "wkd" and entry.cell:
+            store.fail(entry.cell.key, "no")
+    row = results(plan, store).blocks[-1][-1]
+    assert row[4:7] == ["wkd [2 failed]", "—", "—"]
+
+
+def test_two_protocols_never_share_a_column(tmp_path: Path) -> None:
+    plan, store = filled(tmp_path)
+    frame = pd.DataFrame(list(score_rows(plan, store)))
+    psnr = frame[frame["metric"] == "psnr"].copy()
+    psnr.loc[psnr.index[0], "protocol"] = psnr["protocol"].iloc[0].replace("75", "10")
+    with pytest.raises(ReportError, match=r"two protocols \(images: 10 and 75\)"):
+        protocol_of(psnr)
+
+
+def test_lower_is_better_turns_the_sign_of_a_gain(tmp_path: Path) -> None:
+    frame = collect(*filled(tmp_path))
+    scores = frame.scores.assign(better="lower")
+    (table,) = Results().make(Rows("", "", frame.entries, scores))
+    assert table.blocks[-1][1][6] == "-1.50 ± 0.71"
+
+
+def test_one_seed_has_no_deviation() -> None:
+    assert spread(pd.Series([1.0]), 1, 2) == "1.00"
+    assert spread(pd.Series([1.0]), 8, 2) == "1.00 (n=1/8)"
+    assert spread(pd.Series([], dtype=float), 8, 2) == "—"
+    assert spread(pd.Series([2.0, 2.0]), 2, 1, signed=True) == "+2.0 ± 0.0"
+
+
+def test_a_skipped_cell_has_its_reason(tmp_path: Path) -> None:
+    plan, store = filled(tmp_path)
+    (teacher,) = [e for e in plan.entries if e.role == "teacher"]
+    assert teacher.cell is not None
+    student = next(e for e in plan.students if e.method == "wkd")
+    shutil.rmtree(store.folder(student.cell.key))
+    store.write(teacher.cell.key, "end.json", {"status": "diverged", "step": 3})
+    state = state_of(student, plan, store)
+    assert str(state) == f"skipped (its teacher {teacher.cell.key}: diverged (step 3))"
+
+
+HOSTILE = "<script>alert(1)</script>|$x_1$ & \\input{/etc/passwd} **b** %\n#"
+
+
+def hostile(folder: Path) -> tuple[Plan, Store]:
+    methods = {"none": {}, HOSTILE: {"method": "wkd"}}
+    plan = tiny_plan(folder, methods=methods, metrics=METRICS)
+    store = Store(folder / "runs")
+    for entry in plan.entries:
+        finish(store, plan, entry, psnr=20.0)
+        for role in ("input", "output", "target"):
+            path = store.folder(entry.cell.key) / "samples" / f"AtoB-0-{role}.png"  # type: ignore[union-attr]
+            path.parent.mkdir(exist_ok=True)
+            Image.new("RGB", (8, 8)).save(path)
+    return plan, store
+
+
+class Tags(html.parser.HTMLParser):
+    """Collects the tags of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.sources: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.sources += [v or "" for n, v in attrs if n in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_page_is_whole_in_itself_and_shows_hostile_names_as_text(tmp_path: Path) -> None:
+    page = publish(*hostile(tmp_path), tmp_path / "report")
+    tags = Tags()
+    tags.feed(page.read_text())
+    assert "script" not in tags.tags
+    assert "<script>alert(1)</script>|$x_1$" in tags.text
+    assert tags.tags.count("img") == 2  # band errors and one grid of samples
+    assert all(source.startswith("data:image/png;base64,") for source in tags.sources)
+    assert tags.tags.count("table") == 3
+    files = {
+        p.relative_to(tmp_path / "report").as_posix()
+        for p in (tmp_path / "report").rglob("*")
+        if p.is_file()
+    }
+    assert files == {
+        "index.html", "rows.csv", "bundle.json",
+        *(f"tables/{n}.{s}" for n in ("results", "band_error", "status") for s in ("md", "tex", "csv")),
+        *(f"figures/{n}.{s}" for n in ("band_error", "samples-0-AtoB") for s in ("pdf", "png")),
+    }  # fmt: skip
+
+
+def test_markdown_and_latex_hold_no_markup_from_outside(tmp_path: Path) -> None:
+    table = results(*hostile(tmp_path))
+    text = render.markdown(table)
+    assert re.search(r"\\<script\\>alert\(1\)\\</script\\>\\\|", text)
+    assert (
+        len(
+            {
+                line.replace(r"\|", "").count("|")
+                for line in text.splitlines()
+                if line.startswith("|")
+            }
+        )
+        == 1
+    )
+    text = render.latex(table)
+    assert r"\textbackslash{}input\{/etc/passwd\}" in text
+    assert r"\$x\_1\$ \& " in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_compiles(tmp_path: Path) -> None:
+    publish(*hostile(tmp_path), tmp_path / "report")
+    parts = [rf"\input{{{p}}}" for p in sorted((tmp_path / "report" / "tables").glob("*.tex"))]
+    lines = [r"\documentclass[landscape]{article}", r"\usepackage{booktabs}", r"\begin{document}"]
+    (tmp_path / "all.tex").write_text("\n".join([*lines, *parts, r"\end{document}"]))
+    done = subprocess.run(
+        ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "all.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_a_report_of_nothing_yet_says_so(tmp_path: Path) -> None:
+    plan = tiny_plan(tmp_path)
+    page = publish(plan, Store(tmp_path / "runs"), tmp_path / "report")
+    assert "4 missing" in page.read_text()
+
+
+def test_unpaired_data_have_a_block_per_direction_and_a_reason_for_no_psnr(tmp_path: Path) -> None:
+    plan = tiny_plan(tmp_path, datasets=["grass2brick"], architectures=["resnet9"], metrics=METRICS)
+    store = Store(tmp_path / "runs")
+    for entry in plan.entries:
+        finish(store, plan, entry)
+        cell = entry.cell
+        assert cell is not None
+        scores = store.scores(cell.key)
+        empty = {k: s | {"values": {}, "reason": "needs a ground truth"} for k, s in scores.items()}
+        store.write(cell.key, "scores.json", empty)
+    table = results(plan, store)
+    assert [block[0][0] for block in table.blocks if block[0][0]] == [
+        "grass2brick AtoB, resnet9",
+        "grass2brick BtoA, resnet9",
+    ]
+    assert "PSNR [dB] ↑" not in table.header
+    frame = collect(plan, store).scores
+    assert set(frame.loc[frame["metric"] == "psnr", "reason"]) == {"needs a ground truth"}
+
+
+def test_reporting_imports_no_torch(tmp_path: Path) -> None:
+    plan, _ = filled(tmp_path)
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from bench.expand import expand; from bench.suite import load\n"
+        "from bench.publish import publish; from bench.store import Store\n"
+        f"publish(expand(load(Path({str(plan.suite.path)!r}))), Store(Path({str(tmp_path / 'runs')!r})), Path({str(tmp_path / 'r')!r}))\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-W", "error::FutureWarning", "-c", code], check=True)
+
+
+def test_a_bundle_holds_what_a_table_rests_on(tmp_path: Path) -> None:
+    import json
+
+    plan, store = filled(tmp_path)
+    publish(plan, store, tmp_path / "report")
+    bundle = json.loads((tmp_path / "report" / "bundle.json").read_text())
+    assert set(bundle["cells"]) == set(plan.cells)
+    again = expand(load(plan.suite.path))
+    assert bundle["suite"]["methods"] == again.suite.methods
+    assert all(cell["end"]["status"] == "done" for cell in bundle["cells"].values())

@@ -1,0 +1,194 @@
+"""MLflow as a copy: SQLite, a real server, one that is down, one that dies half-way."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from runs import LONG, Runs
+from tiny import by_method, tiny_plan, train_teachers, train_together
+
+from bench.score import image_scores, record
+from bench.store import Store
+from bench.tracking import Copy, default_uri
+
+
+def runs_of(uri: str) -> list[Any]:
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("distillbench/tiny")
+    return [] if experiment is None else list(client.search_runs([experiment.experiment_id]))
+
+
+def children(uri: str) -> dict[str, Any]:
+    """Return method -> child run."""
+    return {
+        run.data.params["method"]: run
+        for run in runs_of(uri)
+        if "mlflow.parentRunId" in run.data.tags
+    }
+
+
+def test_a_run_is_in_sqlite_with_parents_children_losses_scores_and_files(tmp_path: Path) -> None:
+    runs = Runs(
+        tmp_path, seeds=[0, 1], metrics=["params", "psnr", "band_error"], methods=["none", "wkd"]
+    )
+    assert runs("run").returncode == 0
+    uri = default_uri(Store(tmp_path / "runs"))
+    every = runs_of(uri)
+    parents = {r.info.run_id: r for r in every if "mlflow.parentRunId" not in r.data.tags}
+    assert len(parents) == 3  # teacher, none, wkd
+    assert len(every) == 3 + 5
+    child = children(uri)["wkd"]
+    parent = parents[child.data.tags["mlflow.parentRunId"]]
+    assert parent.data.params["method"] == "wkd"
+    assert (
+        child.data.params | {"wkd.levels": "3", "width": "2", "suite": "tiny"} == child.data.params
+    )
+    assert 5 < child.data.metrics["psnr"] < 40
+    assert {"band_error.LL3", "params", "loss/gan", "loss/wkd.high"} <= set(child.data.metrics)
+    assert child.info.status == "FINISHED"
+    client = MlflowClient(uri)
+    files = {f.path for f in client.list_artifacts(child.info.run_id)}
+    assert {"spec.json", "end.json", "scores.json", "provenance.json", "samples.png"} <= files
+    history = client.get_metric_history(child.info.run_id, "loss/gan")
+    assert [m.step for m in history] == [4]
+    assert runs("run").returncode == 0
+    assert runs("sync").returncode == 0
+    assert len(runs_of(uri)) == len(every)
+    assert len(client.get_metric_history(child.info.run_id, "loss/gan")) == 1
+
+
+def test_infinite_and_missing_values_never_reach_sqlite_as_numbers(tmp_path: Path) -> None:
+    plan = tiny_plan(tmp_path, methods=["none"], metrics=["psnr", "ssim"])
+    store = Store(tmp_path / "runs")
+    (cell,) = by_method(plan).values()
+    train_together([cell], plan, store)
+    values = {"psnr": {"psnr": math.inf}, "ssim": {"ssim": math.nan}}
+    scores = {
+        wanted: record(part, protocol, values[part.name], "", 1.0)
+        for wanted, _, part, protocol in image_scores(cell, plan.metrics)
+    }
+    store.write(cell.key, "scores.json", scores)
+    uri = default_uri(store)
+    Copy(plan, store, uri).update(plan.students[0])
+    (child,) = children(uri).values()
+    assert "psnr" not in child.data.metrics
+    assert child.data.tags["distillbench.infinite.psnr"] == "inf"
+    assert math.isnan(child.data.metrics["ssim"])
+    assert not any(abs(value) > 1e300 for value in child.data.metrics.values())
+
+
+def test_identical_images_have_a_finite_psnr(tmp_path: Path) -> None:
+    """So an ordinary PSNR cannot be infinite in the first place."""
+    import torch
+
+    from bench.plugins import load
+
+    metric = load("metric", "psnr", "test")({})
+    metric.add(torch.ones(1, 3, 4, 4), torch.ones(1, 3, 4, 4))
+    assert metric.value() == {"psnr": 100.0}
+
+
+def test_a_diverged_cell_is_logged_as_failed_with_its_step(tmp_path: Path) -> None:
+    plan = tiny_plan(tmp_path, methods={"bad": {"method": "test_train:Explodes"}})
+    store = Store(tmp_path / "runs")
+    train_teachers(plan, store)
+    train_together(list(by_method(plan).values()), plan, store)
+    uri = default_uri(store)
+    Copy(plan, store, uri).update(plan.students[0])
+    (child,) = children(uri).values()
+    assert child.info.status == "FAILED"
+    assert child.data.tags["distillbench.status"] == "diverged"
+
+
+@contextmanager
+def server(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a real MLflow server on the loopback interface."""
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/server.db"]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 90
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).read()
+                break
+            except OSError:
+                assert process.poll() is None, (folder / "log").read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture
+def port() -> int:
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        number: int = free.getsockname()[1]
+        return number
+
+
+def test_training_goes_on_without_its_server_and_sync_completes_the_record(
+    tmp_path: Path, port: int
+) -> None:
+    uri = f"http://127.0.0.1:{port}"
+    runs = Runs(tmp_path / "suite")
+    # down from the start: everything is trained, and the user is told what to do
+    done = runs("run", "--jobs", "1", "--mlflow", uri)
+    assert done.returncode == 0, done.stderr
+    assert "4 done" in done.stdout
+    assert "MLflow lacks something of 4 cells" in done.stderr
+    assert f"`distillbench sync {runs.suite}` completes it" in done.stderr
+    assert runs("sync", "--mlflow", uri).returncode == 2
+    # up again: sync completes it, and again adds nothing
+    with server(tmp_path / "server", port):
+        for _ in range(2):
+            synced = runs("sync", "--mlflow", uri)
+            assert synced.returncode == 0, synced.stderr
+            assert len(runs_of(uri)) == 8
+        child = children(uri)["wkd"]
+        assert child.info.status == "FINISHED"
+        files = {f.path for f in MlflowClient(uri).list_artifacts(child.info.run_id)}
+        assert "samples.png" in files
+
+
+def test_a_server_that_dies_half_way_loses_nothing(tmp_path: Path, port: int) -> None:
+    uri = f"http://127.0.0.1:{port}"
+    runs = Runs(tmp_path / "suite", **LONG)
+    with server(tmp_path / "server", port) as process:
+        run = runs.start("run", "--jobs", "1", "--mlflow", uri)
+        deadline = time.monotonic() + 120
+        while not runs_of(uri):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = run.communicate(timeout=200)
+    assert run.returncode == 0, output
+    assert "MLflow lacks something of" in output
+    with server(tmp_path / "server", port):
+        synced = runs("sync", "--mlflow", uri)
+        assert synced.returncode == 0, synced.stderr
+        found = children(uri)
+        assert len(runs_of(uri)) == 8
+        assert all(run.info.status == "FINISHED" for run in found.values())
+        history = MlflowClient(uri).get_metric_history(found["wkd"].info.run_id, "loss/gan")
+        assert [m.step for m in history] == list(range(10, 151, 10))
