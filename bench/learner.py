@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bench import plugins
 from bench.cell import Cell, Nets
+from bench.device import seed_step
 from bench.distiller import Distiller, Trace
 from bench.errors import PluginError
 from bench.player import Player, State, below, layout
@@ -70,7 +71,7 @@ class Learner:
             batch: the cohort's common batch.
             taught: what the frozen teacher made of it, if the cell has one.
         """
-        torch.manual_seed(self.cell.seed_for("noise", step))
+        seed_step(self.cell.seed_for("noise", step), self.device)
         rng = np.random.default_rng(self.cell.seed_for("noise", step, "pool"))
         traces = [player.forward(batch, self.hints) for player in self.players]
         found: State = {}
