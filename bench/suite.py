@@ -226,10 +226,10 @@ def _override(data: dict[str, Any], override: str) -> dict[str, Any]:
 
 
 def _question(text: str) -> str:
-    """Return the leading comment of a suite file as one line."""
+    """Return the first paragraph of the leading comment of a suite file as one line."""
     lines = []
     for line in text.splitlines():
-        if not line.startswith("#"):
+        if not line.startswith("#") or line.strip() == "#":
             break
         lines.append(line.lstrip("# ").rstrip())
     return " ".join(lines)

@@ -44,7 +44,8 @@ def spread(values: pd.Series[float], seeds: int, digits: int, *, signed: bool = 
     """Return mean ± standard deviation (n - 1), with n where seeds are missing."""
     if values.empty:
         return "—"
-    text = f"{values.mean():{'+' if signed else ''}.{digits}f}"
+    mean = round(values.mean(), digits) + 0.0  # no minus before a zero
+    text = f"{mean:{'+' if signed else ''}.{digits}f}"
     if len(values) > 1:
         text += f" ± {values.std():.{digits}f}"
     return text if len(values) == seeds else f"{text} (n={len(values)}/{seeds})"

@@ -109,4 +109,11 @@ def _table(rows: Rows, found: Found, notes: list[str]) -> Table:
             first = heading if not block else ""
             block.append([first, size(width, judge, rows), f"{method}{unfinished(seeds)}", *cells])
         blocks.append(block)
-    return Table("band_error", TITLE, CAPTION, ["Data", "Width", "Method", *bands], blocks, notes)
+    return Table(
+        "band_error",
+        f"{TITLE}, in numbers",
+        CAPTION,
+        ["Data", "Width", "Method", *bands],
+        blocks,
+        notes,
+    )

@@ -68,7 +68,10 @@ class Runs:
         for path in sorted((self.folder / "runs" / "cells").glob("*/checkpoint.safetensors")):
             scores = json.loads((path.parent / "scores.json").read_text())
             values = {s["metric"]: s["values"] for s in scores.values()}
-            losses = [json.loads(x)["losses"] for x in (path.parent / "losses.jsonl").open()]
+            losses = [
+                json.loads(x)["losses"]
+                for x in (path.parent / "losses.jsonl").read_text().splitlines()
+            ]
             found[path.parent.name] = (path.read_bytes(), values, losses)
         return found
 
