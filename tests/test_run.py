@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from harness import LONG, TESTS, Runs
 from PIL import Image
-from runs import LONG, TESTS, Runs
 
 
 def test_one_job_or_two_give_the_same_bits_and_the_second_run_trains_nothing(

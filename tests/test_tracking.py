@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness import LONG, Runs
 from mlflow import MlflowClient
-from runs import LONG, Runs
 from tiny import by_method, tiny_plan, train_teachers, train_together
 
 from bench.score import image_scores, record
