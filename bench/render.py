@@ -53,7 +53,7 @@ def latex(table: Table) -> str:
             "% needs \\usepackage{booktabs}",
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{_latex(table.title)}. {_latex(table.caption)}}}",
+            rf"\caption{{{_latex(table.title)}. {_latex(table.caption)}}}\medskip",
             rf"\begin{{tabular}}{{{'l' * len(table.header)}}}",
             r"\toprule",
             _latex_row(table.header),
@@ -84,7 +84,8 @@ def _markdown(text: str) -> str:
 
 
 def _latex(text: str) -> str:
-    return "".join(LATEX.get(character, character) for character in " ".join(text.split()))
+    text = re.sub(r"(?<![^\s([])-(?=\d)", "−", " ".join(text.split()))  # a sign, not a hyphen
+    return "".join(LATEX.get(character, character) for character in text)
 
 
 def _latex_row(cells: object) -> str:

@@ -48,10 +48,15 @@ def by_method(plan: Plan) -> dict[str, Cell]:
 
 
 def train_together(
-    cells: list[Cell], plan: Plan, store: Store, events: list[Any] | None = None, **options: Any
+    cells: list[Cell],
+    plan: Plan,
+    store: Store,
+    events: list[Any] | None = None,
+    device: str = "cpu",
+    **options: Any,
 ) -> dict[str, str]:
     """Train cells as one cohort; return their digests."""
-    environment = {"environment": configure("cpu", 1, cells[0].numerics), "provenance": ""}
+    environment = {"environment": configure(device, 1, cells[0].numerics), "provenance": ""}
     heard = events if events is not None else []
     given = {
         "emit": lambda event, key, data: heard.append((event, key, dict(data))),
@@ -62,19 +67,19 @@ def train_together(
             cells=cells,
             teachers={c.teacher: plan.cells[c.teacher] for c in cells if c.teacher},
             store=store,
-            device=torch.device("cpu"),
+            device=torch.device(device),
             environment=environment,
             **given,
         )
     )
 
 
-def train_teachers(plan: Plan, store: Store) -> None:
+def train_teachers(plan: Plan, store: Store, device: str = "cpu") -> None:
     """Train whatever the plan's students learn from, in order."""
     wanted = {cell.teacher for cell in plan.cells.values()} - {""}
     for key in plan.order().static_order():
         if key in wanted:
-            train_together([plan.cells[key]], plan, store)
+            train_together([plan.cells[key]], plan, store, device=device)
 
 
 def weights(store: Store, cell: Cell) -> bytes:

@@ -1,0 +1,135 @@
+"""Precision, memory format, compilation and devices: options that change bits, and so the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import by_method, tiny_plan, train_teachers, train_together, weights
+
+from bench import checkpoint
+from bench.batches import Batches
+from bench.device import configure, nondeterminism
+from bench.learner import Learner
+from bench.store import Store
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "fp32": {},
+    "bf16": {"precision": "bf16"},
+    "channels_last": {"channels_last": True},
+}
+
+
+def trained(folder: Path, device: str = "cpu", **changes: Any) -> tuple[Store, Any]:
+    plan = tiny_plan(folder, methods=["wkd"], **changes)
+    store = Store(folder / "runs")
+    (cell,) = by_method(plan).values()
+    train_teachers(plan, store, device)
+    train_together([cell], plan, store, device=device)
+    return store, cell
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_option_trains_repeats_and_has_a_key_of_its_own(tmp_path: Path, option: str) -> None:
+    runs = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        folder.mkdir()
+        runs.append(trained(folder, **OPTIONS[option]))
+    (one, cell), (two, _) = runs
+    assert one.state(cell.key).status == "done"
+    assert weights(one, cell) == weights(two, cell)
+    tensors, _ = checkpoint.load(one.checkpoint(cell.key))
+    assert {x.dtype for x in tensors.values() if x.is_floating_point()} == {torch.float32}
+    plain = by_method(tiny_plan(tmp_path, methods=["wkd"]))["wkd"]
+    assert (cell.key == plain.key) == (option == "fp32")
+
+
+def test_half_precision_changes_the_result(tmp_path: Path) -> None:
+    stores = {}
+    for name in ("fp32", "bf16"):
+        (tmp_path / name).mkdir()
+        stores[name] = trained(tmp_path / name, **OPTIONS[name])
+    assert weights(*stores["fp32"]) != weights(*stores["bf16"])
+
+
+def test_flags_are_read_back() -> None:
+    flags = configure("cpu", 1, {"precision": "tf32", "compile": False})
+    assert flags["threads"] == 1
+    assert flags["deterministic"] is True
+    assert flags["fp32_precision"] == "tf32"
+    assert configure("cpu", 1, {"precision": "fp32", "compile": False})["fp32_precision"] == "ieee"
+
+
+def test_an_operator_without_a_deterministic_form_is_named() -> None:
+    import warnings
+
+    found: set[str] = set()
+    with nondeterminism(found):
+        warnings.warn("frob_cuda does not have a deterministic implementation, but", stacklevel=1)
+    assert found == {"frob_cuda"}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # torch's compiler warns about its own insides
+def test_a_compiled_step_trains_to_nearly_the_same_losses(tmp_path: Path) -> None:
+    losses = []
+    for name, changes in (("plain", {}), ("compiled", {"compile": True})):
+        (tmp_path / name).mkdir()
+        store, cell = trained(tmp_path / name, **changes)
+        losses.append(store.losses(cell.key)[-1]["losses"])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-2)
+
+
+GPU: dict[str, dict[str, Any]] = {
+    **OPTIONS,
+    "tf32": {"precision": "tf32"},
+    "fp16": {"precision": "fp16"},
+    "compile": {"compile": True},
+}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("option", GPU)
+def test_every_option_trains_on_a_gpu(tmp_path: Path, option: str) -> None:
+    store, cell = trained(tmp_path, "cuda", **GPU[option])
+    assert store.state(cell.key).status == "done"
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("architecture", ["unet", "resnet9", "mobile_resnet9"])
+def test_a_gpu_repeats_bit_for_bit(tmp_path: Path, architecture: str) -> None:
+    runs = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        folder.mkdir()
+        runs.append(trained(folder, "cuda", architectures=[architecture]))
+    (one, cell), (two, _) = runs
+    assert one.read(cell.key, "end.json")["nondeterministic"] == []
+    assert weights(one, cell) == weights(two, cell)
+
+
+@pytest.mark.gpu
+def test_a_step_never_waits_for_the_gpu(tmp_path: Path) -> None:
+    (cell,) = by_method(
+        tiny_plan(tmp_path, methods={"dml": {"method": "wkd", "teacher": {"mode": "peers"}}})
+    ).values()
+    device = torch.device("cuda")
+    learner = Learner(cell, device, None)
+    batch = {d: x.to(device) for d, x in Batches(cell, paired=True)[0].items()}
+    learner.update(0, 1e-4, batch, None)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        learner.update(1, 1e-4, batch, None)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+def test_latency_on_a_gpu_is_of_the_gpu() -> None:
+    from bench.plugins import load
+
+    network = load("network", "resnet9", "test")(16, 256, {"norm": "instance"})
+    metric = load("metric", "latency", "test")({"warmup": 20, "runs": 50})
+    found = metric.measure(network, torch.device("cuda"))
+    assert 0 < found["latency_q1"] <= found["latency"] <= found["latency_q3"] < 100
