@@ -21,7 +21,7 @@ from bench.store import Store
 from bench.suite import load
 
 ROOT = Path(__file__).parent.parent.parent
-ROUNDS = 3
+ROUNDS = 5
 
 EIGHT = {
     "hinton": {},
