@@ -14,6 +14,8 @@ from torch import Tensor
 
 from bench.network import Generator
 
+Features = Mapping[str, Tensor]  # name -> [N, ...] float32, on the CPU
+
 
 class Metric:
     """What metrics of images and of networks declare."""
@@ -27,12 +29,18 @@ class Metric:
     digits: ClassVar[int] = 2  # after the decimal point, in tables
     better: ClassVar[str] = ""  # "higher" or "lower"
     judges: ClassVar[str] = ""  # "images" or "network"
-    needs: ClassVar[Sequence[str]] = ()  # "target": a ground truth
+    needs: ClassVar[Sequence[str]] = ()  # "target": a ground truth; "labels": classes of it
+    features: ClassVar[str] = ""  # of sets: a file in bench/features/
     headline: ClassVar[str] = ""  # the one of several values that a table shows, if any
     alone: ClassVar[bool] = False  # whether nothing else may run on the machine meanwhile
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self.params = params
+
+    @property
+    def weights(self) -> Sequence[str]:
+        """Pretrained networks of `bench/weights.py` that the metric itself needs."""
+        return ()
 
 
 class ImageMetric(Metric):
@@ -51,6 +59,22 @@ class ImageMetric(Metric):
 
     def value(self) -> dict[str, float]:
         """Return the score, or several by name."""
+        raise NotImplementedError
+
+
+class SetMetric(Metric):
+    """A distance between two sets of images, from the features of `features`.
+
+    A distance of few images is biased, and of another number of images is another quantity: the
+    number is part of a score's protocol.
+    """
+
+    judges = "images"
+    checks: ClassVar[Mapping[str, tuple[Features, Features, Mapping[str, float]]]]
+    """Worked examples: story -> (features of outputs, of real images, expected values)."""
+
+    def distance(self, outputs: Features, real: Features) -> dict[str, float]:
+        """Return the distance, or several values by name."""
         raise NotImplementedError
 
 

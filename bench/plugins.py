@@ -31,6 +31,7 @@ KINDS = {
     "network": ("bench.nets", "bench.network", "Network"),
     "dataset": ("bench.data", "bench.dataset", "Dataset"),
     "metric": ("bench.metrics", "bench.metric", "Metric"),
+    "features": ("bench.features", "bench.feature", "Extractor"),
     "report": ("reports", "bench.report", "Report"),
 }
 

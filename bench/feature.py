@@ -1,0 +1,36 @@
+"""The contract of a feature extractor: one file in `bench/features/`.
+
+Metrics that compare sets of images (FID, KID, SWD) do so by features of each image. Features are
+computed once per image and shared by all such metrics; those of a real set are kept in the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+
+class Extractor:
+    """Turns images into features, image by image: neither batch size nor order matters."""
+
+    defaults: ClassVar[Mapping[str, Any]] = {}  # parameters a suite may set
+    choices: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    version: ClassVar[int] = 1  # raise it when the features change
+    source: ClassVar[str] = ""
+    weights: ClassVar[Sequence[str]] = ()  # pretrained networks of bench/weights.py
+    batch: ClassVar[int] = 8  # how many images are best given at once, on a CPU
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def __call__(self, images: Tensor, first: int) -> dict[str, Tensor]:
+        """Return features by name, each [N, ...] float32 on the CPU.
+
+        Args:
+            images: [N, 3, H, W] float32 RGB in [0, 1], already rounded to 8 bits.
+            first: place of the first of them in its set; random choices may depend on it alone.
+        """
+        raise NotImplementedError
