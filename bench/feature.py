@@ -29,6 +29,8 @@ class Extractor:
     def __call__(self, images: Tensor, first: int) -> dict[str, Tensor]:
         """Return features by name, each [N, ...] float32 on the CPU.
 
+        Images that the extractor leaves out, such as those past a limit, give no rows.
+
         Args:
             images: [N, 3, H, W] float32 RGB in [0, 1], already rounded to 8 bits.
             first: place of the first of them in its set; random choices may depend on it alone.

@@ -31,6 +31,13 @@ KNOWN = {
         "dcbb9e9d",
         "BSD-3-Clause (torchvision)",
     ),
+    "inception": Weights(
+        "weights-inception-2015-12-05-6726825d.pth",
+        "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+        "weights-inception-2015-12-05-6726825d.pth",
+        "6726825d",
+        "Apache-2.0 (TensorFlow models; conversion: torch-fidelity)",
+    ),
 }
 
 

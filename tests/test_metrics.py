@@ -12,10 +12,15 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio
 
 from bench import plugins
-from bench.metric import ImageMetric
+from bench.metric import ImageMetric, SetMetric
 from bench.plugins import declared, load, names
 
-ON_IMAGES = [n for n in names("metric") if declared("metric", n, "test")["judges"] == "images"]
+ON_SETS = [n for n in names("metric") if declared("metric", n, "test")["features"]]
+ON_IMAGES = [
+    n
+    for n in names("metric")
+    if declared("metric", n, "test")["judges"] == "images" and n not in ON_SETS
+]
 ON_NETWORKS = [n for n in names("metric") if declared("metric", n, "test")["judges"] == "network"]
 
 
@@ -39,6 +44,18 @@ def test_a_metric_matches_its_worked_examples(name: str) -> None:
             assert found[value] == pytest.approx(wanted, rel=1e-6, abs=1e-6), story
 
 
+@pytest.mark.parametrize("name", ON_SETS)
+def test_a_distance_of_sets_matches_its_worked_examples(name: str) -> None:
+    assert declared("metric", name, "test")["features"] in names("features")
+    made: SetMetric = metric(name)
+    assert getattr(made, "checks", None), f"{name} has no worked example; give it one in `checks`"
+    for story, (outputs, real, expected) in made.checks.items():
+        found = made.distance(outputs, real)
+        assert (declared("metric", name, "test")["headline"] or name) in found
+        for value, wanted in expected.items():
+            assert found[value] == pytest.approx(wanted, rel=1e-6, abs=1e-6), story
+
+
 @pytest.mark.parametrize("name", ON_IMAGES)
 def test_a_score_does_not_depend_on_the_size_of_batches(name: str) -> None:
     torch.manual_seed(0)
@@ -50,7 +67,7 @@ def test_a_score_does_not_depend_on_the_size_of_batches(name: str) -> None:
     assert whole.value() == pytest.approx(parts.value(), rel=1e-12)
 
 
-@pytest.mark.parametrize("name", [*ON_IMAGES, *ON_NETWORKS])
+@pytest.mark.parametrize("name", [*ON_IMAGES, *ON_SETS, *ON_NETWORKS])
 def test_a_metric_says_its_label_direction_and_headline(name: str) -> None:
     told = declared("metric", name, "test")
     assert told["label"]

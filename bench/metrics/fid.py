@@ -1,0 +1,57 @@
+"""Frechet Inception distance."""
+
+from __future__ import annotations
+
+import functools
+import logging
+
+import torch
+
+from bench.frechet import frechet_distance
+from bench.metric import Features, SetMetric
+
+
+class FID(SetMetric):
+    """Frechet distance between Gaussians fitted to the 2048 Inception features of two sets.
+
+    Biased upwards where images are few: 5,000 and 1,000 images of the same two distributions give
+    very different values. With fewer than 2048 images in a set its covariance is singular; the
+    value is still exact, and the bias is large: KID has none.
+    """
+
+    source = "Heusel et al., NeurIPS 2017, arXiv:1706.08500, eq. 6; values of torch-fidelity"
+    label = "FID"
+    better = "lower"
+    features = "inception"
+    checks = {
+        "means 1 apart, variances 2 and 8": (
+            {"pool": torch.tensor([[0.0], [2.0]])},
+            {"pool": torch.tensor([[0.0], [4.0]])},
+            {"fid": 1 + (8**0.5 - 2**0.5) ** 2},
+        ),
+        "the same cloud elsewhere: the squared shift alone": (
+            {"pool": torch.eye(3, 4)},
+            {"pool": torch.eye(3, 4) + torch.tensor([1.0, 2.0, 0.0, 0.0])},
+            {"fid": 5.0},
+        ),
+    }
+
+    def distance(self, outputs: Features, real: Features) -> dict[str, float]:
+        """Return the distance.
+
+        Raises:
+            DataError: a set has fewer than two images.
+        """
+        a, b = outputs["pool"], real["pool"]
+        if min(len(a), len(b)) < a.shape[1]:
+            _warn_of_few_images()
+        return {"fid": frechet_distance(a, b)}
+
+
+@functools.cache
+def _warn_of_few_images() -> None:
+    """Say it once per process."""
+    logging.getLogger(__name__).warning(
+        "fid: fewer images than features, so the value is far above that of large sets; compare "
+        "it with scores of the same number of images only, and look at kid."
+    )
