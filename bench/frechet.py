@@ -97,15 +97,14 @@ def _mean_and_root(features: Tensor) -> tuple[Matrix, Matrix]:
         mean, cov = moments(features)
         return mean, _root(cov).T
     x = _float64(features)
-    mean: Matrix = x.mean(0)
-    return mean, (x - mean) / math.sqrt(len(x) - 1)
+    centre = np.asarray(x.mean(0))
+    return centre, (x - centre) / math.sqrt(len(x) - 1)
 
 
 def _root(cov: Matrix) -> Matrix:
     """Return R [D, D] with R R' = `cov`: Cholesky's, or of eigenvectors if `cov` is singular."""
     try:
-        root: Matrix = np.linalg.cholesky(cov)
+        return np.asarray(np.linalg.cholesky(cov))
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh(cov)
-        root = vectors * np.sqrt(values.clip(0))
-    return root
+        return np.asarray(vectors * np.sqrt(values.clip(0)))
