@@ -137,7 +137,7 @@ def compare(work: str, folder: Path, benchmark: Any, best: float, default: float
 
     def run() -> None:
         for name, settings in ALLOCATORS.items():
-            command = [sys.executable, __file__, work, str(folder)]
+            command = [sys.executable, "-W", "ignore::UserWarning", __file__, work, str(folder)]
             environment = os.environ | settings | {"PYTHONPATH": os.pathsep.join(sys.path)}
             done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
             found[name] = json.loads(done.stdout.splitlines()[-1])
@@ -205,7 +205,7 @@ def bench_frechet_distance(benchmark: Any) -> None:
         "5,000 images: peer": lambda: fid_statistics_to_metric(*given, False),
     }
     times: dict[str, float] = {}
-    benchmark.pedantic(lambda: times.update(in_turns(contestants, 5)), rounds=1)
+    benchmark.pedantic(lambda: times.update(in_turns(contestants, ROUNDS)), rounds=1)
     benchmark.extra_info |= {name: f"{1e3 * t:.0f} ms" for name, t in times.items()} | {
         "ratio_few": round(times["1,000 images: peer"] / times["1,000 images: ours"], 1),
         "ratio_many": round(times["5,000 images: peer"] / times["5,000 images: ours"], 1),
