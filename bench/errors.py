@@ -8,6 +8,7 @@ and what to do. The command line prints them without a traceback and exits with 
     ├── PluginError             a plug-in file does not obey its contract
     ├── DataError               a data set is missing, misarranged or unreadable
     ├── WeightsError            pretrained weights are missing or are not what they should be
+    ├── FetchError              a download or an archive is broken, wrong or hostile
     ├── StoreError              the store cannot be read or written
     │   └── Busy                another process is at work on a cell
     ├── CountError              an operator has no known number of MACs
@@ -41,6 +42,10 @@ class DataError(DistillbenchError):
 
 class WeightsError(DistillbenchError):
     """Pretrained weights are missing or are not what they should be."""
+
+
+class FetchError(DistillbenchError):
+    """A download or an archive is broken, wrong or hostile."""
 
 
 class StoreError(DistillbenchError):

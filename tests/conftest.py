@@ -11,6 +11,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True)
-def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+def _quiet(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.setenv("DISTILLBENCH_HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.delenv("DISTILLBENCH_OFFLINE", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("DISTILLBENCH_STORE", raising=False)
