@@ -1,7 +1,7 @@
 """The contract of a data set: one file in `bench/data/`.
 
 A data set is a list of images per split and domain, with a licence and a fingerprint. It knows
-nothing of batches, tensors or training.
+nothing of batches, tensors or training. Where it has addresses, `distillbench fetch` brings it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from PIL import Image
 from bench.errors import DataError
 
 Pixels = NDArray[np.uint8]  # [H, W, 3], RGB
+
+Colour = tuple[int, int, int]  # RGB, 0 to 255
 
 SPLITS = ("train", "val", "test")
 DOMAINS = ("A", "B")
@@ -39,6 +41,13 @@ class Dataset:
     task: ClassVar[str] = "paired"  # a file name in bench/tasks/
     size: ClassVar[int] = 256  # image side in pixels, unless the suite says otherwise
     names: ClassVar[Sequence[str]] = ("A", "B")  # what the domains show
+    labels: ClassVar[Mapping[str, Colour]] = {}  # class -> its colour in the label maps, if any
+    label_domain: str = "A"  # the domain of the label maps
+    void: ClassVar[Sequence[Colour]] = ()  # colours of the label maps that are no class
+    counts: ClassVar[Mapping[str, int]] = {}  # as published: "train" or "trainA" -> images
+    urls: Sequence[str] = ()  # of the archive, tried in order; none: a person has to bring it
+    sha256: ClassVar[str] = ""  # of the archive, where it was published
+    archive_bytes: ClassVar[int] = 0  # of the archive: exact with a sha256, else at most
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self.params = params
@@ -54,6 +63,24 @@ class Dataset:
     def count(self, split: str, domain: str) -> int:
         """Return the number of images."""
         raise NotImplementedError
+
+    def files(self, split: str, domain: str) -> Sequence[Path]:
+        """Return the image files of a split, where there is one per image; two domains may share.
+
+        Raises:
+            DataError: as for `fingerprint`.
+        """
+        return ()
+
+    def differences(self) -> list[str]:
+        """Say where the numbers of images are not the published ones."""
+        said = []
+        for name, published in self.counts.items():
+            split, domain = (name[:-1], name[-1]) if name[-1] in DOMAINS else (name, "A")
+            found = self.count(split, domain)
+            if found != published:
+                said.append(f"{name}: {found} images, {published} were published")
+        return said
 
     def read(self, split: str, domain: str, index: int, size: int) -> Pixels:
         """Return one image as [size, size, 3] uint8 RGB; bicubic where it has to be resized.

@@ -15,6 +15,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,13 @@ def _conform(value: Any, default: Any, where: str) -> Any:
     return value
 
 
+def look_beside(suite: Path | str) -> None:
+    """Let a suite name modules that lie beside it or in the present folder."""
+    for folder in (str(Path(suite).resolve().parent), str(Path.cwd())):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+
+
 @functools.cache
 def names(kind: str) -> tuple[str, ...]:
     """Return the names of all plug-ins of one kind that come with the project."""
@@ -122,7 +130,7 @@ def declared(kind: str, name: str, where: str) -> Declaration:
     own = _classes(path)
     lineages = {n: _lineage(n, {**contracts, **own}, contract) for n in own}
     found = [n for n, line in lineages.items() if line and _is_wanted(n, wanted)]
-    if wanted is not None and not found:  # it may derive from a class of some third file
+    if not found:  # it may derive from a class of some third file
         return _imported(kind, name, where)
     if len(found) != 1:
         raise PluginError(_not_one(path, contract, wanted, found))

@@ -77,6 +77,8 @@ def _check_images(cell: Cell, say: Callable[[str], None]) -> None:
         for split in ("train", "test", *(["val"] if cell.select else []))
         for domain in DOMAINS
     }
+    for difference in dataset.differences():
+        say(f"{name}: {difference}")
     for (split, domain), count in counts.items():
         if count == 0:
             raise DataError(f"{name}: the {split} split has no images of domain {domain}.")

@@ -1,4 +1,9 @@
-"""What the folder layouts share: finding images and saying what was found instead."""
+"""Images in folders: pairs side by side as Pix2Pix has them, two domains as CycleGAN has them.
+
+A data set lies in `path`, or, where it is published under a name of its own, in
+`$DISTILLBENCH_HOME/data/NAME`. Listings are read once per process; contents are hashed once per
+state of the files.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +11,179 @@ import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from bench.dataset import fingerprint
+from PIL import Image
+
+from bench.dataset import DOMAINS, SPLITS, Dataset, Pixels, decode, fingerprint, resize
 from bench.errors import DataError
+from bench.home import home, is_offline, remembered
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
+SUFFIXES = {"png", "jpg", "jpeg", "bmp", "webp", "tif", "tiff"}
 
 
-def root(params: Mapping[str, Any], expected: str) -> Path:
-    """Return the data set's folder.
+class Folders(Dataset):
+    """Images that lie in one folder per split, or per split and domain."""
 
-    Raises:
-        DataError: no path was given, or it is no folder.
+    defaults = {"path": ""}
+    folders: ClassVar[Mapping[str, str]] = {"train": "train", "val": "val", "test": "test"}
+    """Split -> how its folder is called."""
+
+    @property
+    def name(self) -> str:
+        """What `distillbench fetch` takes: the file's name, or `module:Class`."""
+        package, _, file = type(self).__module__.rpartition(".")
+        return file if package == "bench.data" else f"{type(self).__module__}:{type(self).__name__}"
+
+    @property
+    def root(self) -> Path:
+        """The folder of this data set.
+
+        Raises:
+            DataError: it is not there; the message says how it is brought.
+        """
+        if self.params["path"]:
+            path = Path(os.path.expandvars(self.params["path"])).expanduser()
+            remedy = ""
+        else:
+            remedy = self.remedy()
+            path = home() / "data" / self.name.replace(":", "-")
+        if not path.is_dir():
+            raise DataError(f"{path}: no such folder. {remedy}Expected {self.expected()}.")
+        return path
+
+    def remedy(self) -> str:
+        """Say how an absent data set is brought, with a space at the end.
+
+        Raises:
+            DataError: only a path can say where it is.
+        """
+        if not self.urls:
+            raise DataError(f"a folder data set needs `path`: {self.expected()}.")
+        if is_offline():
+            return f"Unpack {self.urls[0]} there, or give `path`. "
+        return f"Run `distillbench fetch {self.name}`, or give `path`. "
+
+    def expected(self) -> str:
+        """Say which layout is expected."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Look whether the layout is the expected one.
+
+        Raises:
+            DataError: it is not; the message says what was found.
+        """
+        raise NotImplementedError
+
+    def fingerprint(self) -> str:
+        """Check the layout and hash names and contents of all images."""
+        self.check()
+        every = (f for s in SPLITS for d in DOMAINS for f in self.files(s, d))
+        return fingerprint_of(self.root, tuple(dict.fromkeys(every)))
+
+    def count(self, split: str, domain: str) -> int:
+        """Return the number of images."""
+        return len(self.files(split, domain))
+
+
+class Pairs(Folders):
+    """Each image is two of the same size side by side: A left and B right in the file.
+
+    With `direction: AtoB` the left one is the input, domain A of this data set; with `BtoA` the
+    right one is.
     """
-    if not params["path"]:
-        raise DataError(f"a folder data set needs `path`: {expected}.")
-    path = Path(os.path.expandvars(params["path"])).expanduser()
-    if not path.is_dir():
-        raise DataError(f"{path}: no such folder. Expected {expected}.")
-    return path
+
+    defaults = {"path": "", "direction": "AtoB"}
+    choices = {"direction": ("AtoB", "BtoA")}
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        super().__init__(params)
+        if params["direction"] != self.defaults["direction"]:
+            self.label_domain = "B"
+
+    def is_left(self, domain: str) -> bool:
+        """Say whether a domain is the left half of the files."""
+        return bool((domain == "A") == (self.params["direction"] == "AtoB"))
+
+    def expected(self) -> str:
+        """Say which layout is expected."""
+        needed = ", ".join(f"{f}/" for split, f in self.folders.items() if split != "val")
+        perhaps = " and perhaps val/" if "val" in self.folders else ""
+        return f"{needed}{perhaps}, each with images that show A left and B right"
+
+    def files(self, split: str, domain: str) -> tuple[Path, ...]:
+        """Return the files of a split, which both domains share."""
+        return images(self.root / self.folders[split]) if split in self.folders else ()
+
+    def check(self) -> None:
+        """Look for images in train and test, and whether the first is a pair."""
+        for split in ("train", "test"):
+            files = self.files(split, "A")
+            if not files:
+                hint = ""
+                if (self.root / "trainA").is_dir():
+                    hint = " This is CycleGAN's layout: use dataset cyclegan_folder."
+                raise DataError(
+                    f"{self.root}: no images in {self.folders[split]}/. Expected "
+                    f"{self.expected()}; found {contents(self.root)}.{hint}"
+                )
+            half_of(files[0], *_size(files[0]))
+
+    def read(self, split: str, domain: str, index: int, size: int) -> Pixels:
+        """Return one half of an image; a label map is never interpolated."""
+        path = self.files(split, domain)[index]
+        pair = decode(path)
+        half = half_of(path, pair.shape[1], pair.shape[0])
+        is_labels = bool(self.labels) and domain == self.label_domain
+        return resize(
+            pair[:, :half] if self.is_left(domain) else pair[:, half:], size, nearest=is_labels
+        )
 
 
-def images(folder: Path) -> list[Path]:
+class Unpaired(Folders):
+    """`{train,val,test}{A,B}/`: images of two domains that nothing pairs."""
+
+    task = "unpaired"
+
+    def expected(self) -> str:
+        """Say which layout is expected."""
+        return "trainA/, trainB/, testA/ and testB/ (perhaps valA/ and valB/) with images"
+
+    def files(self, split: str, domain: str) -> tuple[Path, ...]:
+        """Return the files of a split and domain."""
+        return images(self.root / f"{self.folders[split]}{domain}")
+
+    def check(self) -> None:
+        """Look for images in train and test of both domains."""
+        needed = [(split, domain) for split in ("train", "test") for domain in DOMAINS]
+        missing = [f"{s}{d}/" for s, d in needed if not self.files(s, d)]
+        if missing:
+            hint = ""
+            if (self.root / "train").is_dir():
+                hint = " This is Pix2Pix's layout: use dataset pix2pix_folder."
+            raise DataError(
+                f"{self.root}: no images in {', '.join(missing)}. Expected {self.expected()}; "
+                f"found {contents(self.root)}.{hint}"
+            )
+
+    def read(self, split: str, domain: str, index: int, size: int) -> Pixels:
+        """Return one image."""
+        return resize(decode(self.files(split, domain)[index]), size)
+
+
+@functools.cache
+def images(folder: Path) -> tuple[Path, ...]:
     """Return the image files of a folder by name; none where there is no folder."""
     if not folder.is_dir():
-        return []
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+        return ()
+    with os.scandir(folder) as entries:
+        names = [
+            entry.name
+            for entry in entries
+            if entry.name.rpartition(".")[2].lower() in SUFFIXES and entry.is_file()
+        ]
+    return tuple(folder / name for name in sorted(names))
 
 
 def contents(path: Path) -> str:
@@ -45,4 +196,30 @@ def contents(path: Path) -> str:
 @functools.cache
 def fingerprint_of(path: Path, files: tuple[Path, ...]) -> str:
     """Return a hash of names and contents, independent of where the folder lies."""
-    return fingerprint(*(part for f in files for part in (f.relative_to(path).as_posix(), f)))
+
+    def compute() -> str:
+        return fingerprint(*(part for f in files for part in (f.relative_to(path).as_posix(), f)))
+
+    return remembered("fingerprint", files, compute)
+
+
+def half_of(path: Path, width: int, height: int) -> int:
+    """Return half the width of a pair.
+
+    Raises:
+        DataError: the image is not two images side by side.
+    """
+    if width % 2 or width <= height:
+        raise DataError(
+            f"{path}: {width} x {height} pixels are not two images of one size side by side."
+        )
+    return width // 2
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Return width and height of an image without decoding it."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except OSError as error:
+        raise DataError(f"{path}: cannot be decoded: {error}.") from error

@@ -33,6 +33,7 @@ class PhotoTextures(Dataset):
     licence = "CC0 and public domain; see scikit-image's data README and LICENSE"
     size = 64
     names = ("labels", "textures")
+    labels = {name: colour for name, (_, colour) in CLASSES.items()}
 
     def fingerprint(self) -> str:
         """Hash the photographs."""
