@@ -19,6 +19,7 @@ from typing import Any
 
 import click
 
+from bench import cli_fetch, plugins
 from bench.errors import DistillbenchError
 from bench.expand import expand, parse_only
 from bench.plan import Plan
@@ -83,10 +84,8 @@ def _suite_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def _open(
     suite: Path, sets: Iterable[str], only: Iterable[str], seeds: str | None, store: Path
 ) -> tuple[Plan, Store]:
-    """Expand a suite; a user's own modules may lie beside it or in the present folder."""
-    for folder in (str(suite.resolve().parent), str(Path.cwd())):
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
+    """Expand a suite."""
+    plugins.look_beside(suite)
     loaded = load(suite, [*sets, *([f"seeds=[{seeds}]"] if seeds else [])])
     return expand(loaded, parse_only(only, loaded)), Store(store)
 
@@ -102,6 +101,10 @@ def main() -> None:
       distillbench run suites/quick.yaml       train and score every cell; resumes by itself
       distillbench report suites/quick.yaml    write tables, figures and a page
     """
+
+
+main.add_command(cli_fetch.fetch)
+main.add_command(cli_fetch.weights)
 
 
 @main.command()
@@ -391,8 +394,7 @@ def new() -> None:
 )
 def distiller(name: str, folder: Path | None) -> None:
     """Write baselines/NAME.py: a commented distiller that runs; its contract test already does."""
-    from bench.plugins import ROOT
     from bench.scaffold import new_distiller
 
-    path = new_distiller(name, folder or ROOT / "baselines")
+    path = new_distiller(name, folder or plugins.ROOT / "baselines")
     click.echo(f"{path}\nTry it: add `{name}: {{}}` to the methods of a suite, then run the suite.")

@@ -216,13 +216,8 @@ class _Expansion:
 
     def _dataset(self, label: str, row: Json) -> tuple[Part, int]:
         """Return the data set and its image side."""
-        where = f"{self.where}: datasets.{label}"
-        name, params = _named(row, "dataset", label)
-        part = _part("dataset", name, params, where)
-        if part.params.get("path"):
-            path = str(self.suite.path.parent / Path(part.params["path"]).expanduser())
-            part = replace(part, params={**part.params, "path": path}, path=path)
-        cls: type[Dataset] = plugins.load("dataset", name, where)
+        part = dataset_part(self.suite, label, row)
+        cls: type[Dataset] = plugins.load("dataset", part.name, f"{self.where}: datasets.{label}")
         part = replace(part, fingerprint=cls(part.params).fingerprint())
         return part, self.suite.size or cls.size
 
@@ -276,6 +271,16 @@ class _Expansion:
         declared = plugins.declared("metric", name, where)
         if declared["judges"] != "images" or not declared["better"]:
             raise SuiteError(f"{where}: {name} does not rank images.")
+
+
+def dataset_part(suite: Suite, label: str, row: Json) -> Part:
+    """Return a row's data set as it is declared; whether its images are there is not asked."""
+    name, params = _named(row, "dataset", label)
+    part = _part("dataset", name, params, f"{suite.path}: datasets.{label}")
+    if not part.params.get("path"):
+        return part
+    path = str(suite.path.parent / Path(part.params["path"]).expanduser())
+    return replace(part, params={**part.params, "path": path}, path=path)
 
 
 def _named(row: Json, key: str, label: str) -> tuple[str, Json]:
