@@ -8,6 +8,7 @@ and takes its place only when the last member is there.
 from __future__ import annotations
 
 import contextlib
+import gzip
 import shutil
 import stat
 import tarfile
@@ -151,7 +152,10 @@ def _zip(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
 
 def _tar(archive: Path, stage: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
     """Yield name and content of each member of a gzipped tar file."""
-    with tarfile.open(archive, "r:gz", tarinfo=_Header) as file:
+    with (
+        gzip.open(archive) as stream,
+        tarfile.open(fileobj=stream, mode="r:", tarinfo=_Header) as file,
+    ):
         for member in file:
             if not (member.isdir() or member.type in (tarfile.REGTYPE, tarfile.AREGTYPE)):
                 raise _hostile(archive, member.name, "is a link or a device")
@@ -159,6 +163,10 @@ def _tar(archive: Path, stage: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
             if hasattr(tarfile, "data_filter"):  # Python 3.11.4 has it
                 tarfile.data_filter(member, str(stage))
             yield member.name, None if member.isdir() else file.extractfile(member)
+        # tarfile takes a broken header for the end, and leaves gzip's checksum unread
+        while rest := stream.read(CHUNK):
+            if rest.strip(b"\0"):
+                raise tarfile.ReadError("a member's header is broken")
 
 
 class _Header(tarfile.TarInfo):

@@ -213,7 +213,7 @@ def _receive(url: str, part: _Part, is_checked: bool, at_most: int | None) -> No
                     if at_most is not None and file.tell() > at_most:
                         raise _Refused(f"more than the {at_most:,} bytes it may have")
     except (requests.RequestException, HTTPError) as error:
-        raise _said(error) from error
+        raise _said(error, part.size) from error
     except _Refused:
         part.discard()
         raise
@@ -275,7 +275,7 @@ def _put(file: IO[bytes], chunk: bytes, part: _Part) -> None:
         raise unwritable(part.file, error) from error
 
 
-def _said(error: Exception) -> Exception:
+def _said(error: Exception, received: int) -> Exception:
     """Return what an error of the network means, in few words."""
     if isinstance(error, requests.exceptions.ProxyError):
         return _Broken("the proxy gives no connection")
@@ -286,7 +286,7 @@ def _said(error: Exception) -> Exception:
     if isinstance(error, requests.ConnectionError):
         return _Broken("no connection")
     if isinstance(error, HTTPError):
-        return _Broken("the connection broke")
+        return _Broken(f"the connection broke after {received:,} bytes")
     return _Refused(str(error))
 
 
