@@ -43,7 +43,7 @@ class Folders(Dataset):
             DataError: it is not there; the message says how it is brought.
         """
         if self.params["path"]:
-            path = Path(os.path.expandvars(self.params["path"])).expanduser()
+            path = Path(os.path.expandvars(self.params["path"])).expanduser().absolute()
             remedy = ""
         else:
             remedy = self.remedy()
