@@ -97,7 +97,7 @@ def test_what_stands_beside_the_top_folder_is_left_out(place: Path) -> None:
     assert [p.name for p in (place / "set").iterdir()] == ["1.png"]
 
 
-HOSTILE = ["/tmp/evil.png", "../evil.png", "set/../../evil.png", "..\\evil.png", "C:\\evil.png", "\\\\host\\evil.png"]  # fmt: skip
+HOSTILE = ["/tmp/evil.png", "../evil.png", "set/../../evil.png", "..\\evil.png", "C:\\evil.png", "C:evil.png", "\\\\host\\evil.png"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MAKERS)

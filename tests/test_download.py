@@ -127,7 +127,7 @@ def test_a_server_that_ignores_range_and_always_breaks_is_given_up(
 
 def test_another_part_than_the_one_asked_for_is_thrown_away(server: Server, path: Path) -> None:
     url = server.put("f", BODY, break_after=[300_000], shift=7)
-    assert download([url], path, SHA) == SHA
+    assert download([url], path) == SHA  # without a hash that would find it out
     assert path.read_bytes() == BODY
 
 
