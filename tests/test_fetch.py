@@ -453,9 +453,10 @@ def test_a_settled_folder_is_hashed_once_and_its_fingerprint_is_of_contents(
 PLAN = """
     import sys, time
     from pathlib import Path
-        from bench.expand import expand
+    from bench.expand import expand
     from bench.suite import load
     plan = expand(load(Path(sys.argv[1])))
+    assert len(plan.students) == 1792
     assert not {"torch", "requests"} & set(sys.modules)
     print(time.process_time())  # imports included; other work on the machine is not
 """
