@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-from skimage.metrics import structural_similarity
 from torch import Tensor
 
+from bench.errors import DataError
 from bench.metric import ImageMetric
+
+RADIUS, SIGMA = 5, 1.5  # of the Gaussian window, in pixels
+C1, C2 = 0.01**2, 0.03**2
+_BELL = [math.exp(-(x**2) / (2 * SIGMA**2)) for x in range(-RADIUS, RADIUS + 1)]
+WINDOW = [w / sum(_BELL) for w in _BELL]
 
 
 class SSIM(ImageMetric):
@@ -19,7 +25,8 @@ class SSIM(ImageMetric):
     windows that lie within the image, no downsampling.
     """
 
-    source = "Wang et al., IEEE TIP 2004; skimage.metrics.structural_similarity"
+    version = 2  # 1: float64 of scikit-image, from which 2 differs by less than 1e-6
+    source = "Wang et al., IEEE TIP 2004, eq. 13-17"
     label = "SSIM"
     digits = 4
     better = "higher"
@@ -42,19 +49,52 @@ class SSIM(ImageMetric):
         self.scores: list[float] = []
 
     def add(self, output: Tensor, target: Tensor) -> None:
-        """Score each image by itself, in float64."""
-        for a, b in zip(output.cpu().double().numpy(), target.cpu().double().numpy(), strict=True):
-            score = structural_similarity(
-                a,
-                b,
-                channel_axis=0,
-                data_range=1.0,
-                gaussian_weights=True,
-                sigma=1.5,
-                use_sample_covariance=False,
+        """Score each image by itself.
+
+        Raises:
+            DataError: the images are smaller than the window.
+        """
+        height, width = output.shape[-2:]
+        if min(height, width) < len(WINDOW):
+            raise DataError(
+                f"ssim: images of {width}x{height} px are smaller than its window of "
+                f"{len(WINDOW)}x{len(WINDOW)} px; score larger images, or leave ssim out."
             )
-            self.scores.append(float(score))
+        pairs = zip(output, target, strict=True)
+        self.scores += torch.stack([_similarity(a, b) for a, b in pairs]).tolist()
 
     def value(self) -> dict[str, float]:
         """Return the mean over images."""
         return {"ssim": sum(self.scores) / len(self.scores)}
+
+
+def _similarity(a: Tensor, b: Tensor) -> Tensor:
+    """[C, H, W] in [0, 1] twice -> [] float64, the mean over channels and windows.
+
+    (Co)variances are those of the images less their means, where float32 loses no digits.
+    """
+    mean_a, mean_b = (x.mean((-1, -2), keepdim=True) for x in (a, b))
+    maps = a.new_empty(4, *a.shape)
+    x, y = torch.sub(a, mean_a, out=maps[0]), torch.sub(b, mean_b, out=maps[1])
+    torch.mul(x, x, out=maps[2]).addcmul_(y, y)
+    torch.mul(x, y, out=maps[3])
+    x, y, variances, covariance = _blur(_blur(maps, -2), -1)
+    variances.addcmul_(x, x, value=-1).addcmul_(y, y, value=-1)
+    covariance.addcmul_(x, y, value=-1)
+    x, y = x.add_(mean_a), y.add_(mean_b)
+    luminance = (x * y).mul_(2).add_(C1).div_((x * x).addcmul_(y, y).add_(C1))
+    structure = covariance.mul_(2).add_(C2).div_(variances.add_(C2))
+    return torch.mean(luminance * structure, dtype=torch.float64)
+
+
+def _blur(x: Tensor, dim: int) -> Tensor:
+    """Weigh with the window along one axis, which loses `2 * RADIUS` places.
+
+    Eleven shifted sums: on a CPU several times faster than torch's convolution of one channel.
+    """
+    length = x.shape[dim] - 2 * RADIUS
+    blurred = x.narrow(dim, RADIUS, length) * WINDOW[RADIUS]
+    for place in range(RADIUS):
+        for start in (place, 2 * RADIUS - place):
+            blurred.add_(x.narrow(dim, start, length), alpha=WINDOW[place])
+    return blurred
