@@ -78,7 +78,7 @@ class Declaration:
                 raise SuiteError(unknown(f"parameter of {self.name}", name, defaults, where))
             if name in choices and value not in choices[name]:
                 raise SuiteError(
-                    unknown(f"{name} of {self.name}", str(value), choices[name], where)
+                    unknown(f"{name} of {self.name}", str(value), map(str, choices[name]), where)
                 )
         return {
             name: _conform(given[name], default, f"{where}: {name} of {self.name}")
