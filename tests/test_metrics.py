@@ -11,8 +11,9 @@ import pywt
 import torch
 from skimage.metrics import peak_signal_noise_ratio
 
-from bench import plugins
-from bench.metric import ImageMetric, SetMetric
+from bench import plugins, weights
+from bench.errors import WeightsError
+from bench.metric import ImageMetric
 from bench.plugins import declared, load, names
 
 ON_SETS = [n for n in names("metric") if declared("metric", n, "test")["features"]]
@@ -25,7 +26,13 @@ ON_NETWORKS = [n for n in names("metric") if declared("metric", n, "test")["judg
 
 
 def metric(name: str) -> Any:
-    return load("metric", name, "test")(declared("metric", name, "test")["defaults"])
+    made = load("metric", name, "test")(declared("metric", name, "test")["defaults"])
+    for needed in made.weights:
+        try:
+            weights.find(needed)
+        except WeightsError as error:
+            pytest.skip(str(error))
+    return made
 
 
 def score(name: str, output: torch.Tensor, target: torch.Tensor) -> dict[str, float]:
