@@ -22,10 +22,12 @@ class SSIM(ImageMetric):
     """SSIM per channel in the form of Wang et al., mean over channels, then over images.
 
     Gaussian window 11 x 11 with sigma 1.5, population statistics, K 0.01 and 0.03, mean over
-    windows that lie within the image, no downsampling.
+    windows that lie within the image, no downsampling. In the images' precision: float32 is off
+    by about 1e-7 on photographs, up to 5e-6 on drawings, and up to 5e-5 where two images are
+    each exactly flat over large areas, at levels far apart.
     """
 
-    version = 2  # 1: float64 of scikit-image, from which 2 differs by less than 1e-6
+    version = 2  # 1: scikit-image in float64; differences: see the precision of float32 above
     source = "Wang et al., IEEE TIP 2004, eq. 13-17"
     label = "SSIM"
     digits = 4
@@ -71,19 +73,21 @@ class SSIM(ImageMetric):
 def _similarity(a: Tensor, b: Tensor) -> Tensor:
     """[C, H, W] in [0, 1] twice -> [] float64, the mean over channels and windows.
 
-    (Co)variances are those of the images less their means, where float32 loses no digits.
+    Both factors of Wang's eq. 13 in the form 1 - (difference)^2 / (sum of squares): what two
+    images share cancels before it is rounded. Variances are taken less the images' means for the
+    same reason.
     """
     mean_a, mean_b = (x.mean((-1, -2), keepdim=True) for x in (a, b))
     maps = a.new_empty(4, *a.shape)
     x, y = torch.sub(a, mean_a, out=maps[0]), torch.sub(b, mean_b, out=maps[1])
     torch.mul(x, x, out=maps[2]).addcmul_(y, y)
-    torch.mul(x, y, out=maps[3])
-    x, y, variances, covariance = _blur(_blur(maps, -2), -1)
+    torch.sub(x, y, out=maps[3]).square_()
+    x, y, variances, of_difference = _blur(_blur(maps, -2), -1)
     variances.addcmul_(x, x, value=-1).addcmul_(y, y, value=-1)
-    covariance.addcmul_(x, y, value=-1)
+    of_difference.addcmul_(x - y, x - y, value=-1)
+    structure = 1 - of_difference.div_(variances.add_(C2))
     x, y = x.add_(mean_a), y.add_(mean_b)
-    luminance = (x * y).mul_(2).add_(C1).div_((x * x).addcmul_(y, y).add_(C1))
-    structure = covariance.mul_(2).add_(C2).div_(variances.add_(C2))
+    luminance = 1 - (x - y).square_().div_((x * x).addcmul_(y, y).add_(C1))
     return torch.mean(luminance * structure, dtype=torch.float64)
 
 

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +85,9 @@ def bench_similarity(benchmark: Any) -> None:
 
 
 def measure() -> dict[str, Any]:
-    """Return speeds in pairs per second and errors, in this process."""
-    import piq
+    """Return speeds in pairs per second, and our error against float64, in this process."""
     import torch
-    from test_similarity import images, metric, peer, random_backbones, wang
+    from test_similarity import images, metric, random_backbones
 
     from bench import memo, weights
 
@@ -97,47 +97,47 @@ def measure() -> dict[str, Any]:
     result = {}
     for name, count in PAIRS.items():
         kind, _, net = name.partition("_")
-        params = {"nets": [net]} if net else {}
         output, target = images(count, SIZE, SIZE)
-        if kind == "lpips":
-            network = peer(net)
-            theirs = lambda a, b, network=network: network(a, b, normalize=True)  # noqa: E731
-        elif kind == "fsim":
-            theirs = lambda a, b: piq.fsim(a, b, chromatic=False)  # noqa: E731
-        else:
-            theirs = lambda a, b: piq.ssim(a, b, downsample=False)  # noqa: E731
-        made = metric(kind, **params)
+        params = {"nets": [net]} if net else {}
+        made, theirs = metric(kind, **params), opponent(kind, net, torch.float32)
 
-        def ours(made: Any = made, output: Any = output, target: Any = target) -> None:
+        def peer_runs(
+            n: int, theirs: Any = theirs, output: Any = output, target: Any = target
+        ) -> None:
+            for a, b in zip(output.split(n), target.split(n), strict=True):
+                theirs(a, b)
+
+        def next_student(made: Any = made, output: Any = output, target: Any = target) -> None:
             made.add(output, target)
 
-        def first(ours: Callable[[], None] = ours) -> None:
+        def first_student(run: Callable[[], None] = next_student) -> None:
             memo.shared = memo.Memo(memo.LIMIT)
-            ours()
+            run()
 
-        candidates = {
-            f"peer, {n} at once": lambda n=n, f=theirs, a=output, b=target: [
-                f(x, y) for x, y in zip(a.split(n), b.split(n), strict=True)
-            ]
-            for n in sorted({min(n, count) for n in BATCHES})
-        }
-        candidates["ours"] = first
-        if kind != "ssim":  # nothing of it is kept
-            candidates["ours, second student"] = ours
+        batches = sorted({min(n, count) for n in BATCHES})
+        candidates = {f"peer, {n} at once": partial(peer_runs, n) for n in batches}
+        candidates["ours"] = first_student
+        if kind != "ssim":  # which keeps nothing
+            candidates["ours, second student"] = next_student
         speeds = {key: count / seconds for key, seconds in timed(candidates).items()}
-        exact = metric(kind, **params)
-        exact.add(output, target)
-        found = next(iter(exact.value().values()))
-        a, b = output.double(), target.double()
-        if kind == "ssim":
-            wanted = statistics.mean(wang(x, y) for x, y in zip(a, b, strict=True))
-        else:
-            if kind == "lpips":
-                network.double()
-            wanted = float(theirs(a, b).mean())
+        found = next(iter(made.value().values()))
+        wanted = float(opponent(kind, net, torch.float64)(output.double(), target.double()))
         error = abs(found - wanted) / (wanted if net else 1.0)
         result[name] = {"speeds": speeds, "error": error}
     return result
+
+
+def opponent(kind: str, net: str, dtype: Any) -> Callable[[Any, Any], Any]:
+    """Return the peer's function of two batches, which gives the mean over them."""
+    import piq
+    from test_similarity import peer
+
+    if kind == "ssim":
+        return partial(piq.ssim, downsample=False)
+    if kind == "fsim":
+        return partial(piq.fsim, chromatic=False)
+    network = peer(net).to(dtype)
+    return lambda a, b: network(a, b, normalize=True).mean()
 
 
 def timed(candidates: dict[str, Callable[[], Any]]) -> dict[str, float]:
