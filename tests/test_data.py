@@ -13,7 +13,7 @@ from PIL import Image
 from bench import plugins
 from bench.data import photo_edges
 from bench.data._photographs import SIDE, windows
-from bench.data.photo_textures import CLASSES
+from bench.data.photo_textures import PhotoTextures
 from bench.dataset import DOMAINS, SPLITS, Dataset
 from bench.errors import DataError
 
@@ -64,7 +64,7 @@ def test_edges_are_found_where_the_photograph_has_them() -> None:
 
 def test_labels_are_flat_and_textures_are_not() -> None:
     data = dataset("photo_textures")
-    colours = {colour for _, colour in CLASSES.values()}
+    colours = set(PhotoTextures.labels.values())
     seen = set()
     for index in range(20):
         labels = data.read("test", "A", index, 50)  # a size that must not blend colours

@@ -1,0 +1,59 @@
+"""The contract of a pretrained segmenter: one file in `bench/segmenters/`; and what labels are.
+
+A segmenter tells what a generated photograph shows; mIoU holds that against the labels from which
+the photograph was made. Besides these there is `trained`: a small segmenter that the plan trains
+on the data set's own real pairs (`bench/tasks/segmentation.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+Predictor = Callable[[Tensor], Tensor]
+"""[N, 3, H, W] in [0, 1] -> [N, H, W] int64, a class per pixel."""
+
+
+class Segmenter:
+    """Images to classes, by a published network."""
+
+    version: ClassVar[int] = 1  # raise it when the classes it finds change
+    source: ClassVar[str] = ""
+    weights: ClassVar[Sequence[str]] = ()  # pretrained networks of bench/weights.py
+    classes: ClassVar[Sequence[str]] = ()  # in the order of its outputs
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """[N, 3, H, W] float32 RGB in [0, 1] -> [N, H, W] int64, a class per pixel.
+
+        Logits are resized to the images' size before the largest is taken.
+        """
+        raise NotImplementedError
+
+
+VOID = 255  # of a pixel that has no class
+
+
+def read_labels(
+    image: Tensor, palette: Mapping[str, Sequence[int]], void: Sequence[Sequence[int]] = ()
+) -> Tensor:
+    """Read a label map: each pixel has the class with the nearest colour.
+
+    Args:
+        image: [N, 3, H, W] in [0, 1]; resizing and JPEG may have blurred its colours.
+        palette: class -> RGB of 0 to 255.
+        void: colours that are no class.
+
+    Returns:
+        [N, H, W] int64, places in the palette; `VOID` where there is no class.
+    """
+    listed = [list(colour) for colour in (*palette.values(), *void)]
+    colours = torch.tensor(listed, device=image.device) / 255
+    pixels = image.permute(0, 2, 3, 1).reshape(-1, 3).to(colours.dtype)
+    found = torch.cdist(pixels, colours).argmin(1).view(len(image), *image.shape[2:])
+    return torch.where(found < len(palette), found, VOID)

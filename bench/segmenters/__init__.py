@@ -1,0 +1,1 @@
+"""One pretrained segmenter per file."""
