@@ -1,0 +1,35 @@
+"""How much memory a generator takes for one image."""
+
+from __future__ import annotations
+
+import torch
+
+from bench.metric import NetworkMetric
+from bench.network import Generator
+
+
+class PeakMemory(NetworkMetric):
+    """Peak of what torch's allocator hands out on the GPU for one image, weights included.
+
+    Batch 1, no gradients. The workspace of cuDNN counts, the CUDA context does not.
+    """
+
+    source = "torch.cuda.max_memory_allocated"
+    label = "peak memory"
+    unit = "MiB"
+    digits = 1
+    better = "lower"
+    needs = ("gpu",)
+    alone = True
+
+    @torch.inference_mode()
+    def measure(self, network: Generator, device: torch.device) -> dict[str, float]:
+        """Run one image after a warm-up call, from an empty cache."""
+        before = torch.cuda.memory_allocated(device)
+        network = network.eval().to(device)
+        image = torch.zeros(1, 3, network.size, network.size, device=device)
+        network(image)
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        network(image)
+        return {"peak_memory": (torch.cuda.max_memory_allocated(device) - before) / 2**20}
