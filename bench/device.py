@@ -56,6 +56,17 @@ def configure(device: str, threads: int, numerics: Mapping[str, Any]) -> dict[st
     return flags
 
 
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """Compute float32 as float32, whatever `configure` was asked for: metrics never use TF32."""
+    before = torch.backends.fp32_precision  # type: ignore[attr-defined]
+    torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.backends.fp32_precision = before  # type: ignore[attr-defined]
+
+
 def device_name(device: str) -> str:
     """Return the model of the processor behind a device."""
     if device.startswith("cuda"):

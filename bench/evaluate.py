@@ -7,103 +7,178 @@ and never trains. What a network costs is scored once per network, not once per 
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from bench import checkpoint, plugins
+from bench import checkpoint, plugins, weights
 from bench.batches import normalise
-from bench.cell import Cell, Part, open_dataset
-from bench.device import autocast
+from bench.cell import Cell, Part, open_dataset, without_path
+from bench.device import autocast, full_precision
 from bench.learner import Learner, open_task
-from bench.metric import ImageMetric, NetworkMetric
+from bench.metric import Features, ImageMetric, NetworkMetric
+from bench.network import Generator
 from bench.player import Player, below, generator
 from bench.score import (
+    RESIZE,
     image_scores,
+    needed_weights,
     network_id,
     network_metrics,
     network_protocol,
     record,
     score_id,
+    snapshot_scores,
 )
-from bench.store import Store, read_json, replacing, write_json
+from bench.scorer import Images, Scorer, joined, open_extractor
+from bench.segmenter import Predictor, Segmenter, read_labels
+from bench.segmenting import makes, palette_of, segmenter_for, void_of
+from bench.store import Store, identity, read_json, replacing, write_json
+from bench.task import Task
 
-BATCH = 8  # images generated at once; eval mode, so it changes no image
+BATCH = 16  # images generated at once; eval mode, so it changes no image
 SAMPLES = 5  # test images kept for the grids, at even distances over the split
 
 
 def evaluate(
-    cell: Cell, store: Store, metrics: Sequence[Part], device: torch.device
+    cell: Cell,
+    store: Store,
+    metrics: Sequence[Part],
+    device: torch.device,
+    watched: Sequence[Part] = (),
 ) -> dict[str, str]:
     """Score a trained cell by every metric of images that it lacks, and keep some samples.
+
+    Args:
+        cell: what was trained.
+        store: where its checkpoint lies and its scores go.
+        metrics: by which the result is scored; metrics of networks are passed over.
+        device: where to compute.
+        watched: metrics by which its snapshots are scored.
 
     Returns:
         Metric -> traceback, of those that failed; they leave no score, and the others do.
     """
     scores = store.scores(cell.key)
-    task = open_task(cell)
-    sheets = [_Sheet(*s) for s in image_scores(cell, metrics) if s[0] not in scores]
-    students = _students(cell, store, device) if sheets else []
-    for direction in dict.fromkeys(sheet.direction for sheet in sheets):
-        mine = [sheet for sheet in sheets if sheet.direction == direction]
+    every = [*image_scores(cell, metrics), *snapshot_scores(cell, watched)]
+    wanted = [w for w in every if w.id not in scores]
+    failures: dict[str, str] = {}
+    values: dict[str, list[dict[str, float]]] = {w.id: [] for w in wanted}
+    possible = [w for w in wanted if not w.reason]
+    for step, direction in dict.fromkeys((w.step, w.direction) for w in possible):
+        mine = {w.id: w.metric for w in possible if (w.step, w.direction) == (step, direction)}
+        path = store.snapshot(cell.key, step) if step else store.checkpoint(cell.key)
+        students = _students(cell, path, device)
         for student in students:
-            for sheet in mine:
-                sheet.open(task.paired)
-            kept: list[tuple[Tensor, ...]] = []
-            for inputs, output, target in _images(cell, student, direction, "test"):
-                for sheet in mine:
-                    sheet.add(output, target)
-                kept += zip(inputs.cpu(), output.cpu(), target.cpu(), strict=True)
-            for sheet in mine:
-                sheet.close()
-            if student is students[0]:
-                _keep_samples(store, cell, direction, kept, task.paired)
-    for sheet in sheets:
-        if not sheet.failure:
-            scores[sheet.id] = sheet.record()
-    if sheets:
+            predictors = {
+                name: functools.partial(_predictor, cell, metric, store, device)
+                for name, metric in mine.items()
+            }
+            scorer = Scorer(mine, device, tuple(palette_of(cell.dataset)), predictors)
+            samples = step == 0 and student is students[0] and makes(cell) == "images"
+            for batch in _images(cell, student, direction, "test"):
+                if samples:
+                    _keep_samples(store, cell, direction, batch, scorer.count, student.task)
+                with full_precision():
+                    scorer.add(_for_scoring(batch, cell, student))
+            real = functools.partial(_real_features, cell, direction, store, device)
+            with full_precision():
+                found = scorer.values(real)
+            for name, value in found.items():
+                values[name].append(value)
+            failures |= {mine[name].name: text for name, text in scorer.failures.items()}
+    for w in wanted:
+        if w.reason or values[w.id]:
+            mean = _mean(values[w.id])
+            protocol = w.protocol | _weights_protocol(w.metric)
+            scores[w.id] = record(w.metric, protocol, mean, w.reason, time.time())
+    if wanted:
         store.write(cell.key, "scores.json", scores)
-    return {sheet.part.name: sheet.failure for sheet in sheets if sheet.failure}
+    return failures
 
 
-class _Sheet:
-    """One metric in one direction, over a cell's student or its peers."""
+def _for_scoring(batch: Sequence[Tensor], cell: Cell, student: Player) -> Images:
+    """Return a batch as metrics take it; a segmenter is judged on the real photographs."""
+    inputs, output, target = batch
+    palette, void = palette_of(cell.dataset), void_of(cell.dataset)
+    if makes(cell) == "labels":
+        return Images(inputs, None, read_labels(target, palette, void))
+    labels = read_labels(inputs, palette, void) if palette else None
+    return Images(output, target if student.task.paired else None, labels)
 
-    def __init__(self, score: str, direction: str, part: Part, protocol: dict[str, Any]) -> None:
-        self.id, self.direction, self.part, self.protocol = score, direction, part, protocol
-        self.metric: ImageMetric | None = None
-        self.values: list[dict[str, float]] = []
-        self.failure = ""
 
-    def open(self, paired: bool) -> None:
-        """Begin a student."""
-        self.metric = _open(self.part, paired)
+def _predictor(cell: Cell, metric: Part, store: Store, device: torch.device) -> Predictor:
+    """Return the segmenter of a metric that judges labels.
 
-    def add(self, output: Tensor, target: Tensor) -> None:
-        """Take in a batch; a metric that fails takes no more."""
-        self._try(lambda metric: metric.add(output, target))
+    Raises:
+        StoreError: the plan trains it, and it has not been trained.
+        WeightsError: it is a published one, and its weights are missing.
+    """
+    published = metric.params["segmenter"]
+    if published != "trained":
+        segmenter: Segmenter = plugins.load("segmenter", published, metric.name)(device)
+        places = [segmenter.classes.index(name) for name in palette_of(cell.dataset)]
+        return functools.partial(_translated, segmenter, places)
+    trained = segmenter_for(cell.dataset, cell.size, metric)
+    (player,) = _students(trained, store.checkpoint(trained.key), device)
+    return functools.partial(_predict, player)
 
-    def close(self) -> None:
-        """End a student."""
-        self._try(lambda metric: self.values.append(metric.value()))
 
-    def record(self) -> dict[str, Any]:
-        """Return the score as it is stored: the mean over peers."""
-        reason = "" if self.values else "needs a ground truth, and the data are unpaired"
-        return record(self.part, self.protocol, _mean(self.values), reason, time.time())
+def _translated(segmenter: Segmenter, places: Sequence[int], images: Tensor) -> Tensor:
+    """Return classes as places in the data set's palette; those it lacks come after all others."""
+    table = torch.full((len(segmenter.classes),), len(places))
+    table[torch.tensor(places)] = torch.arange(len(places))
+    found: Tensor = table.to(images.device)[segmenter(images)]
+    return found
 
-    def _try(self, act: Callable[[ImageMetric], None]) -> None:
-        if self.metric is not None and not self.failure:
-            try:
-                act(self.metric)
-            except Exception:
-                self.failure = traceback.format_exc()
+
+@torch.no_grad()
+def _predict(player: Player, images: Tensor) -> Tensor:
+    """Return the class of each pixel: [N, 3, S, S] in [0, 1] -> [N, S, S]."""
+    (direction,) = player.task.directions
+    logits = player.task.generate(player.generators, direction, images.mul(2).sub(1))
+    return logits.argmax(1)
+
+
+def _weights_protocol(metric: Part) -> dict[str, Any]:
+    """Return the sha256 of every pretrained network that had a say in a score."""
+    needed = needed_weights(metric)
+    return {"weights": {name: weights.look(name)[1] for name in needed}} if needed else {}
+
+
+def _real_features(
+    cell: Cell, direction: str, store: Store, device: torch.device, features: str
+) -> Features:
+    """Return the features of the real test images of a direction, from the store if they are there.
+
+    They are kept by content: the images, how they are resized, the extractor and its weights.
+    """
+    task, dataset = open_task(cell), open_dataset(cell.dataset)
+    _, domain = task.directions[direction]
+    declared = plugins.declared("features", features, features)
+    data = [cell.dataset.name, cell.dataset.version, cell.dataset.fingerprint]
+    content = [features, declared.version, *(weights.look(n)[1] for n in declared["weights"])]
+    params = without_path(cell.dataset.params)
+    path = store.real(identity([*data, params, domain, cell.size, RESIZE, *content]))
+    if path.exists():
+        return checkpoint.load(path)[0]
+    extractor, parts = open_extractor(features, device), []
+    count = dataset.count("test", domain)
+    for first in range(0, count, BATCH):
+        places = range(first, min(first + BATCH, count))
+        pixels = [normalise(dataset.read("test", domain, i, cell.size)) for i in places]
+        parts.append(extractor(to_8_bits(torch.stack(pixels).to(device)), first))
+    found = joined(parts)
+    checkpoint.save(path, dict(found), {"features": features})
+    return found
 
 
 def measure(
@@ -112,44 +187,68 @@ def measure(
     metrics: Sequence[Part],
     device: torch.device,
     environment: Mapping[str, Any],
-) -> None:
-    """Score a cell's generator as a network, by every metric that it lacks."""
+    again: bool = False,
+) -> dict[str, str]:
+    """Score a cell's generator as a network, by every metric that it lacks, or by all `again`.
+
+    Returns:
+        Metric -> traceback, of those that failed; they leave no score, and the others do.
+    """
     path = store.network(network_id(cell))
-    scores = read_json(path)
+    scores, failures = read_json(path), {}
     for part in network_metrics(metrics):
         declared = plugins.declared("metric", part.name, part.name)
-        protocol = network_protocol(cell, environment if declared["alone"] else {})
+        protocol = network_protocol(cell, part, environment if declared["alone"] else {})
         wanted = score_id(part, protocol)
-        if wanted not in scores:
+        if wanted in scores and not again:
+            continue
+        values: Mapping[str, float] = {}
+        reason = "needs a GPU" if "gpu" in declared["needs"] and device.type == "cpu" else ""
+        if not reason:
             metric: NetworkMetric = plugins.load("metric", part.name, part.name)(part.params)
-            with autocast(device, cell.numerics):
-                values = metric.measure(generator(cell.nets, cell.size), device)
-            scores[wanted] = record(part, protocol, values, "", time.time())
+            try:
+                with autocast(device, cell.numerics):
+                    values = metric.measure(_as_trained(cell), device)
+            except Exception:
+                failures[part.name] = traceback.format_exc()
+                continue
+        scores[wanted] = record(part, protocol, values, reason, time.time())
     write_json(path, scores)
+    return failures
+
+
+def _as_trained(cell: Cell) -> Generator:
+    """Return a cell's generator in the memory format, and compiled, as it trained."""
+    network = generator(cell.nets, cell.size)
+    if cell.numerics["channels_last"]:
+        network = network.to(memory_format=torch.channels_last)
+    if cell.numerics["compile"]:
+        network.compile()
+    return network
 
 
 def validate(learner: Learner) -> float:
     """Return how good the present students are on the validation split; higher is better."""
-    name = learner.cell.select["best_on_val"]
+    select = learner.cell.select
+    name = select["best_on_val"]
     declared = plugins.declared("metric", name, name)
-    part = Part(name, declared.version, declared["defaults"])
+    metric_class: type[ImageMetric] = plugins.load("metric", name, name)
     found = []
     for student in learner.students:
         student.modules.eval()
         for direction in learner.task.directions:
-            metric = _open(part, learner.task.paired)
-            if metric is not None:
-                for _, output, target in _images(learner.cell, student, direction, "val"):
-                    metric.add(output, target)
-                values = metric.value()
-                found.append(values[declared["headline"] or next(iter(values))])
+            metric = metric_class(select["params"])
+            for _, output, target in _images(learner.cell, student, direction, "val"):
+                metric.add(output, target)
+            values = metric.value()
+            found.append(values[declared["headline"] or next(iter(values))])
         student.modules.train()
     return (1.0 if declared["better"] == "higher" else -1.0) * math.fsum(found) / len(found)
 
 
-def _students(cell: Cell, store: Store, device: torch.device) -> list[Player]:
-    """Return a trained cell's student, or its peers."""
-    tensors, _ = checkpoint.load(store.checkpoint(cell.key))
+def _students(cell: Cell, path: Path, device: torch.device) -> list[Player]:
+    """Return a trained cell's student, or its peers, from a file of its networks."""
+    tensors, _ = checkpoint.load(path)
     students = []
     for number in range(cell.peers):
         student = Player(cell, cell.nets, open_task(cell), device)
@@ -188,12 +287,6 @@ def to_8_bits(images: Tensor) -> Tensor:
     return images.float().add(1).mul(127.5).round().clamp(0, 255).div(255)
 
 
-def _open(part: Part, paired: bool) -> ImageMetric | None:
-    """Return a fresh metric, or None where it needs a ground truth that there is not."""
-    cls: type[ImageMetric] = plugins.load("metric", part.name, part.name)
-    return None if "target" in cls.needs and not paired else cls(part.params)
-
-
 def _mean(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return the mean over peers, value by value."""
     if not values:
@@ -202,15 +295,18 @@ def _mean(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _keep_samples(
-    store: Store, cell: Cell, direction: str, images: Sequence[Sequence[Tensor]], paired: bool
+    store: Store, cell: Cell, direction: str, batch: Sequence[Tensor], first: int, task: Task
 ) -> None:
     """Write test images at even distances: input, output and, where there is one, ground truth."""
-    for number in range(min(SAMPLES, len(images))):
-        for role, image in zip(
-            ("input", "output", "target"), images[number * len(images) // SAMPLES], strict=True
-        ):
-            if role != "target" or paired:
-                pixels = image.mul(255).round().byte().permute(1, 2, 0).numpy()
-                path = store.folder(cell.key) / "samples" / f"{direction}-{number}-{role}.png"
-                with replacing(path) as file:
-                    Image.fromarray(pixels).save(file, format="PNG")
+    source, _ = task.directions[direction]
+    count = open_dataset(cell.dataset).count("test", source)
+    places = [number * count // SAMPLES for number in range(min(SAMPLES, count))]
+    for number, place in enumerate(places):
+        if first <= place < first + len(batch[0]):
+            for role, images in zip(("input", "output", "target"), batch, strict=True):
+                if role != "target" or task.paired:
+                    image = images[place - first].cpu()
+                    pixels = image.mul(255).round().byte().permute(1, 2, 0).numpy()
+                    path = store.folder(cell.key) / "samples" / f"{direction}-{number}-{role}.png"
+                    with replacing(path) as file:
+                        Image.fromarray(pixels).save(file, format="PNG")

@@ -6,8 +6,8 @@ computed once per image and shared by all such metrics; those of a real set are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,8 +16,6 @@ from torch import Tensor
 class Extractor:
     """Turns images into features, image by image: neither batch size nor order matters."""
 
-    defaults: ClassVar[Mapping[str, Any]] = {}  # parameters a suite may set
-    choices: ClassVar[Mapping[str, Sequence[Any]]] = {}
     version: ClassVar[int] = 1  # raise it when the features change
     source: ClassVar[str] = ""
     weights: ClassVar[Sequence[str]] = ()  # pretrained networks of bench/weights.py

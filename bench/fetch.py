@@ -19,12 +19,14 @@ from rich.console import Console
 
 from bench import plugins, weights
 from bench.archive import extract
+from bench.cell import Part
 from bench.dataset import DOMAINS, SPLITS, Dataset, decode
 from bench.download import download, locked
 from bench.errors import FetchError, unknown
 from bench.expand import dataset_part, expand
 from bench.home import home, record, recorded, remembered
 from bench.plan import Plan
+from bench.score import needed_weights
 from bench.suite import Suite, load
 
 
@@ -174,7 +176,7 @@ def _pixels(file: Path) -> bytes:
 
 def needs_of_plan(plan: Plan) -> list[Need]:
     """Return which pretrained networks a plan needs, and for what."""
-    asked = {("metric", part.name, _text(part.params)) for part in plan.metrics}
+    asked = {("metric", part.name, _text(part.params)) for part in (*plan.metrics, *plan.watched)}
     for cell in plan.cells.values():
         asked.add(("task", cell.task.name, _text(cell.task.params)))
         asked |= {("method", part.name, _text(part.params)) for part in cell.methods}
@@ -203,10 +205,16 @@ def needs_of_all() -> list[Need]:
 def _variants(kind: str, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield what a plug-in may be given beside its defaults, and how that is said."""
     told = plugins.declared(kind, name, name)
-    for param, values in told["choices"].items():
-        is_list = isinstance(told["defaults"][param], (list, tuple))
+    for param, values in told["choices"].items() if kind != "metric" else ():
         for value in values:
-            yield f"{param}: {value}", {param: [value] if is_list else value}
+            yield f"{param}: {value}", {param: value}
+    if kind == "metric":
+        for param, by in told["weights_by"].items():
+            is_list = isinstance(told["defaults"][param], (list, tuple))
+            for value in by:
+                yield f"{param}: {value}", {param: [value] if is_list else value}
+        for segmenter in plugins.names("segmenter") if "segmenter" in told["defaults"] else ():
+            yield f"segmenter: {segmenter}", {"segmenter": segmenter}
     if kind == "task":
         for network in plugins.names("network"):
             recipes = plugins.declared("network", network, network)["task_defaults"]
@@ -216,10 +224,11 @@ def _variants(kind: str, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _needs(kind: str, name: str, params: str) -> list[Need]:
     """Return what one plug-in needs with its parameters, given as JSON text."""
-    plugin = plugins.load(kind, name, name)(json.loads(params))
-    names = list(plugin.weights)
-    if kind == "metric" and plugin.features:
-        names += plugins.load("features", plugin.features, name).weights
+    given = json.loads(params)
+    if kind == "metric":
+        names = needed_weights(Part(name, 1, given))
+    else:
+        names = list(plugins.load(kind, name, name)(given).weights)
     return [Need(weight, f"{kind} {name}") for weight in names]
 
 

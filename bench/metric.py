@@ -29,18 +29,15 @@ class Metric:
     digits: ClassVar[int] = 2  # after the decimal point, in tables
     better: ClassVar[str] = ""  # "higher" or "lower"
     judges: ClassVar[str] = ""  # "images" or "network"
-    needs: ClassVar[Sequence[str]] = ()  # "target": a ground truth; "labels": classes of it
+    needs: ClassVar[Sequence[str]] = ()  # "target": a ground truth; "labels": its classes; "gpu"
     features: ClassVar[str] = ""  # of sets: a file in bench/features/
+    weights: ClassVar[Sequence[str]] = ()  # pretrained networks of bench/weights.py
+    weights_by: ClassVar[Mapping[str, Mapping[str, str]]] = {}  # parameter -> value -> network
     headline: ClassVar[str] = ""  # the one of several values that a table shows, if any
     alone: ClassVar[bool] = False  # whether nothing else may run on the machine meanwhile
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self.params = params
-
-    @property
-    def weights(self) -> Sequence[str]:
-        """Pretrained networks of `bench/weights.py` that the metric itself needs."""
-        return ()
 
 
 class ImageMetric(Metric):
@@ -75,6 +72,27 @@ class SetMetric(Metric):
 
     def distance(self, outputs: Features, real: Features) -> dict[str, float]:
         """Return the distance, or several values by name."""
+        raise NotImplementedError
+
+
+class LabelMetric(Metric):
+    """A score of what a segmenter sees in the images against the labels they were made from."""
+
+    judges = "images"
+    needs = ("labels",)
+    checks: ClassVar[Mapping[str, tuple[Tensor, Tensor, int, Mapping[str, float]]]]
+    """Worked examples: story -> (predicted, labels, number of classes, expected values)."""
+
+    def __init__(self, params: Mapping[str, Any], classes: Sequence[str]) -> None:
+        super().__init__(params)
+        self.classes = classes
+
+    def add(self, predicted: Tensor, labels: Tensor) -> None:
+        """Take in one batch: [N, H, W] int64 each, places in `classes`; 255 is no label."""
+        raise NotImplementedError
+
+    def value(self) -> dict[str, float]:
+        """Return the score, or several by name."""
         raise NotImplementedError
 
 

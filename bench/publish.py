@@ -53,11 +53,13 @@ def publish(plan: Plan, store: Store, out: Path) -> Path:
 
 def collect(plan: Plan, store: Store) -> Rows:
     """Return all that reports know of a suite."""
+    entries = pd.DataFrame(list(entry_rows(plan, store)))
+    scores = pd.DataFrame(list(score_rows(plan, store)))
+    if scores.empty:
+        return Rows(plan.suite.name, plan.suite.question, entries, scores)
+    is_result = scores["step"] == 0
     return Rows(
-        plan.suite.name,
-        plan.suite.question,
-        pd.DataFrame(list(entry_rows(plan, store))),
-        pd.DataFrame(list(score_rows(plan, store))),
+        plan.suite.name, plan.suite.question, entries, scores[is_result], scores[~is_result]
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -20,6 +20,7 @@ class Rows:
     question: str
     entries: pd.DataFrame  # one row per place of the matrix: axes, status, reason
     scores: pd.DataFrame  # one row per value: axes, metric, name, value, protocol
+    snapshots: pd.DataFrame = field(default_factory=pd.DataFrame)  # the same, of steps on the way
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,16 @@ from typing import Any
 from bench import plugins
 from bench.cell import Cell
 from bench.plan import Entry, Plan
-from bench.score import image_scores, network_id, network_metrics, record
+from bench.score import (
+    fits,
+    image_scores,
+    missing_weights,
+    network_id,
+    network_metrics,
+    record,
+    snapshot_scores,
+)
+from bench.segmenting import makes
 from bench.store import State, Store, read_json
 
 Json = dict[str, Any]
@@ -33,20 +42,22 @@ def scores_of(cell: Cell, plan: Plan, store: Store) -> list[Json]:
     directions = list(task["directions"])
     scores = store.scores(cell.key)
     found = []
-    for wanted, direction, part, protocol in image_scores(cell, plan.metrics):
-        score = scores.get(wanted) or record(part, protocol, {}, "not scored", 0.0)
-        found.append({**score, "direction": direction, "directions": directions})
+    for wanted in (*image_scores(cell, plan.metrics), *snapshot_scores(cell, plan.watched)):
+        part = wanted.metric
+        reason = wanted.reason or missing_weights(part) or "not scored"
+        score = scores.get(wanted.id) or record(part, wanted.protocol, {}, reason, 0.0)
+        where = {"direction": wanted.direction, "directions": directions, "step": wanted.step}
+        found.append({**score, **where})
+    if makes(cell) == "labels":
+        return found
     of_network = sorted(
         read_json(store.network(network_id(cell))).values(), key=lambda s: float(s["scored_at"])
     )
     for part in network_metrics(plan.metrics):
-        same = [
-            s
-            for s in of_network
-            if (s["metric"], s["version"], s["params"]) == (part.name, part.version, part.params)
-        ]
+        same = [s for s in of_network if fits(s, cell, part)]
         score = same[-1] if same else record(part, {}, {}, "not measured", 0.0)
-        found.extend({**score, "direction": d, "directions": directions} for d in directions)
+        where = {"directions": directions, "step": 0}
+        found.extend({**score, "direction": d, **where} for d in directions)
     return found
 
 
@@ -77,7 +88,10 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
 
 
 def score_rows(plan: Plan, store: Store) -> Iterator[Json]:
-    """Yield one row per value: the axes, the metric, the value, the protocol."""
+    """Yield one row per value: the axes, the metric, the value, the protocol.
+
+    `step` is that of a snapshot, and 0 for the result.
+    """
     for entry, axes in zip(plan.entries, entry_rows(plan, store), strict=True):
         if entry.cell is None or axes["status"] != "done":
             continue
@@ -92,6 +106,7 @@ def score_rows(plan: Plan, store: Store) -> Iterator[Json]:
                 "judges": metric["judges"],
                 "better": metric["better"],
                 "direction": score["direction"],
+                "step": score["step"],
                 "protocol": json.dumps(score["protocol"], sort_keys=True),
                 "reason": score["reason"],
             }

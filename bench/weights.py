@@ -46,29 +46,23 @@ def _torchvision(file: str) -> Weights:
 
 
 KNOWN = {
-    "alexnet": Weights(
-        "alexnet-owt-7be5be79.pth",
-        "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
-        "7be5be79",
-        "BSD-3-Clause (torchvision)",
+    "vgg19": _torchvision("vgg19-dcbb9e9d.pth"),
+    "vgg16": _torchvision("vgg16-397923af.pth"),
+    "alexnet": _torchvision("alexnet-owt-7be5be79.pth"),
+    "squeezenet1_1": _torchvision("squeezenet1_1-b8a52dc0.pth"),
+    "inception": Weights(
+        "weights-inception-2015-12-05-6726825d.pth",
+        (f"{FIDELITY}/weights-inception-2015-12-05-6726825d.pth",),
+        "6726825d",
+        "Apache-2.0",
+        "torch-fidelity, from the Inception graph of 2015-12-05 that FID is defined by",
     ),
-    "vgg16": Weights(
-        "vgg16-397923af.pth",
-        "https://download.pytorch.org/models/vgg16-397923af.pth",
-        "397923af",
-        "BSD-3-Clause (torchvision)",
-    ),
-    "squeezenet1_1": Weights(
-        "squeezenet1_1-b8a52dc0.pth",
-        "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
-        "b8a52dc0",
-        "BSD-3-Clause (torchvision)",
-    ),
-    "vgg19": Weights(
-        "vgg19-dcbb9e9d.pth",
-        "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
-        "dcbb9e9d",
-        "BSD-3-Clause (torchvision)",
+    "drn_d_105_cityscapes": Weights(
+        "drn_d_105_cityscapes.pth",
+        (),
+        "",
+        "BSD-3-Clause (code); Cityscapes' terms bind what is trained on it",
+        "fyu/drn: DRN-D-105 trained on Cityscapes, 19 classes",
     ),
 }
 

@@ -71,6 +71,15 @@ def protocols(scores: pd.DataFrame, heading: str) -> list[str]:
     return [f"{', '.join(labels)} ({heading}): {text}." for text, labels in found.items()]
 
 
+def holes(scores: pd.DataFrame, heading: str) -> list[str]:
+    """Return why scores of one place are missing, those with the same reason together."""
+    found: dict[str, list[str]] = {}
+    missing = scores[scores["value"].isna()].drop_duplicates(["label", "reason"])
+    for label, reason in zip(missing["label"], missing["reason"], strict=True):
+        found.setdefault(str(reason), []).append(str(label))
+    return [f"{', '.join(labels)} ({heading}): {reason}." for reason, labels in found.items()]
+
+
 def protocol_of(scores: pd.DataFrame) -> str:
     """Return the one protocol of a column as text.
 
@@ -92,10 +101,15 @@ def protocol_of(scores: pd.DataFrame) -> str:
 def describe(protocol: dict[str, Any]) -> str:
     """Return a protocol as a person would say it."""
     if "images" in protocol:
-        return (
+        text = (
             "{split} split, {images} images of {size} px, resized {resize}, outputs {output}, "
             "{checkpoint} checkpoint, {mode} mode, real set {real}"
         ).format(**protocol)
+        for name in ("features", "real images", "segmenter"):
+            text += f", {name} {protocol[name]}" if name in protocol else ""
+        for name, sha256 in protocol.get("weights", {}).items():
+            text += f", weights {name} (sha256 {sha256[:12]})"
+        return text
     said = {"channels_last": "channels last", "compile": "compiled"}
     named = [
         said.get(n, f"{n} {v}") for n, v in protocol.items() if v is not None and v is not False

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from bench.report import Report, Rows, Table
-from reports._format import ARROWS, SIZE, places, protocols, size, spread, unfinished
+from reports._format import ARROWS, SIZE, holes, places, protocols, size, spread, unfinished
 
 COSTS = {"params": ("#Params", 1e6, "M"), "macs": ("MACs", 1e9, "G")}
 
@@ -28,7 +28,7 @@ class Results(Report):
         """Yield the table once there is a score."""
         if rows.scores.empty:
             return
-        shown = rows.scores[rows.scores["headline"] & rows.scores["value"].notna()]
+        shown = rows.scores[rows.scores["headline"]]
         columns = [metric for metric in shown["metric"].unique() if metric not in COSTS]
         gained = _gained(rows, shown)
         header = ["Data", "Width", *(label for label, *_ in COSTS.values()), "Method"]
@@ -39,7 +39,7 @@ class Results(Report):
         notes: list[str] = []
         for heading, entries, scores in places(rows):
             quality = scores[scores["headline"] & scores["metric"].isin(columns)]
-            notes += protocols(quality, heading)
+            notes += [*protocols(quality, heading), *holes(quality, heading)]
             for place, group in entries.groupby(["role", *SIZE], sort=False):
                 first = [heading if group.index[0] == entries.index[0] else ""]
                 first += [size(place[1], place[2], rows), *_costs(scores, group, entries)]
@@ -123,7 +123,8 @@ def _gained(rows: Rows, shown: pd.DataFrame) -> set[str]:
     students = rows.entries[rows.entries["role"] == "student"]
     if not students["is_control"].any() or students["is_control"].all():
         return set()
-    return set(shown.loc[(shown["judges"] == "images") & (shown["better"] != ""), "metric"])
+    can = (shown["judges"] == "images") & (shown["better"] != "") & shown["value"].notna()
+    return set(shown.loc[can, "metric"])
 
 
 def _heading(score: pd.Series[str]) -> str:

@@ -399,7 +399,7 @@ def test_needs_follow_the_parameters(tmp_path: Path) -> None:
 
 
 def test_weights_are_listed_with_state_address_and_who_needs_them() -> None:
-    here = weights.KNOWN["espnet_cityscapes"].path
+    here = weights.KNOWN["drn_d_105_cityscapes"].path
     here.parent.mkdir(parents=True)
     here.write_bytes(b"x")
     weights.KNOWN["vgg16"].path.write_bytes(b"not it")
@@ -408,10 +408,10 @@ def test_weights_are_listed_with_state_address_and_who_needs_them() -> None:
     found = {line["name"]: line for line in json.loads(output)}
     assert set(found) == set(weights.KNOWN)
     assert {name: line["state"] for name, line in found.items() if line["state"] != "missing"} == {
-        "espnet_cityscapes": "here",
+        "drn_d_105_cityscapes": "here",
         "vgg16": "wrong",
     }
-    assert found["espnet_cityscapes"]["sha256"] == hashlib.sha256(b"x").hexdigest()
+    assert found["drn_d_105_cityscapes"]["sha256"] == hashlib.sha256(b"x").hexdigest()
     assert found["vgg19"]["sha256"] == "dcbb9e9d"
     assert found["vgg19"]["needed_by"] == ["task paired, recipe of pix2pixhd"]
     text = call("weights")[1]

@@ -11,28 +11,21 @@ import pywt
 import torch
 from skimage.metrics import peak_signal_noise_ratio
 
-from bench import plugins, weights
-from bench.errors import WeightsError
-from bench.metric import ImageMetric
+from bench import plugins
+from bench.cell import Part
+from bench.metric import ImageMetric, LabelMetric, NetworkMetric, SetMetric
 from bench.plugins import declared, load, names
+from bench.score import missing_weights
 
-ON_SETS = [n for n in names("metric") if declared("metric", n, "test")["features"]]
-ON_IMAGES = [
-    n
-    for n in names("metric")
-    if declared("metric", n, "test")["judges"] == "images" and n not in ON_SETS
-]
-ON_NETWORKS = [n for n in names("metric") if declared("metric", n, "test")["judges"] == "network"]
+JUDGES = {n: load("metric", n, "test") for n in names("metric")}
+ON_PAIRS = [n for n, cls in JUDGES.items() if issubclass(cls, ImageMetric)]
+ON_LABELS = [n for n, cls in JUDGES.items() if issubclass(cls, LabelMetric)]
+ON_SETS = [n for n, cls in JUDGES.items() if issubclass(cls, SetMetric)]
+ON_NETWORKS = [n for n, cls in JUDGES.items() if issubclass(cls, NetworkMetric)]
 
 
 def metric(name: str) -> Any:
-    made = load("metric", name, "test")(declared("metric", name, "test")["defaults"])
-    for needed in made.weights:
-        try:
-            weights.find(needed)
-        except WeightsError as error:
-            pytest.skip(str(error))
-    return made
+    return load("metric", name, "test")(declared("metric", name, "test")["defaults"])
 
 
 def score(name: str, output: torch.Tensor, target: torch.Tensor) -> dict[str, float]:
@@ -41,12 +34,31 @@ def score(name: str, output: torch.Tensor, target: torch.Tensor) -> dict[str, fl
     return made.value()
 
 
-@pytest.mark.parametrize("name", ON_IMAGES)
+def available(name: str) -> None:
+    """Skip where a metric's pretrained network is not on this machine."""
+    why = missing_weights(Part(name, 1, declared("metric", name, "test")["defaults"]))
+    if why:
+        pytest.skip(why)
+
+
+@pytest.mark.parametrize("name", ON_PAIRS)
 def test_a_metric_matches_its_worked_examples(name: str) -> None:
     cls = load("metric", name, "test")
     assert getattr(cls, "checks", None), f"{name} has no worked example; give it one in `checks`"
+    available(name)
     for story, (output, target, expected) in cls.checks.items():
         found = score(name, output, target)
+        for value, wanted in expected.items():
+            assert found[value] == pytest.approx(wanted, rel=1e-6, abs=1e-6), story
+
+
+@pytest.mark.parametrize("name", ON_LABELS)
+def test_a_metric_of_labels_matches_its_worked_examples(name: str) -> None:
+    cls: type[LabelMetric] = load("metric", name, "test")
+    for story, (predicted, labels, classes, expected) in cls.checks.items():
+        made = cls(declared("metric", name, "test")["defaults"], [str(i) for i in range(classes)])
+        made.add(predicted, labels)
+        found = made.value()
         for value, wanted in expected.items():
             assert found[value] == pytest.approx(wanted, rel=1e-6, abs=1e-6), story
 
@@ -63,8 +75,9 @@ def test_a_distance_of_sets_matches_its_worked_examples(name: str) -> None:
             assert found[value] == pytest.approx(wanted, rel=1e-6, abs=1e-6), story
 
 
-@pytest.mark.parametrize("name", ON_IMAGES)
+@pytest.mark.parametrize("name", ON_PAIRS)
 def test_a_score_does_not_depend_on_the_size_of_batches(name: str) -> None:
+    available(name)
     torch.manual_seed(0)
     output, target = torch.rand(2, 6, 3, 32, 32).mul(255).round().div(255)
     whole, parts = metric(name), metric(name)
@@ -74,7 +87,7 @@ def test_a_score_does_not_depend_on_the_size_of_batches(name: str) -> None:
     assert whole.value() == pytest.approx(parts.value(), rel=1e-12)
 
 
-@pytest.mark.parametrize("name", [*ON_IMAGES, *ON_SETS, *ON_NETWORKS])
+@pytest.mark.parametrize("name", list(JUDGES))
 def test_a_metric_says_its_label_direction_and_headline(name: str) -> None:
     told = declared("metric", name, "test")
     assert told["label"]
@@ -83,13 +96,16 @@ def test_a_metric_says_its_label_direction_and_headline(name: str) -> None:
 
 @pytest.mark.parametrize("name", ON_NETWORKS)
 def test_a_network_metric_gives_finite_numbers_and_its_headline(name: str) -> None:
+    if "gpu" in declared("metric", name, "test")["needs"]:
+        pytest.skip("needs a GPU")
     params = {"norm": "instance"}
     network = plugins.load("network", "resnet9", "test")(2, 32, params)
     made = metric(name)
-    made.params = {**made.params, "warmup": 1, "runs": 3}
+    made.params = {**made.params, "warmup": 1, "runs": 3, "batch": 2, "sizes": [[64, 32], [33, 47]]}
     found = made.measure(network, torch.device("cpu"))
     assert all(np.isfinite(v) and v > 0 for v in found.values())
-    assert (declared("metric", name, "test")["headline"] or name) in found
+    headline = declared("metric", name, "test")["headline"] or name
+    assert headline in found or name == "latency_by_size"
     if name == "latency":
         assert found["latency_q1"] <= found["latency"] <= found["latency_q3"]
 

@@ -11,7 +11,7 @@ from tiny import by_method, tiny_plan, train_teachers, train_together, weights
 
 from bench import checkpoint
 from bench.batches import Batches
-from bench.device import configure, nondeterminism
+from bench.device import configure, full_precision, nondeterminism
 from bench.learner import Learner
 from bench.store import Store
 
@@ -60,6 +60,14 @@ def test_flags_are_read_back() -> None:
     assert flags["deterministic"] is True
     assert flags["fp32_precision"] == "tf32"
     assert configure("cpu", 1, {"precision": "fp32", "compile": False})["fp32_precision"] == "ieee"
+
+
+def test_metrics_are_computed_in_full_precision_under_tf32() -> None:
+    configure("cpu", 1, {"precision": "tf32", "compile": False})
+    with full_precision():
+        assert torch.backends.fp32_precision == "ieee"
+    assert torch.backends.fp32_precision == "tf32"
+    configure("cpu", 1, {"precision": "fp32", "compile": False})
 
 
 def test_an_operator_without_a_deterministic_form_is_named() -> None:

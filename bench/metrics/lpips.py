@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class LPIPS(ImageMetric):
     digits = 4
     better = "lower"
     needs = ("target",)
+    weights_by = {"nets": {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}}
     headline = "lpips_alex"
     checks = {
         "the same image": (
@@ -62,11 +63,6 @@ class LPIPS(ImageMetric):
         super().__init__(params)
         self.networks: dict[str, _Network] = {}
         self.scores: dict[str, list[float]] = {net: [] for net in params["nets"]}
-
-    @property
-    def weights(self) -> Sequence[str]:
-        """The backbones; the linear layers are part of the lpips package."""
-        return tuple(BACKBONES[net][0] for net in self.params["nets"])
 
     @torch.no_grad()
     def add(self, output: Tensor, target: Tensor) -> None:
