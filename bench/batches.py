@@ -24,6 +24,7 @@ from bench.errors import DataError
 from bench.seed import derive
 
 CACHE_BYTES = 2**30  # decoded training images up to this size are kept in memory
+READERS = 2  # data sets of which they are kept
 
 
 class _Reader:
@@ -61,6 +62,8 @@ class Batches(TorchDataset[dict[str, Tensor]]):
         fits = sum(self.counts.values()) * self.loaded**2 * 3 <= CACHE_BYTES
         place = (cell.dataset.name, cell.dataset.fingerprint, str(cell.dataset.params), self.loaded)
         if place not in _READERS:
+            if len(_READERS) >= READERS:
+                _READERS.pop(next(iter(_READERS)))
             _READERS[place] = _Reader(cell.dataset, self.loaded, keep=fits)
         self._read = _READERS[place]
 

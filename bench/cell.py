@@ -61,6 +61,7 @@ class Cell:
     teacher: str = ""  # key of a trained cell
     mentor: Nets | None = None  # a teacher that trains along
     peers: int = 1  # students that teach each other
+    snapshots: int = 0  # generators kept at even distances over the budget
     engine: int = ENGINE
 
     @cached_property
@@ -119,7 +120,8 @@ def _plain(value: Any) -> Json:
         return value.model_dump()
     found = {f.name: getattr(value, f.name) for f in fields(value)}
     if isinstance(value, Part):
-        found["params"] = without_path(value.params)
+        if value.fingerprint:  # a data set
+            found["params"] = without_path(value.params)
         del found["path"]
     return found
 

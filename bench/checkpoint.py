@@ -38,4 +38,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             notes = file.metadata() or {}
             return {name: file.get_tensor(name) for name in file.keys()}, notes  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise StoreError(f"{path}: cannot be read: {error}.") from error
+        raise StoreError(
+            f"{path}: cannot be read: {error}. "
+            f"Delete the folder {path.parent} to have it made again."
+        ) from error

@@ -6,21 +6,21 @@ was trained; 130, interrupted, and the same command goes on.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
+import shlex
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bench import cli_fetch, plugins
-from bench.errors import DistillbenchError
+from bench import cli_fetch, cli_tools, plugins
+from bench.cli_tools import choose_device
+from bench.errors import DistillbenchError, StoreError
 from bench.expand import expand, parse_only
 from bench.plan import Plan
 from bench.store import Store, read_json
@@ -101,10 +101,6 @@ def main() -> None:
       distillbench run suites/quick.yaml       train and score every cell; resumes by itself
       distillbench report suites/quick.yaml    write tables, figures and a page
     """
-
-
-main.add_command(cli_fetch.fetch)
-main.add_command(cli_fetch.weights)
 
 
 @main.command()
@@ -193,6 +189,11 @@ def _left(seconds: float, unknown: int) -> str:
     help="What a killed run may lose. Changes no bit.",
 )
 @click.option("--measure", is_flag=True, help="Measure latency on this machine again.")
+@click.option(
+    "--allow-missing",
+    is_flag=True,
+    help="Go on without metrics whose pretrained weights are not here; the table shows the hole.",
+)
 def run(
     jobs: int | None,
     threads: int,
@@ -200,6 +201,7 @@ def run(
     mlflow: str | None,
     checkpoint_s: float,
     measure: bool,
+    allow_missing: bool,
     **where: Any,
 ) -> None:
     """Train and score every cell of SUITE that is not done; resume those that were cut off.
@@ -214,7 +216,7 @@ def run(
     from bench.tracking import Tracker, default_uri
 
     plan, store = _open(**where)
-    device = _device(device)
+    device = choose_device(device)
     jobs = jobs or (1 if device == "cuda" else os.cpu_count() or 1)
     machine = Machine(device, jobs, threads, checkpoint_s)
     tracker = None if mlflow == "none" else Tracker(plan, store, mlflow or default_uri(store))
@@ -227,40 +229,40 @@ def run(
 
     try:
         with display:
-            outcome = run_plan(plan, store, machine, listen, measure=measure)
+            outcome = run_plan(
+                plan, store, machine, listen, measure=measure, allow_missing=allow_missing
+            )
     finally:
         if tracker:
-            _catch_up(tracker, where["suite"])
+            server = ["--mlflow", mlflow] if mlflow else []
+            _catch_up(tracker, " ".join([_again(where), *server]))
     counts = _counts(plan, store)
     said = ", ".join(f"{count} {status}" for status, count in counts.items())
     click.echo(f"{plan.suite.name}: {outcome.trained} trained, {outcome.cached} cached; {said}")
     for error in outcome.errors:
         click.echo(f"distillbench: {error}", err=True)
-    click.echo(f"Now: distillbench report {where['suite']}", err=True)
+    click.echo(f"Now: distillbench report {_again(where)}", err=True)
     if outcome.errors or set(counts) - {"done", "skipped"}:
         sys.exit(1)
 
 
-def _device(wanted: str) -> str:
-    """Choose the GPU where there is one; torch is only asked where a driver is installed."""
-    if wanted != "auto":
-        return wanted
-    try:
-        ctypes.CDLL("libcuda.so.1" if os.name == "posix" else "nvcuda.dll")
-    except OSError:
-        return "cpu"
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def _again(where: Mapping[str, Any]) -> str:
+    """Return the suite and its options as they were given, for the next command."""
+    said = [str(where["suite"])]
+    said += [x for text in where["sets"] for x in ("--set", text)]
+    said += [x for text in where["only"] for x in ("--only", text)]
+    said += ["--seeds", where["seeds"]] if where["seeds"] else []
+    said += ["--store", str(where["store"])] if where["store"] != Path("runs") else []
+    return shlex.join(said)
 
 
-def _catch_up(tracker: Any, suite: Path) -> None:
+def _catch_up(tracker: Any, command: str) -> None:
     """Complete MLflow's copy, or say how to do it later."""
     behind = tracker.close(PATIENCE_S)
     if behind:
         click.echo(
             f"distillbench: MLflow lacks something of {behind} cells ({tracker.trouble}). "
-            f"Nothing is lost: `distillbench sync {suite}` completes it.",
+            f"Nothing is lost: `distillbench sync {command}` completes it.",
             err=True,
         )
 
@@ -302,35 +304,10 @@ def report(out: Path | None, **where: Any) -> None:
     from bench.publish import publish
 
     plan, store = _open(**where)
+    if not store.root.is_dir():
+        raise StoreError(f"{store.root}: no store here; `distillbench run` makes one.")
     page = publish(plan, store, out or Path("report") / plan.suite.name)
     click.echo(str(page))
-
-
-@main.command()
-@click.argument("network")
-@click.option("--width", type=click.IntRange(1), required=True, help="Base channels.")
-@click.option("--size", type=click.IntRange(1), default=256, show_default=True, help="Image side.")
-@click.option("--channels", type=int, default=6, show_default=True, help="A discriminator's input.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def count(network: str, width: int, size: int, channels: int, as_json: bool) -> None:
-    """Count parameters and MACs of NETWORK, a file of bench/nets/, in each convention.
-
-    \b
-    C1  true multiply-adds
-    C2  + biases, norms and activations: ptflops, WKD
-    C3  C1 with transposed convolutions at their output: thop, GAN Compression, OMGD, FESD
-    """
-    from bench.count import count_network
-
-    found = count_network(network, width, size, channels)
-    if as_json:
-        given = {"network": network, "width": width, "size": size}
-        click.echo(json.dumps(given | asdict(found)))
-        return
-    click.echo(f"{network}, width {width}, {size} x {size} pixels, batch 1")
-    click.echo(f"parameters  {found.params:>16,}  {found.params / 1e6:10.5f} M")
-    for name, macs in (("C1", found.macs), ("C2", found.macs_c2), ("C3", found.macs_c3)):
-        click.echo(f"MACs ({name})   {macs:>16,}  {macs / 1e9:10.4f} G")
 
 
 @main.command()
@@ -340,6 +317,8 @@ def sync(mlflow: str | None, **where: Any) -> None:
     """Bring MLflow up to what the store knows of SUITE; logs nothing twice."""
     from bench.tracking import Tracker, default_uri
 
+    if mlflow == "none":
+        raise DistillbenchError("sync: --mlflow none leaves nothing to bring up to date.")
     plan, store = _open(**where)
     tracker = Tracker(plan, store, mlflow or default_uri(store))
     behind = tracker.close(SYNC_PATIENCE_S)
@@ -364,14 +343,20 @@ def verify(device: str, bundle: Path | None, **where: Any) -> None:
     from bench.verify import verify as repeat
 
     plan, store = _open(**where)
-    told = read_json(bundle)["cells"] if bundle else None
+    told = read_json(bundle).get("cells") if bundle else None
+    if bundle and told is None:
+        raise StoreError(f"{bundle}: no report's bundle.json.")
     failed = 0
     for entry in plan.entries:
         if entry.cell is not None:
             key = entry.cell.key
             end = told.get(key, {}).get("end", {}) if told else store.read(key, "end.json")
+            if not end.get("digest"):
+                click.echo(f"{key}  has not ended: nothing to compare with  {entry}")
+                failed += 1
+                continue
             teachers = {k: plan.cells[k] for k in {entry.cell.teacher} - {""}}
-            verdict = repeat(entry.cell, teachers, store, end, _device(device))
+            verdict = repeat(entry.cell, teachers, store, end, choose_device(device))
             said = "same bits" if verdict.same else "DIFFERS"
             why = f"  ({verdict.explanation})" if verdict.explanation else ""
             click.echo(f"{key}  {said} after {verdict.steps} steps  {entry}{why}")
@@ -380,21 +365,7 @@ def verify(device: str, bundle: Path | None, **where: Any) -> None:
         sys.exit(1)
 
 
-@main.group()
-def new() -> None:
-    """Write a plug-in file to start from."""
-
-
-@new.command()
-@click.argument("name")
-@click.option(
-    "--folder",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Where. [default: baselines/ of this project]",
-)
-def distiller(name: str, folder: Path | None) -> None:
-    """Write baselines/NAME.py: a commented distiller that runs; its contract test already does."""
-    from bench.scaffold import new_distiller
-
-    path = new_distiller(name, folder or plugins.ROOT / "baselines")
-    click.echo(f"{path}\nTry it: add `{name}: {{}}` to the methods of a suite, then run the suite.")
+for tool in (cli_tools.score, cli_tools.metrics, cli_tools.count, cli_tools.new):
+    main.add_command(tool)
+main.add_command(cli_fetch.fetch)
+main.add_command(cli_fetch.weights)

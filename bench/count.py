@@ -127,9 +127,12 @@ def count_network(name: str, width: int, size: int, channels: int) -> Count:
         )
     cls: type[Network] = plugins.load("network", name, where)
     is_generator = declared["role"] == "generator"
-    with torch.device("meta"):
-        network = cls(width, size if is_generator else channels, declared.params({}, where))
-        return count(network, torch.empty(1, 3 if is_generator else channels, size, size))
+    try:
+        with torch.device("meta"):
+            network = cls(width, size if is_generator else channels, declared.params({}, where))
+            return count(network, torch.empty(1, 3 if is_generator else channels, size, size))
+    except (RuntimeError, ValueError) as error:
+        raise SuiteError(f"{name} cannot take images of {size} px: {error}") from error
 
 
 def count_generator(network: Generator) -> Count:

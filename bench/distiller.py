@@ -105,6 +105,7 @@ class Distiller(nn.Module):
     def prepare(self, student: Side, teacher: Side, inputs: Iterable[Tensor]) -> None:
         """Look at the training inputs once before the first step, without gradients.
 
+        All networks are in evaluation mode, and torch's random state is seeded.
         May fill own buffers and set the student's weights; `inputs` are batches [N, 3, S, S] in
         [-1, 1] of the whole training split in a fixed order.
         """

@@ -5,6 +5,7 @@ Imports no torch, so that a plan of ten thousand cells is there at once.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -12,12 +13,15 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from bench import plugins
 from bench.cell import Cell, Json, Nets, Part
 from bench.dataset import Dataset
 from bench.errors import SuiteError, unknown
 from bench.plan import Entry, Plan
-from bench.suite import AXES, Budget, Suite, Teacher
+from bench.segmenting import segmenters
+from bench.suite import AXES, Budget, Suite, Teacher, explain
 
 
 def expand(suite: Suite, only: Mapping[str, Sequence[str]] | None = None) -> Plan:
@@ -36,13 +40,22 @@ def expand(suite: Suite, only: Mapping[str, Sequence[str]] | None = None) -> Pla
     for entry in entries:
         for cell in expansion.lineage(entry.cell):
             cells[cell.key] = cell
-    named = {entry.cell.key for entry in entries if entry.cell}
     above = [e for e in expansion.teachers.values() if e.cell and e.cell.key in cells]
-    above = [e for e in above if e.cell and e.cell.key not in named]
-    metrics = tuple(
-        _part("metric", n, p, f"{where}: metrics.{n}") for n, p in suite.metrics.items()
-    )
-    return Plan(suite, (*above, *entries), cells, metrics)
+    metrics = _metrics(suite.metrics, f"{where}: metrics")
+    watched: tuple[Part, ...] = ()
+    if suite.snapshots:
+        watched = _metrics(suite.snapshots.metrics, f"{where}: snapshots.metrics")
+        for part in watched:
+            if plugins.declared("metric", part.name, where)["judges"] != "images":
+                raise SuiteError(f"{where}: snapshots.metrics: {part.name} judges no images.")
+    judges: dict[str, Entry] = {}
+    for entry in entries:
+        for judge in segmenters(entry.cell, (*metrics, *watched)) if entry.cell else ():
+            nets = judge.nets
+            place = (entry.dataset, nets.architecture.name, "real images", nets.width)
+            judges[judge.key] = Entry(*place, nets.discriminator_width, 0, "segmenter", judge)
+            cells[judge.key] = judge
+    return Plan(suite, (*above, *judges.values(), *entries), cells, metrics, watched)
 
 
 class _Expansion:
@@ -63,8 +76,7 @@ class _Expansion:
         for name in suite.task:
             if name not in known:
                 raise SuiteError(unknown("parameter of the task", name, known, f"{where}: task"))
-        if suite.select.best_on_val is not None:
-            self._check_selection(suite.select.best_on_val)
+        self.select = self._selection(suite.select.best_on_val, tasks)
 
     def entries(self) -> Iterator[Entry]:
         suite = self.suite
@@ -103,6 +115,8 @@ class _Expansion:
         alone = self._cell(
             dataset, architecture, width, discriminator_width, seed, parts, self.suite.budget
         )
+        if self.suite.snapshots:
+            alone = replace(alone, snapshots=self.suite.snapshots.times)
         if teacher is None or mode == "":
             return alone
         if mode == "peers":
@@ -163,7 +177,7 @@ class _Expansion:
             methods=methods,
             seed=seed,
             budget=budget or suite.budget,
-            select={} if suite.select.best_on_val is None else suite.select.model_dump(),
+            select=self.select,
             numerics={
                 "precision": suite.precision,
                 "channels_last": suite.channels_last,
@@ -258,19 +272,38 @@ class _Expansion:
             return self.suite.teacher
         if self.suite.teacher is None:
             raise SuiteError(f"{where}: teacher: the suite has no teacher to differ from.")
+        if not isinstance(own, dict):
+            raise SuiteError(f"{where}.teacher: expected keys, as in {{mode: online}}.")
         for name in own:
             if name not in Teacher.model_fields:
                 raise SuiteError(unknown("key", name, Teacher.model_fields, f"{where}.teacher"))
+        given = dict(own)
+        if isinstance(own.get("budget"), dict):
+            inherited = self.suite.budget.model_dump(include={"batch", "lr", "decay"})
+            given["budget"] = inherited | own["budget"]
         try:
-            return Teacher.model_validate(self.suite.teacher.model_dump() | own)
-        except ValueError as error:
-            raise SuiteError(f"{where}.teacher: {error}") from error
+            return Teacher.model_validate(self.suite.teacher.model_dump() | given)
+        except ValidationError as error:
+            raise SuiteError("\n".join(explain(error, f"{where}.teacher", Teacher))) from error
 
-    def _check_selection(self, name: str) -> None:
+    def _selection(self, name: str | None, tasks: Iterable[str]) -> Json:
+        """Return what a cell's key says of how its checkpoint is chosen; {} for the last one."""
+        if name is None:
+            return {}
         where = f"{self.where}: select.best_on_val"
+        metric = _part("metric", name, self.suite.metrics.get(name, {}), where)
         declared = plugins.declared("metric", name, where)
-        if declared["judges"] != "images" or not declared["better"]:
-            raise SuiteError(f"{where}: {name} does not rank images.")
+        is_set = declared["features"] or "labels" in declared["needs"]
+        if declared["judges"] != "images" or not declared["better"] or is_set:
+            raise SuiteError(f"{where}: {name} does not rank images one by one.")
+        for task in tasks:
+            if (
+                "target" in declared["needs"]
+                and not plugins.declared("task", task, where)["paired"]
+            ):
+                raise SuiteError(f"{where}: {name} needs a ground truth, {task} data have none.")
+        chosen = {"version": metric.version, "params": dict(metric.params)}
+        return self.suite.select.model_dump() | chosen
 
 
 def dataset_part(suite: Suite, label: str, row: Json) -> Part:
@@ -279,7 +312,7 @@ def dataset_part(suite: Suite, label: str, row: Json) -> Part:
     part = _part("dataset", name, params, f"{suite.path}: datasets.{label}")
     if not part.params.get("path"):
         return part
-    path = str(suite.path.parent / Path(part.params["path"]).expanduser())
+    path = str(suite.path.parent / Path(os.path.expandvars(part.params["path"])).expanduser())
     return replace(part, params={**part.params, "path": path}, path=path)
 
 
@@ -292,6 +325,10 @@ def _named(row: Json, key: str, label: str) -> tuple[str, Json]:
 def _part(kind: str, name: str, params: Mapping[str, Any], where: str) -> Part:
     declared = plugins.declared(kind, name, where)
     return Part(name, declared.version, declared.params(params, where))
+
+
+def _metrics(rows: Mapping[str, Json], where: str) -> tuple[Part, ...]:
+    return tuple(_part("metric", n, p, f"{where}.{n}") for n, p in rows.items())
 
 
 def _declared_task(dataset: Part) -> str:

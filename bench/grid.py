@@ -16,7 +16,7 @@ def sample_files(folder: Path) -> dict[tuple[str, int], dict[str, Path]]:
     for path in sorted(folder.glob("*-*-*.png")):
         direction, index, role = path.stem.rsplit("-", 2)
         found.setdefault((direction, int(index)), {})[role] = path
-    return found
+    return {place: row for place, row in found.items() if {"input", "output"} <= set(row)}
 
 
 def sample_grid(folder: Path) -> Image.Image | None:

@@ -31,8 +31,10 @@ class Job:
     cells: tuple[Cell, ...]  # to train: with equal batches
     teachers: Mapping[str, Cell]  # key -> cell of every frozen teacher
     metrics: tuple[Part, ...]
+    watched: tuple[Part, ...]  # by which snapshots are scored
     store: Path
     device: str  # "cpu" or "cuda"
     threads: int
     checkpoint_s: float  # between checkpoints
     provenance: str  # id of the record
+    again: bool = False  # measure even what was measured

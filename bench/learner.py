@@ -54,13 +54,24 @@ class Learner:
         self._optimise()
 
     def prepare(self, inputs: Mapping[str, Callable[[], Iterable[Tensor]]]) -> None:
-        """Let the methods look at the training inputs, per direction, before the first step."""
-        for student, distillers in zip(self.students, self.distillers, strict=True):
+        """Let the methods look at the training inputs, per direction, before the first step.
+
+        Networks are in evaluation mode meanwhile, so that looking changes no statistics; random
+        draws are seeded.
+        """
+        for player in self.players:
+            player.modules.eval()
+        for index, (student, distillers) in enumerate(
+            zip(self.students, self.distillers, strict=True)
+        ):
+            seed_step(self.cell.seed_for("adapters", index, "prepare"), self.device)
             for direction, _, distiller in distillers:
                 above = self.teacher or self.mentor
                 side = above.side(direction) if above else student.side(direction)
                 with torch.no_grad():
                     distiller.prepare(student.side(direction), side, inputs[direction]())
+        for player in self.players:
+            player.modules.train()
 
     def update(self, step: int, lr: float, batch: Batch, taught: Traces | None) -> State:
         """Take one step on one batch; return every loss term, weighted and without its graph.

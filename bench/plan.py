@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bench.cell import Cell, Part
+from bench.segmenting import segmenters
 from bench.suite import Suite
 
 
@@ -21,7 +22,7 @@ class Entry:
     width: int
     discriminator_width: int
     seed: int
-    role: str  # "student", "teacher" or "assistant"
+    role: str  # "student", "teacher", "assistant" or "segmenter"
     cell: Cell | None  # None: skipped
     reason: str = ""  # why it is skipped
 
@@ -42,9 +43,10 @@ class Plan:
     """What a suite asks for: its matrix, every cell that must run, and who needs whom."""
 
     suite: Suite
-    entries: tuple[Entry, ...]  # teachers first
+    entries: tuple[Entry, ...]  # teachers and segmenters first
     cells: Mapping[str, Cell]  # key -> cell, those without an entry included
     metrics: tuple[Part, ...]
+    watched: tuple[Part, ...] = ()  # by which snapshots are scored
 
     @property
     def students(self) -> list[Entry]:
@@ -52,8 +54,11 @@ class Plan:
         return [entry for entry in self.entries if entry.role == "student"]
 
     def order(self) -> graphlib.TopologicalSorter[str]:
-        """Return the DAG of keys: a cell comes after its teacher."""
-        needs = {key: {cell.teacher} - {""} for key, cell in self.cells.items()}
+        """Return the DAG of keys: a cell comes after its teacher and its segmenter."""
+        needs = {}
+        for key, cell in self.cells.items():
+            judges = {judge.key for judge in segmenters(cell, (*self.metrics, *self.watched))}
+            needs[key] = ({cell.teacher} - {""}) | judges
         return graphlib.TopologicalSorter(needs)
 
 

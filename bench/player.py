@@ -42,7 +42,7 @@ class Player:
                 self.generators[direction] = generator(nets, cell.size)
                 torch.manual_seed(cell.seed_for("networks", *judging))
                 self.discriminators[direction] = discriminator(nets, task.judged_channels)
-        self.pools = {d: ImagePool(task.params["pool"]) for d in task.directions}
+        self.pools = {d: ImagePool(task.params.get("pool", 0)) for d in task.directions}
         self.optimisers: dict[str, torch.optim.Adam] = {}
         self.scalers: dict[str, torch.amp.GradScaler] = {}
         self.modules = nn.ModuleDict(

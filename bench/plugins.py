@@ -33,6 +33,7 @@ KINDS = {
     "dataset": ("bench.data", "bench.dataset", "Dataset"),
     "metric": ("bench.metrics", "bench.metric", "Metric"),
     "features": ("bench.features", "bench.feature", "Extractor"),
+    "segmenter": ("bench.segmenters", "bench.segmenter", "Segmenter"),
     "report": ("reports", "bench.report", "Report"),
 }
 
@@ -169,8 +170,9 @@ def load(kind: str, name: str, where: str) -> type[Any]:
     module_name = name.partition(":")[0] if wanted else f"{package}.{name}"
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise PluginError(f"{where}: {path} cannot be imported: {error}.") from error
+    except Exception as error:  # whatever a user's own module does
+        said = f"{type(error).__name__}: {error}"
+        raise PluginError(f"{where}: {path} cannot be imported: {said}.") from error
     found = [
         m
         for m in vars(module).values()
@@ -206,7 +208,7 @@ def _locate(kind: str, name: str, where: str) -> tuple[Path, str | None]:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):
         spec = None
-    if spec is None or spec.origin is None:
+    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         raise SuiteError(
             f"{where}: {kind} {name!r}: no module {module!r} beside the suite, in this folder or "
             "on PYTHONPATH."

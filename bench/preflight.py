@@ -41,6 +41,7 @@ def check(cells: Iterable[Cell], teachers: Mapping[str, Cell], say: Callable[[st
 def _check_networks(cell: Cell, teacher: Cell | None) -> None:
     """Build networks and adapters without memory; find the weights that losses need."""
     task = open_task(cell)
+    _check_optimiser(cell)
     distillers = [open_distiller(part.name, part.params) for part in cell.methods]
     for name in (*task.weights, *(name for d in distillers for name in d.weights)):
         weights.find(name)
@@ -55,18 +56,29 @@ def _check_networks(cell: Cell, teacher: Cell | None) -> None:
             distiller.build(*shapes)
 
 
+def _check_optimiser(cell: Cell) -> None:
+    """Refuse what Adam or the image pool would refuse at the first step."""
+    params = cell.task.params
+    for name in ("beta1", "beta2"):
+        if not 0 <= params[name] < 1:
+            raise SuiteError(f"task.{name}: should be at least 0 and less than 1: {params[name]}.")
+    if params.get("pool", 0) < 0:
+        raise SuiteError(f"task.pool: should be at least 0: {params['pool']}.")
+
+
 def _check_sizes(cell: Cell, nets: Nets, channels: int) -> None:
     """Refuse images that are too small for a network, in training mode."""
     with torch.device("meta"):
-        for network, seen in (
-            (generator(nets, cell.size), 3),
-            (discriminator(nets, channels), channels),
+        for part, build, seen in (
+            (nets.architecture, lambda: generator(nets, cell.size), 3),
+            (nets.discriminator, lambda: discriminator(nets, channels), channels),
         ):
             try:
-                network(torch.empty(cell.budget.batch, seen, cell.size, cell.size))
+                build()(torch.empty(cell.budget.batch, seen, cell.size, cell.size))
             except (RuntimeError, ValueError) as error:
-                name = type(network).__name__
-                raise SuiteError(f"{name} cannot take images of {cell.size} px: {error}") from error
+                raise SuiteError(
+                    f"{part.name} cannot be built for images of {cell.size} px: {error}"
+                ) from error
 
 
 def _check_images(cell: Cell, say: Callable[[str], None]) -> None:

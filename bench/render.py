@@ -22,6 +22,7 @@ LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
+    "[": "{[}",  # after a row's end it would be an argument
     "±": r"$\pm$",
     "×": r"$\times$",
     "Δ": r"$\Delta$",
@@ -32,6 +33,9 @@ LATEX = {
     "–": "--",
     "—": "---",
 }
+
+
+PLAIN = {chr(code) for code in (*range(32, 127), *range(161, 384))}  # what pdflatex can set
 
 
 def markdown(table: Table) -> str:
@@ -85,7 +89,7 @@ def _markdown(text: str) -> str:
 
 def _latex(text: str) -> str:
     text = re.sub(r"(?<![^\s([])-(?=\d)", "−", " ".join(text.split()))  # a sign, not a hyphen
-    return "".join(LATEX.get(character, character) for character in text)
+    return "".join(LATEX.get(c, c if c in PLAIN else f"U+{ord(c):04X}") for c in text)
 
 
 def _latex_row(cells: object) -> str:

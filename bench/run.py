@@ -7,15 +7,23 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from bench import provenance
 from bench.cell import Cell
-from bench.errors import DistillbenchError, Interrupted
+from bench.errors import DistillbenchError, Interrupted, WeightsError
 from bench.job import Emit, Job
 from bench.plan import Plan, cohorts
-from bench.score import image_scores, network_id, network_metrics
+from bench.score import (
+    fits,
+    image_scores,
+    missing_weights,
+    network_id,
+    network_metrics,
+    snapshot_scores,
+)
+from bench.segmenting import makes
 from bench.store import Store, read_json
 from bench.workers import Executor, InProcess, Processes
 
@@ -42,7 +50,8 @@ class Outcome:
 def is_scored(cell: Cell, plan: Plan, store: Store) -> bool:
     """Say whether a trained cell has every score of images that the suite asks for."""
     scores = store.scores(cell.key)
-    return all(wanted in scores for wanted, *_ in image_scores(cell, plan.metrics))
+    wanted = [*image_scores(cell, plan.metrics), *snapshot_scores(cell, plan.watched)]
+    return all(score.id in scores for score in wanted)
 
 
 def is_finished(cell: Cell, plan: Plan, store: Store) -> bool:
@@ -52,7 +61,13 @@ def is_finished(cell: Cell, plan: Plan, store: Store) -> bool:
 
 
 def run(
-    plan: Plan, store: Store, machine: Machine, listen: Emit, *, measure: bool = False
+    plan: Plan,
+    store: Store,
+    machine: Machine,
+    listen: Emit,
+    *,
+    measure: bool = False,
+    allow_missing: bool = False,
 ) -> Outcome:
     """Train and score every cell that is not done.
 
@@ -62,11 +77,28 @@ def run(
         machine: where to compute.
         listen: told of every event.
         measure: measure latency on this machine even where there is a measurement.
+        allow_missing: go on without the metrics whose pretrained weights are missing.
 
     Raises:
+        WeightsError: such weights are missing.
         Interrupted: SIGINT or SIGTERM; the same call goes on from here.
         DistillbenchError: something is wrong that no training should start with.
     """
+    asked = (*plan.metrics, *plan.watched)
+    missing = {part.name: why for part in asked if (why := missing_weights(part))}
+    if missing and not all(is_finished(cell, plan, store) for cell in plan.cells.values()):
+        if not allow_missing:
+            raise WeightsError(
+                ".\n".join(missing.values())
+                + ".\nOr go on without: --allow-missing; the table then says what it lacks."
+            )
+        for why in missing.values():
+            listen("note", "", {"text": f"not scored: {why}"})
+        metrics, watched = (
+            tuple(p for p in parts if p.name not in missing)
+            for parts in (plan.metrics, plan.watched)
+        )
+        plan = replace(plan, metrics=metrics, watched=watched)
     return _Run(plan, store, machine, listen).go(measure)
 
 
@@ -100,7 +132,7 @@ class _Run:
                     raise DistillbenchError(self.outcome.errors[0])
             self._walk(executor)
             if networks:
-                self._alone(executor, self._job("measure", networks))
+                self._alone(executor, self._job("measure", networks, again=measure))
         if self.interrupted:
             raise Interrupted("interrupted; the same command goes on from here.")
         return self.outcome
@@ -148,29 +180,34 @@ class _Run:
                 else:
                     self.order.done(key)
 
-    def _job(self, action: Literal["check", "train", "measure"], cells: list[Cell]) -> Job:
+    def _job(
+        self, action: Literal["check", "train", "measure"], cells: list[Cell], again: bool = False
+    ) -> Job:
         return Job(
             action,
             tuple(cells),
             {c.teacher: self.plan.cells[c.teacher] for c in cells if c.teacher},
             self.plan.metrics,
+            self.plan.watched,
             self.store.root,
             self.machine.device,
             self.machine.threads,
             self.machine.checkpoint_s,
             self.provenance,
+            again,
         )
 
     def _unmeasured(self, again: bool) -> list[Cell]:
-        """Return one cell per network that lacks a score of its own."""
+        """Return one cell per network, at its numerics, that lacks a score of its own."""
         metrics = network_metrics(self.plan.metrics)
-        found: dict[str, Cell] = {}
+        found: dict[tuple[str, str], Cell] = {}
         for cell in self.plan.cells.values():
+            if makes(cell) == "labels":
+                continue
             scores = read_json(self.store.network(network_id(cell))).values()
-            known = {(s["metric"], s["version"], str(s["params"])) for s in scores}
-            wanted = {(p.name, p.version, str(dict(p.params))) for p in metrics}
-            if wanted and (again or not wanted <= known):
-                found.setdefault(network_id(cell), cell)
+            lacking = [p for p in metrics if not any(fits(s, cell, p) for s in scores)]
+            if lacking or (again and metrics):
+                found.setdefault((network_id(cell), str(cell.numerics)), cell)
         return list(found.values())
 
     def _hear(self, event: str, key: str, data: Mapping[str, Any]) -> None:
@@ -183,6 +220,9 @@ class _Run:
         elif event == "ended":
             self.outcome.trained += data["status"] == "done"
         elif event == "died":
+            if data["job"].action != "train":
+                self.outcome.errors.append(f"{data['job'].action}: {data['reason']}")
+                return
             for cell in data["job"].cells:
                 if self.store.state(cell.key).status in ("started", "missing"):
                     self.store.fail(cell.key, data["reason"])

@@ -9,8 +9,8 @@ from bench.errors import SuiteError
 from bench.plugins import ROOT, names
 
 
-def new_distiller(name: str, folder: Path) -> Path:
-    """Write a commented distiller that works; return its file.
+def new_distiller(name: str, folder: Path) -> tuple[Path, str]:
+    """Write a commented distiller that works; return its file and class.
 
     Raises:
         SuiteError: the name is no Python name, or taken.
@@ -26,4 +26,4 @@ def new_distiller(name: str, folder: Path) -> Path:
         "`template:", f"`{name}:"
     )
     path.write_text(text, encoding="utf-8")
-    return path
+    return path, class_name

@@ -22,6 +22,11 @@ class Schedule:
             return self.budget.steps
         return math.ceil((self.budget.epochs or 0) * self.images / self.budget.batch)
 
+    def evenly(self, times: int) -> list[int]:
+        """Return `times` steps at even distances, the last of them the end."""
+        steps = {math.ceil(self.steps * i / times) for i in range(1, times + 1)}
+        return sorted(steps)
+
     def lr(self, step: int) -> float:
         """Return the learning rate of a step.
 

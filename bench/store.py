@@ -4,11 +4,13 @@
     cells/KEY/losses.jsonl          losses over time
     cells/KEY/resume.safetensors    everything that the next step depends on, while it trains
     cells/KEY/checkpoint.safetensors  the networks, once training has ended
+    cells/KEY/snapshots/STEP.safetensors  generators on the way, where a suite asks for them
     cells/KEY/end.json              how it ended: done, failed(reason) or diverged(step)
     cells/KEY/scores.json           scores by id: a metric, its version, its protocol
     cells/KEY/samples/              some test images as the student makes them
     cells/KEY/log                   tracebacks
     networks/ID.json                scores of a network as such: size, cost, latency
+    reals/ID.safetensors            features of real images, by content
     provenance/ID.json              commit, changes, versions, machine, command line
 
 Every file appears whole or not at all.
@@ -66,6 +68,10 @@ class Store:
         """Return the file of a trained cell's networks."""
         return self.folder(key) / "checkpoint.safetensors"
 
+    def snapshot(self, key: str, step: int) -> Path:
+        """Return the file of a cell's generators at a step."""
+        return self.folder(key) / "snapshots" / f"{step}.safetensors"
+
     def resume(self, key: str) -> Path:
         """Return the file from which training goes on."""
         return self.folder(key) / "resume.safetensors"
@@ -74,6 +80,9 @@ class Store:
         """Return where a cell stands."""
         end = self.read(key, "end.json")
         if end:
+            if "status" not in end:
+                path = self.folder(key) / "end.json"
+                raise StoreError(f"{path}: does not say how the cell ended; delete the file.")
             return State(end["status"], end.get("reason", ""), end.get("step", 0))
         return State("started" if (self.folder(key) / "spec.json").exists() else "missing")
 
@@ -93,14 +102,17 @@ class Store:
         """Return the file of a network's own scores."""
         return self.root / "networks" / f"{network}.json"
 
+    def real(self, content: str) -> Path:
+        """Return the file of a real set's features."""
+        return self.root / "reals" / f"{content}.safetensors"
+
     def fail(self, key: str, reason: str) -> None:
         """Record that a cell failed; the next run tries it again."""
         self.write(key, "end.json", {"status": "failed", "reason": reason})
 
     def log(self, key: str, text: str) -> None:
         """Add to a cell's log."""
-        with (self.folder(key) / "log").open("a", encoding="utf-8") as file:
-            file.write(text)
+        append(self.folder(key) / "log", text)
 
     def losses(self, key: str) -> list[Json]:
         """Return the records of the loss log, oldest first; a torn last line is left out."""
@@ -116,8 +128,7 @@ class Store:
 
     def log_losses(self, key: str, record: Mapping[str, Any]) -> None:
         """Append one record to the loss log."""
-        with (self.folder(key) / "losses.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(record) + "\n")
+        append(self.folder(key) / "losses.jsonl", json.dumps(record) + "\n")
 
     def rewind_losses(self, key: str, step: int) -> None:
         """Drop the records after a step: a resumed run writes them again."""
@@ -179,6 +190,8 @@ def read_json(path: Path) -> Json:
         value: Json = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}.") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"{path}: not JSON ({error}); delete it to have it made again.") from error
     return value
@@ -188,6 +201,19 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON object, whole or not at all."""
     with replacing(path) as file:
         file.write(json.dumps(value, indent=1).encode() + b"\n")
+
+
+def append(path: Path, text: str) -> None:
+    """Add text to a file.
+
+    Raises:
+        StoreError: the disk is full or the file cannot be written.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 @contextlib.contextmanager

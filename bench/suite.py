@@ -110,6 +110,13 @@ class Select(Model):
         return value
 
 
+class Snapshots(Model):
+    """Generators kept while they train, to see what choosing a checkpoint by the test set does."""
+
+    times: PositiveInt = 10  # how often, evenly over the budget; the last is the result
+    metrics: Rows  # by which they are scored
+
+
 class Suite(Model):
     """One question: a matrix of cells and the protocol they are judged by."""
 
@@ -125,6 +132,7 @@ class Suite(Model):
     teacher: Teacher | None = None
     task: dict[str, Any] = {}  # what differs from the task's own losses and weights
     select: Select = Select()
+    snapshots: Snapshots | None = None
     metrics: Rows
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     channels_last: bool = False
@@ -185,6 +193,8 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Suite:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise SuiteError(f"{path}: cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise SuiteError(f"{path}: no text in UTF-8: {error.reason}.") from error
     data = _parse(text, str(path))
     if not isinstance(data, dict):
         raise SuiteError(f"{path}: expected keys such as name, datasets and methods.")
@@ -193,7 +203,7 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Suite:
     try:
         suite = Suite.model_validate(data)
     except ValidationError as error:
-        raise SuiteError("\n".join(_explain(error, path))) from error
+        raise SuiteError("\n".join(explain(error, str(path), Suite))) from error
     suite._path = path
     suite._question = _question(text)
     return suite
@@ -205,6 +215,8 @@ def _parse(text: str, where: str) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise SuiteError(f"{where}{line}: {error.problem}.") from error
+    except (yaml.YAMLError, ValueError) as error:  # a strange character; a date that is none
+        raise SuiteError(f"{where}: {' '.join(str(error).split())}.") from error
 
 
 def _override(data: dict[str, Any], override: str) -> dict[str, Any]:
@@ -216,7 +228,10 @@ def _override(data: dict[str, Any], override: str) -> dict[str, Any]:
     keys = path.split(".")
     result = node = dict(data)
     for key in keys[:-1]:
-        below = _row(node.get(key) or {})
+        try:
+            below = _row(node.get(key) or {})
+        except ValueError as error:
+            raise SuiteError(f"--set {override}: {key} {error}.") from error
         if not isinstance(below, dict):
             raise SuiteError(f"--set {override}: {key} is {below!r} and has no keys below it.")
         node[key] = dict(below)
@@ -235,7 +250,7 @@ def _question(text: str) -> str:
     return " ".join(lines)
 
 
-def _explain(error: ValidationError, path: Path) -> list[str]:
+def explain(error: ValidationError, path: str, model: type[BaseModel]) -> list[str]:
     """Say each fault in one line: where, what was found, what is expected or close."""
     lines = []
     places = {fault["loc"] for fault in error.errors()}
@@ -245,7 +260,7 @@ def _explain(error: ValidationError, path: Path) -> list[str]:
         keys = [str(k) for k in fault["loc"]]
         where = f"{path}: {'.'.join(keys)}" if keys else f"{path}"
         if fault["type"] == "extra_forbidden":
-            known = _fields(Suite, keys[:-1])
+            known = _fields(model, keys[:-1])
             lines.append(
                 unknown("key", keys[-1], known, f"{path}: {'.'.join(keys[:-1]) or 'suite'}")
             )

@@ -28,6 +28,7 @@ class Task:
     directions: ClassVar[Mapping[str, Sequence[str]]] = {}  # name -> (from, to) domain
     turns: ClassVar[Sequence[str]] = ()  # who moves first: "discriminator", "generator"
     paired: ClassVar[bool] = False  # whether B holds the ground truth of A
+    makes: ClassVar[str] = "images"  # or "labels": what its generators put out
     terms: ClassVar[Sequence[str]] = ()  # names of the original generator terms
     adversarial: ClassVar[Sequence[str]] = ("gan",)  # those that need a discriminator
 

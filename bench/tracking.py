@@ -14,11 +14,13 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from filelock import FileLock
+
 from bench.cell import Cell
 from bench.grid import sample_grid
 from bench.plan import Entry, Plan
 from bench.rows import scores_of
-from bench.store import Store, identity
+from bench.store import Store, identity, make_folder
 
 BATCH = 1000  # metrics per call: MLflow's own limit
 PERIOD_S = 5.0  # between two looks at what is new
@@ -36,6 +38,7 @@ class Copy:
         self.plan, self.store, self.uri = plan, store, uri
         self._client: Any = None
         self._runs: dict[tuple[str, str], Any] = {}  # (place, key) -> run; key "" is a parent
+        self._looked_ms = 0
 
     def update(self, entry: Entry) -> None:
         """Bring the run of one entry up to date; does nothing where it is.
@@ -45,18 +48,22 @@ class Copy:
         """
         if entry.cell is None or self.store.state(entry.cell.key).status == "missing":
             return
-        if self._client is None:
-            self._connect()
-        key = entry.cell.key
-        end, scores = self.store.read(key, "end.json"), scores_of(entry.cell, self.plan, self.store)
-        final = identity([end, scores])
-        run = self._child(entry)
-        if end and run.data.tags.get("distillbench.final") == final:
-            return
-        self._log_losses(run, key)
-        if end:
-            self._log_end(run, entry, end, scores)
-            self._tag(run, {"distillbench.final": final})
+        make_folder(self.store.root)
+        with FileLock(self.store.root / ".mlflow.lock"):  # runs on one store write in turn
+            if self._client is None:
+                self._connect()
+            self._find_runs()
+            key = entry.cell.key
+            end = self.store.read(key, "end.json")
+            scores = scores_of(entry.cell, self.plan, self.store)
+            final = identity([end, scores])
+            run = self._child(entry)
+            if end and run.data.tags.get("distillbench.final") == final:
+                return
+            self._log_losses(run, key)
+            if end:
+                self._log_end(run, entry, end, scores)
+                self._tag(run, {"distillbench.final": final})
 
     def _connect(self) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -74,17 +81,26 @@ class Copy:
             self.experiment = client.create_experiment(name, artifact_location=place)
         else:
             self.experiment = found.experiment_id
-        token = None
+        self._client = client
+
+    def _find_runs(self) -> None:
+        """Take up the runs that were created since the last look, by this process or another."""
+        token, since = None, self._looked_ms
         while True:
-            page = client.search_runs([self.experiment], max_results=1000, page_token=token)
+            page = self._client.search_runs(
+                [self.experiment],
+                filter_string=f"attributes.start_time >= {since}",
+                max_results=1000,
+                page_token=token,
+            )
             for run in page:
                 tags = run.data.tags
                 place = tags.get("distillbench.place", "")
                 self._runs[place, tags.get("distillbench.key", "")] = run
+                self._looked_ms = max(self._looked_ms, run.info.start_time)
             token = page.token
             if not token:
-                break
-        self._client = client
+                return
 
     def _child(self, entry: Entry) -> Any:
         """Return the run of an entry's cell, created with its parent if there is none."""
@@ -92,7 +108,8 @@ class Copy:
         group = "/".join(entry.group)
         place = f"{group}/{entry.seed}"
         if (place, entry.cell.key) in self._runs:
-            return self._runs[place, entry.cell.key]
+            found = self._runs[place, entry.cell.key]
+            return self._client.get_run(found.info.run_id)  # another process may have logged more
         axes = {
             "suite": self.plan.suite.name,
             "role": entry.role,
@@ -155,7 +172,8 @@ class Copy:
                     infinite[f"distillbench.infinite.{_name(full)}"] = str(value)
                 else:
                     at = int(score["scored_at"] * 1000)
-                    metrics.append(Metric(_name(prefix + full), value, at, end.get("steps", 0)))
+                    step = score["step"] or end.get("steps", 0)
+                    metrics.append(Metric(_name(prefix + full), value, at, step))
         self._log(run, metrics)
         status = {
             "distillbench.status": end["status"],
@@ -197,6 +215,7 @@ class Tracker:
                 self._entries.setdefault(entry.cell.key, []).append(entry)
         self.trouble = ""  # what MLflow last said, while something could not be written
         self._behind: set[str] = set()
+        self._in_hand = ""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
@@ -211,7 +230,7 @@ class Tracker:
         self._behind |= set(self._entries)
         self._closing.set()
         self._thread.join(patience_s)
-        return len(self._behind)
+        return len(self._behind | ({self._in_hand} - {""}))
 
     def _follow(self) -> None:
         closing = False
@@ -219,10 +238,12 @@ class Tracker:
             closing = self._closing.wait(PERIOD_S)
             failures = 0
             for key in sorted(self._behind):
-                self._behind.discard(key)
                 try:
+                    self._in_hand = key
+                    self._behind.discard(key)  # what is heard from now on counts again
                     for entry in self._entries[key]:
                         self._copy.update(entry)
+                    self._in_hand = ""
                 except Exception as error:  # a server may fail in any way
                     self.trouble = f"{type(error).__name__}: {error}".splitlines()[0]
                     self._behind.add(key)

@@ -128,6 +128,9 @@ class Member:
         self.schedule = Schedule(cell.budget, batches.epoch)
         self.end = min(self.schedule.steps, cohort.until or self.schedule.steps)
         self.width = max(10, math.ceil(self.schedule.steps / 400))  # of a window, in steps
+        select = cell.select
+        self.validations = self.schedule.evenly(select["times"]) if select else []
+        self.snapshots = self.schedule.evenly(cell.snapshots) if cell.snapshots else []
         self.step = 0  # taken so far
         self.seconds = 0.0  # of training so far: its share of the cohort's time
         self.losses: list[dict[str, Tensor]] = []  # of the steps since the last window
@@ -137,10 +140,9 @@ class Member:
         spec = {"key": cell.key, "cell": json.loads(cell.canonical), "sources": cell.sources()}
         spec |= cohort.environment
         self.store.write(self.key, "spec.json", spec)
+        self.environments = [cohort.environment["environment"]]  # all that it trained under
         self.learner = Learner(cell, cohort.device, teacher)
-        if self.store.resume(self.key).exists():
-            self._restore()
-        else:
+        if not self._restored():
             self.learner.prepare(_inputs(cell, batches, cohort.device))
         self.store.rewind_losses(self.key, self.step)
         (self.store.folder(self.key) / "end.json").unlink(missing_ok=True)
@@ -158,8 +160,10 @@ class Member:
             self.digest = digest(self.learner.networks())
         if self.step % self.width == 0 or self.step == self.end:
             self._read_losses()
-        if self.cell.select and self.cohort.validate and self.step in self._validations():
+        if self.cohort.validate and self.step in self.validations:
             self._validate(self.cohort.validate)
+        if self.step in self.snapshots:
+            self._keep_generators()
 
     def save(self) -> None:
         """Write everything that the next step depends on."""
@@ -170,6 +174,7 @@ class Member:
             "losses": _read(self.losses),
             "digest": self.digest,
             "best": self.best,
+            "environments": self.environments,
         }
         checkpoint.save(self.store.resume(self.key), tensors, {"member": json.dumps(notes)})
 
@@ -177,6 +182,8 @@ class Member:
         """Write the result; from here on the cell is done."""
         if self.step < self.schedule.steps:
             return
+        if self.validations and self.cohort.validate and not self.best_networks:
+            raise ValueError("no score on the validation split was finite")
         networks = self.best_networks or self.learner.networks()
         checkpoint.save(self.store.checkpoint(self.key), networks, {"key": self.key})
         self._end({"status": "done", "weights": digest(networks)})
@@ -196,18 +203,31 @@ class Member:
             "finished_at": time.time(),
             **self.cohort.environment,
         }
+        if len(self.environments) > 1:  # then its bits are those of no single one
+            record["environments"] = self.environments
         self.store.write(self.key, "end.json", record)
         self.store.resume(self.key).unlink(missing_ok=True)
         self.cohort.emit("ended", self.key, record)
 
-    def _restore(self) -> None:
-        tensors, texts = checkpoint.load(self.store.resume(self.key))
+    def _restored(self) -> bool:
+        """Go on from where the cell was left; a damaged file means from the start."""
+        path = self.store.resume(self.key)
+        if not path.exists():
+            return False
+        try:
+            tensors, texts = checkpoint.load(path)
+        except StoreError as error:
+            self.cohort.emit("note", self.key, {"text": f"starts again: {error}"})
+            return False
         notes = json.loads(texts["member"])
         self.learner.load(tensors)
         self.best_networks = below(tensors, "best")
         self.step, self.seconds, self.digest = notes["step"], notes["seconds"], notes["digest"]
         self.best = notes["best"]
         self.losses = [{n: torch.tensor(x) for n, x in row.items()} for row in notes["losses"]]
+        before = [e for e in notes["environments"] if e not in self.environments]
+        self.environments = [*before, *self.environments]
+        return True
 
     def _read_losses(self) -> None:
         """Fetch the window's losses from the device at once, log their means, look for NaN."""
@@ -223,9 +243,10 @@ class Member:
         self.store.log_losses(self.key, record)
         self.cohort.emit("progress", self.key, record | {"steps": self.schedule.steps})
 
-    def _validations(self) -> set[int]:
-        times, steps = self.cell.select["times"], self.schedule.steps
-        return {math.ceil(steps * i / times) for i in range(1, times + 1)}
+    def _keep_generators(self) -> None:
+        networks = self.learner.networks()
+        made = {n: x for n, x in networks.items() if n.split(".")[1] == "generator"}
+        checkpoint.save(self.store.snapshot(self.key, self.step), made, {"key": self.key})
 
     def _validate(self, validate: Callable[[Learner], float]) -> None:
         score = validate(self.learner)

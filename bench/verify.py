@@ -69,5 +69,7 @@ def verify(
         )
         found = train(cohort).get(cell.key, "")
     differs = [f"{k}: {then.get(k)} then, {v} now" for k, v in flags.items() if then.get(k) != v]
+    if "environments" in expected:
+        differs.append("it was resumed under other flags or on another machine")
     differs += [f"{operator} is not deterministic" for operator in expected["nondeterministic"]]
     return Verdict(cell.key, found == expected["digest"], steps, "; ".join(differs))

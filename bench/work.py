@@ -31,7 +31,10 @@ def work(job: Job, emit: Emit, stop: Callable[[], bool]) -> None:
         check(job.cells, job.teachers, lambda text: emit("note", "", {"text": text}))
     elif job.action == "measure":
         for cell in job.cells:
-            measure(cell, store, job.metrics, device, flags)
+            failures = measure(cell, store, job.metrics, device, flags, job.again)
+            for metric, failure in failures.items():
+                reason = f"{metric} failed: {failure.strip().splitlines()[-1]}"
+                emit("error", cell.key, {"reason": reason})
     else:
         _train(job, store, device, flags, emit, stop)
 
@@ -70,7 +73,9 @@ def _train(
                 _fail(store, todo, str(error), emit)
         for cell in job.cells:
             if store.state(cell.key).status == "done":
-                for metric, failure in evaluate(cell, store, job.metrics, device).items():
+                for metric, failure in evaluate(
+                    cell, store, job.metrics, device, job.watched
+                ).items():
                     store.log(cell.key, failure)
                     reason = f"{metric} failed: {failure.strip().splitlines()[-1]}"
                     emit("error", cell.key, {"reason": reason})
@@ -97,7 +102,9 @@ def _take_turn(
 def _fail(store: Store, cells: list[Cell], reason: str, emit: Emit) -> None:
     """Record one reason for all cells of a cohort that have not ended."""
     for cell in cells:
-        if store.state(cell.key).status == "started":
-            with contextlib.suppress(DistillbenchError):  # the disk may be full
+        if store.state(cell.key).status in ("missing", "started"):
+            try:
                 store.fail(cell.key, reason)
+            except DistillbenchError:  # the disk may be full
+                emit("error", cell.key, {"reason": reason})
             emit("ended", cell.key, {"status": "failed", "reason": reason})

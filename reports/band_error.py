@@ -73,7 +73,7 @@ def _panel(axis: Axes, students: pd.DataFrame, teachers: pd.DataFrame) -> None:
         palette=sns.color_palette("colorblind", len(methods)),
         markers=[MARKERS[i % len(MARKERS)] for i in range(len(methods))],
         errorbar=("pi", 100),
-        dodge=0.35,
+        dodge=0.35 if len(methods) > 1 else False,
         linewidth=1.2,
         markersize=4,
         ax=axis,
@@ -101,7 +101,7 @@ def _table(rows: Rows, found: Found, notes: list[str]) -> Table:
         block: list[list[str]] = []
         groups = entries.groupby(["role", *SIZE, "method"], sort=False)
         for (_, width, judge, method), seeds in groups:
-            mine = scores[scores["key"].isin(seeds["key"])]
+            mine = scores[scores["key"].isin(seeds["key"])].drop_duplicates(["key", "name"])
             cells = [
                 spread(mine.loc[mine["name"] == band, "value"].astype(float), len(seeds), 2)
                 for band in bands

@@ -76,6 +76,44 @@ def test_count_of_an_unknown_network_names_the_closest() -> None:
     assert "unknown network 'unett'. Did you mean 'unet'?" in error
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("count", "resnet9", "--width", "8", "--size", "4"), "resnet9 cannot take images of 4 px"),
+        (("count", "patchgan", "--width", "8", "--size", "8"), "patchgan cannot take images"),
+        (("plan", "{binary}"), "no text in UTF-8"),
+        (("plan", "{nul}"), "special characters are not allowed"),
+        (("plan", "{date}"), "month must be in 1..12"),
+        (("plan", "{suite}", "--store", "{suite}"), "cannot be read: Not a directory"),
+        (("plan", "{twice}", "--set", "methods.wkd.levels=1"), "methods names one entry twice"),
+        (("verify", "{suite}", "--bundle", "{suite}.json"), "no report's bundle.json"),
+        (("report", "{suite}", "--store", "nowhere"), "nowhere: no store here"),
+        (("sync", "{suite}", "--mlflow", "none"), "leaves nothing to bring up to date"),
+    ],
+)
+def test_bad_input_is_a_line_and_exit_code_2(
+    tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    contents = {"binary": b"\xff\xfe\x00", "nul": b"name: a\x00b", "date": b"name: 2020-13-45"}
+    files = {"suite": write_suite(tmp_path)}
+    for name, text in contents.items():
+        files[name] = tmp_path / f"{name}.yaml"
+        files[name].write_bytes(text)
+    (tmp_path / "sub").mkdir()
+    files["twice"] = write_suite(tmp_path / "sub", methods=["none", "wkd", "wkd"])
+    code, output, error = call(*(a.format(**files) for a in arguments))
+    assert (code, output) == (2, "")
+    assert said in error
+    assert "Traceback" not in error
+
+
+def test_the_next_command_is_said_with_its_options(tmp_path: Path) -> None:
+    from bench.cli import _again
+
+    where = {"suite": Path("a b.yaml"), "sets": ("size=64",), "only": (), "seeds": "0,1"}
+    assert _again(where | {"store": Path("x")}) == "'a b.yaml' --set size=64 --seeds 0,1 --store x"
+
+
 def test_seeds_and_only_choose_a_part(tmp_path: Path) -> None:
     suite = write_suite(tmp_path)
     store = ("--store", str(tmp_path / "runs"))
@@ -95,6 +133,7 @@ def test_a_new_distiller_is_a_working_file(tmp_path: Path) -> None:
     assert sum(bool(line.strip()) for line in path.read_text().splitlines()) < 40
     suite = write_suite(tmp_path, methods={"mine": {"method": "my_idea:MyIdea"}})
     assert call("plan", str(suite), "--store", str(tmp_path / "runs"))[0] == 0
+    assert "`my_idea: {method: 'my_idea:MyIdea'}`" in output
     for name in ("my_idea", "wkd", "Bad-Name"):
         assert call("new", "distiller", name, "--folder", str(tmp_path))[0] == 2
 

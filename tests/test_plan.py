@@ -176,6 +176,18 @@ def test_a_sum_adds_methods_with_their_own_parameters(tmp_path: Path) -> None:
         ({"teacher": None}, "this method needs a teacher"),
         ({"methods": {"w": {"method": "nowhere:W"}}}, "no module 'nowhere'"),
         ({"methods": {"wkd": {"teacher": {"wdith": 3}}}}, "unknown key 'wdith'. Did you mean 'width'?"),
+        ({"methods": {"wkd": {"teacher": 3}}}, "methods.wkd.teacher: expected keys"),
+        ({"methods": {"wkd": {"teacher": {"width": 0}}}}, "methods.wkd.teacher: width: should be"),
+        ({"methods": {"w": {"method": "sys:Foo"}}}, "no module 'sys'"),
+        ({"snapshots": {"metrics": ["params"]}}, "snapshots.metrics: params judges no images"),
+        (
+            {
+                "datasets": ["grass2brick"],
+                "architectures": ["resnet9"],
+                "select": {"best_on_val": "psnr"},
+            },
+            "psnr needs a ground truth, unpaired data have none",
+        ),
     ],
 )  # fmt: skip
 def test_a_wrong_name_is_said_with_its_place(
@@ -184,6 +196,51 @@ def test_a_wrong_name_is_said_with_its_place(
     text = fault(tmp_path, **changes)
     assert said in text
     assert text.startswith(str(tmp_path / "tiny.yaml"))
+
+
+def test_a_rows_teacher_inherits_what_its_budget_does_not_say(tmp_path: Path) -> None:
+    methods = {"wkd": {"teacher": {"budget": {"steps": 7}}}}
+    budget = {"steps": 4, "batch": 2, "lr": 1e-3}
+    cell = by_method(plan := tiny_plan(tmp_path, methods=methods, budget=budget))["wkd"]
+    taught = plan.cells[cell.teacher].budget
+    assert (taught.steps, taught.batch, taught.lr) == (7, 2, 1e-3)
+
+
+def test_the_key_knows_the_metric_that_chooses_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench import plugins
+
+    def key() -> str:
+        select = {"best_on_val": "psnr"}
+        return by_method(tiny_plan(tmp_path, methods=["none"], select=select))["none"].key
+
+    before, declared = key(), plugins.declared
+    raised = dataclasses.replace(
+        declared("metric", "psnr", "test"),
+        fields={**declared("metric", "psnr", "test").fields, "version": 99},
+    )
+    monkeypatch.setattr(
+        plugins, "declared", lambda k, n, w: raised if n == "psnr" else declared(k, n, w)
+    )
+    assert key() != before
+
+
+def test_a_teacher_that_is_a_student_too_is_still_the_teacher(tmp_path: Path) -> None:
+    plan = tiny_plan(tmp_path, widths=[2, 4], teacher={"width": 4})
+    (teacher,) = [e for e in plan.entries if e.role == "teacher"]
+    assert teacher.cell in [e.cell for e in plan.students]
+    assert len(plan.cells) == 6
+
+
+def test_a_methods_own_path_is_part_of_the_key_and_a_data_sets_is_not(tmp_path: Path) -> None:
+    keys = {
+        by_method(
+            tiny_plan(tmp_path, methods={"m": {"method": "test_plan:WithPath", "path": path}})
+        )["m"].key
+        for path in ("a", "b")
+    }
+    assert len(keys) == 2
 
 
 def test_a_method_of_another_task_is_skipped_with_the_reason(tmp_path: Path) -> None:
@@ -199,6 +256,10 @@ from bench.distiller import Distiller  # noqa: E402
 
 class PairedOnly(Distiller):
     tasks = ("paired",)
+
+
+class WithPath(Distiller):
+    defaults = {"path": ""}
 
 
 def test_only_keeps_a_part_and_the_teachers_it_needs(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def distillbench(*arguments: str, store: Path) -> subprocess.CompletedProcess[st
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env={**os.environ},
+        env={**os.environ, "DISTILLBENCH_HOME": str(store.parent / "home")},
         check=False,
         timeout=600,
     )
@@ -25,11 +25,14 @@ def distillbench(*arguments: str, store: Path) -> subprocess.CompletedProcess[st
 
 def test_the_quick_suite_runs_reports_and_is_cached(tmp_path: Path) -> None:
     tiny = ("--set", "budget.steps=3", "--set", "teacher.budget.steps=2")
-    run = distillbench("run", "suites/quick.yaml", "--jobs", "2", *tiny, store=tmp_path / "runs")
+    tiny += ("--set", "metrics.miou.steps=3", "--set", "metrics.latency.runs=10")
+    given = ("suites/quick.yaml", *tiny, "--allow-missing")
+    run = distillbench("run", *given, "--jobs", "2", store=tmp_path / "runs")
     assert run.returncode == 0, run.stderr
-    assert run.stdout == "quick: 14 trained, 0 cached; 14 done\n"
-    again = distillbench("run", "suites/quick.yaml", *tiny, store=tmp_path / "runs")
-    assert again.stdout == "quick: 0 trained, 14 cached; 14 done\n"
+    assert run.stdout == "quick: 15 trained, 0 cached; 15 done\n"
+    assert "fid needs weights that are not here: `distillbench fetch inception`" in run.stderr
+    again = distillbench("run", *given, store=tmp_path / "runs")
+    assert again.stdout == "quick: 0 trained, 15 cached; 15 done\n"
     out = tmp_path / "report"
     report = distillbench(
         "report", "suites/quick.yaml", *tiny, "--out", str(out), store=tmp_path / "runs"
@@ -38,10 +41,20 @@ def test_the_quick_suite_runs_reports_and_is_cached(tmp_path: Path) -> None:
     table = (out / "tables" / "results.md").read_text()
     for method in ("teacher", "none", "hinton", "wkd"):
         assert table.count(f"| {method} |") == 2
-    assert "—" not in table.split("Mean ±")[0]  # every score is there
+    body, notes = table.split("Mean ±")
+    header = body.splitlines()[2]
+    for label in ("latency", "FID", "SWD", "LPIPS", "PSNR", "SSIM", "FSIM", "mIoU"):
+        assert label in header
+    assert "fid needs weights that are not here" in notes
+    assert "distillbench fetch inception" in notes
+    assert "needs labels, and photo\\_edges has none" in notes
+    assert "| real images |" in body
     assert (out / "figures" / "band_error.pdf").stat().st_size > 5000
     rows = (out / "rows.csv").read_text().splitlines()
-    assert len(rows) == 1 + 14 * (1 + 3 + 3 + 1 + 1 + 10)
+    values = {"params": 1, "macs": 3, "latency": 4, "fid": 1, "swd": 4, "lpips": 1, "psnr": 1}
+    values |= {"ssim": 1, "fsim": 2, "band_error": 10}
+    on_textures, on_edges, on_real = 7 * 6, 7 * 1, 6  # mIoU and that of 5 classes
+    assert len(rows) == 1 + 14 * sum(values.values()) + on_textures + on_edges + on_real
     ends = [json.loads(p.read_text()) for p in (tmp_path / "runs" / "cells").glob("*/end.json")]
     assert {end["environment"]["threads"] for end in ends} == {1}
     assert all(end["nondeterministic"] == [] for end in ends)

@@ -26,6 +26,7 @@ from bench.score import image_scores, network_id, network_metrics, record, score
 from bench.store import Store, write_json
 from bench.suite import load
 from reports._format import protocol_of, spread
+from reports.band_error import BandErrors
 from reports.results import Results
 
 METRICS = ["params", "macs", "latency", "psnr", "band_error"]
@@ -57,15 +58,16 @@ def finish(store: Store, plan: Plan, entry: Any, psnr: float | None = None) -> N
         cell.key,
         "scores.json",
         {
-            wanted: record(part, protocol, made[part.name], "", 1.0)
-            for wanted, _, part, protocol in image_scores(cell, plan.metrics)
+            wanted.id: record(wanted.metric, wanted.protocol, made[wanted.metric.name], "", 1.0)
+            for wanted in image_scores(cell, plan.metrics)
         },
     )
     values = NETWORK[cell.nets.width] | {"latency": LATENCY}
+    protocol = {"size": cell.size, **cell.numerics}
     write_json(
         store.network(network_id(cell)),
         {
-            score_id(part, {"size": 32}): record(part, {"size": 32}, values[part.name], "", 1.0)
+            score_id(part, protocol): record(part, protocol, values[part.name], "", 1.0)
             for part in network_metrics(plan.metrics)
         },
     )
@@ -95,7 +97,7 @@ def test_every_column_says_its_protocol(tmp_path: Path) -> None:
         and "rounded to 8 bits, last checkpoint, eval mode, real set" in n
         for n in notes
     )
-    assert "latency (photo_edges, unet): size 32." in notes
+    assert "latency (photo_edges, unet): precision fp32, size 32." in notes
 
 
 def test_a_missing_or_diverged_seed_is_shown_and_not_averaged_away(tmp_path: Path) -> None:
@@ -266,7 +268,10 @@ def test_unpaired_data_have_a_block_per_direction_and_a_reason_for_no_psnr(tmp_p
         "grass2brick AtoB, resnet9",
         "grass2brick BtoA, resnet9",
     ]
-    assert "PSNR [dB] ↑" not in table.header
+    at = table.header.index("PSNR [dB] ↑")
+    assert {row[at] for block in table.blocks for row in block} == {"—"}
+    assert table.header[at + 1] != "Δ"
+    assert any("PSNR" in note and note.endswith("needs a ground truth.") for note in table.notes)
     frame = collect(plan, store).scores
     assert set(frame.loc[frame["metric"] == "psnr", "reason"]) == {"needs a ground truth"}
 
@@ -293,3 +298,51 @@ def test_a_bundle_holds_what_a_table_rests_on(tmp_path: Path) -> None:
     again = expand(load(plan.suite.path))
     assert bundle["suite"]["methods"] == again.suite.methods
     assert all(cell["end"]["status"] == "done" for cell in bundle["cells"].values())
+
+
+def test_one_method_alone_still_has_its_figure(tmp_path: Path) -> None:
+    page = publish(*filled(tmp_path, methods=["none"]), tmp_path / "report")
+    assert "<img" in page.read_text()
+
+
+def test_one_cell_under_two_names_counts_once_under_each(tmp_path: Path) -> None:
+    methods = {"none": {}, "wkd": {}, "wkd3": {"method": "wkd", "levels": 3}}
+    plan, store = filled(tmp_path, methods=methods)
+    assert len({e.cell.key for e in plan.students if e.cell}) == 4
+    items = list(BandErrors().make(collect(plan, store)))
+    (table,) = [item for item in items if isinstance(item, Table)]
+    cells = {row[2]: row[3:] for block in table.blocks for row in block}
+    assert cells["wkd"] == cells["wkd3"]
+    assert not any("n=" in cell for cell in cells["wkd"])
+
+
+def test_a_bracket_at_the_start_of_a_row_is_no_argument_in_latex() -> None:
+    table = Table("t", "T", "c", ["a"], [[["x"], ["[y] β"]]])
+    assert "{[}y]" in render.latex(table)
+    assert "β" not in render.latex(table)  # pdflatex has no such letter
+
+
+def test_latency_is_of_the_cells_own_numerics(tmp_path: Path) -> None:
+    plan, store = filled(tmp_path)
+    half = tiny_plan(tmp_path, seeds=[0, 1], metrics=METRICS, precision="bf16")
+    for entry in half.entries:
+        store.write(entry.cell.key, "end.json", {"status": "done", "seconds": 1.0})
+    frame = collect(half, store).scores
+    latency = frame[frame["metric"] == "latency"]
+    assert set(latency["reason"]) == {"not measured"}
+    assert latency["value"].isna().all()
+    assert collect(plan, store).scores.query("metric == 'latency'")["value"].notna().all()
+    assert frame.loc[frame["metric"] == "params", "value"].notna().all()  # whatever the precision
+
+
+def test_a_sample_without_its_output_is_left_out(tmp_path: Path) -> None:
+    plan, store = filled(tmp_path)
+    cell = plan.students[0].cell
+    for entry in plan.entries:
+        folder = store.folder(entry.cell.key) / "samples"
+        folder.mkdir(parents=True)
+        for role in ("input", "output", "target"):
+            Image.new("RGB", (8, 8)).save(folder / f"AtoB-0-{role}.png")
+        Image.new("RGB", (8, 8)).save(folder / "AtoB-1-input.png")
+    assert cell is not None
+    assert "<img" in publish(plan, store, tmp_path / "report").read_text()

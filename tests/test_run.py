@@ -152,7 +152,7 @@ def test_what_is_wrong_is_said_before_anything_is_trained(tmp_path: Path) -> Non
     small = Runs(tmp_path / "small", architectures=["resnet9"], size=16)
     done = small("run", "--mlflow", "none")
     assert done.returncode == 2
-    assert "PatchGAN cannot take images of 16 px" in done.stderr
+    assert "patchgan cannot be built for images of 16 px" in done.stderr
 
 
 def test_a_damaged_image_is_found_before_training_and_named(tmp_path: Path) -> None:
@@ -222,3 +222,38 @@ def test_plan_says_what_is_cached_what_is_stale_and_what_is_left(tmp_path: Path)
     assert wkd["status"] == "missing"
     assert wkd["note"] == "methods[0].params.levels 3 -> 2"
     assert json.loads(stale.stdout)["seconds_left"] > 0
+
+
+def test_a_measurement_that_fails_is_said_and_the_exit_code_is_1(tmp_path: Path) -> None:
+    runs = Runs(tmp_path, methods=["none"], metrics={"latency": {"runs": 0}, "psnr": {}})
+    for jobs in ("1", "2"):
+        done = runs("run", "--jobs", jobs, "--mlflow", "none")
+        assert done.returncode == 1
+        assert "latency failed: " in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_measure_measures_again(tmp_path: Path) -> None:
+    runs = Runs(tmp_path, methods=["none"], metrics={"latency": {"runs": 5, "warmup": 1}})
+    assert runs("run", "--jobs", "1", "--mlflow", "none").returncode == 0
+    (path,) = (tmp_path / "runs" / "networks").glob("*.json")
+    before = path.read_text()
+    assert runs("run", "--jobs", "1", "--mlflow", "none").returncode == 0
+    assert path.read_text() == before
+    assert runs("run", "--jobs", "1", "--mlflow", "none", "--measure").returncode == 0
+    assert path.read_text() != before
+
+
+def test_a_damaged_teacher_fails_its_students_with_the_reason(tmp_path: Path) -> None:
+    runs = Runs(tmp_path, methods=["none", "wkd"])
+    assert runs("run", "--only", "method=none", "--mlflow", "none").returncode == 0
+    assert runs("run", "--mlflow", "none").returncode == 0
+    teacher = json.loads(runs("plan", "--json").stdout)["cells"][0]["key"]
+    (tmp_path / "runs" / "cells" / teacher / "checkpoint.safetensors").write_bytes(b"garbage")
+    longer = ("--set", "budget.steps=6")
+    done = runs("run", "--mlflow", "none", *longer)
+    assert done.returncode == 1
+    status = runs("status", *longer)
+    assert status.returncode == 1
+    assert "checkpoint.safetensors: cannot be read" in status.stdout
+    assert "Delete the folder" in status.stdout

@@ -129,3 +129,24 @@ def test_provenance_is_kept_once(store: Store) -> None:
     assert one == same
     assert store.provenance(one) == {"commit": "a"}
     assert len(list((store.root / "provenance").iterdir())) == 1
+
+
+def test_a_full_disk_is_a_clear_error_in_every_log(store: Store, tmp_path: Path) -> None:
+    """/dev/full is a disk without a free byte."""
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    folder = store.folder("k")
+    folder.mkdir(parents=True)
+    for name, write in (
+        ("log", lambda: store.log("k", "text")),
+        ("losses.jsonl", lambda: store.log_losses("k", {"step": 1})),
+    ):
+        (folder / name).symlink_to("/dev/full")
+        with pytest.raises(StoreError, match="Free some space"):
+            write()
+
+
+def test_an_end_that_says_nothing_is_an_error_that_names_the_file(store: Store) -> None:
+    store.write("k", "end.json", {"a": 1})
+    with pytest.raises(StoreError, match=r"end\.json: does not say how"):
+        store.state("k")

@@ -22,7 +22,7 @@ from tiny import by_method, tiny_plan, train_teachers, train_together
 
 from bench.score import image_scores, record
 from bench.store import Store
-from bench.tracking import Copy, default_uri
+from bench.tracking import Copy, Tracker, default_uri
 
 
 def runs_of(uri: str) -> list[Any]:
@@ -77,8 +77,8 @@ def test_infinite_and_missing_values_never_reach_sqlite_as_numbers(tmp_path: Pat
     train_together([cell], plan, store)
     values = {"psnr": {"psnr": math.inf}, "ssim": {"ssim": math.nan}}
     scores = {
-        wanted: record(part, protocol, values[part.name], "", 1.0)
-        for wanted, _, part, protocol in image_scores(cell, plan.metrics)
+        wanted.id: record(wanted.metric, wanted.protocol, values[wanted.metric.name], "", 1.0)
+        for wanted in image_scores(cell, plan.metrics)
     }
     store.write(cell.key, "scores.json", scores)
     uri = default_uri(store)
@@ -157,7 +157,8 @@ def test_training_goes_on_without_its_server_and_sync_completes_the_record(
     assert done.returncode == 0, done.stderr
     assert "4 done" in done.stdout
     assert "MLflow lacks something of 4 cells" in done.stderr
-    assert f"`distillbench sync {runs.suite}` completes it" in done.stderr
+    again = f"{runs.suite} --store {runs.folder / 'runs'} --mlflow {uri}"
+    assert f"`distillbench sync {again}` completes it" in done.stderr
     assert runs("sync", "--mlflow", uri).returncode == 2
     # up again: sync completes it, and again adds nothing
     with server(tmp_path / "server", port):
@@ -192,3 +193,25 @@ def test_a_server_that_dies_half_way_loses_nothing(tmp_path: Path, port: int) ->
         assert all(run.info.status == "FINISHED" for run in found.values())
         history = MlflowClient(uri).get_metric_history(found["wkd"].info.run_id, "loss/gan")
         assert [m.step for m in history] == list(range(10, 151, 10))
+
+
+def test_two_runs_at_once_on_one_store_log_everything_once(tmp_path: Path) -> None:
+    """Both find no database; both would create it, and every run in it."""
+    runs = Runs(tmp_path / "suite", seeds=[0, 1])
+    processes = [runs.start("run", "--jobs", "1") for _ in range(2)]
+    outputs = [p.communicate(timeout=200)[0] for p in processes]
+    assert [p.returncode for p in processes] == [0, 0], outputs
+    assert not any("MLflow lacks" in output for output in outputs)
+    assert runs("sync").returncode == 0
+    places = [
+        (r.data.tags["distillbench.place"], r.data.tags.get("distillbench.key"))
+        for r in runs_of(f"sqlite:///{runs.folder}/runs/mlflow.db")
+    ]
+    assert len(places) == len(set(places)) == 7 + 4  # cells, and a parent for each method
+
+
+def test_a_cell_in_hand_counts_as_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = tiny_plan(tmp_path, methods=["none"])
+    monkeypatch.setattr(Copy, "update", lambda self, entry: time.sleep(3))
+    tracker = Tracker(plan, Store(tmp_path / "runs"), "sqlite:///nowhere.db")
+    assert tracker.close(patience_s=1.0) == 1

@@ -13,12 +13,15 @@ import torch
 from tiny import by_method, tiny_plan, train_teachers, train_together, weights
 
 from bench import checkpoint
+from bench.batches import Batches
 from bench.distiller import Distiller
 from bench.errors import Interrupted
 from bench.learner import Learner
-from bench.player import below
+from bench.player import below, digest
 from bench.store import Store
+from bench.train import Cohort, open_teacher, train
 
+# At 64 px the U-Net has dropout: a step that drew from another random state would show.
 METHODS = {"none": {}, "hinton": {}, "wkd": {}, "both": {"method": "hinton+wkd"}}
 
 
@@ -28,7 +31,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_a_cell_in_a_cohort_ends_with_the_bits_it_has_alone(tmp_path: Path, store: Store) -> None:
-    plan = tiny_plan(tmp_path, methods=METHODS, widths=[2, 3])
+    plan = tiny_plan(tmp_path, methods=METHODS, widths=[2, 3], size=64)
     cells = [e.cell for e in plan.students]
     alone = Store(tmp_path / "alone")
     for place in (store, alone):
@@ -45,7 +48,7 @@ def test_a_cell_in_a_cohort_ends_with_the_bits_it_has_alone(tmp_path: Path, stor
 def test_a_run_cut_off_and_resumed_ends_with_the_same_bits(
     tmp_path: Path, store: Store, cut: int
 ) -> None:
-    plan = tiny_plan(tmp_path, methods=METHODS)
+    plan = tiny_plan(tmp_path, methods=METHODS, size=64)
     cells = list(by_method(plan).values())
     whole = Store(tmp_path / "whole")
     for place in (store, whole):
@@ -109,15 +112,82 @@ def test_methods_start_from_the_same_student_and_see_the_same_batches(tmp_path: 
     assert cells[0].seed_for("noise", 3) == cells[1].seed_for("noise", 3)
 
 
-def test_a_frozen_teacher_keeps_its_bits(tmp_path: Path, store: Store) -> None:
-    plan = tiny_plan(tmp_path)
+def test_a_frozen_teacher_keeps_its_bits_and_is_in_evaluation_mode(
+    tmp_path: Path, store: Store
+) -> None:
+    """In training mode it would drop out at random, and batch norm would drift with each batch."""
+    plan = tiny_plan(tmp_path, size=64)
     train_teachers(plan, store)
-    (teacher,) = {c.teacher for c in plan.cells.values()} - {""}
-    before = store.checkpoint(teacher).read_bytes()
-    learner = Learner(by_method(plan)["wkd"], torch.device("cpu"), None)
-    train_together(list(by_method(plan).values()), plan, store)
-    assert store.checkpoint(teacher).read_bytes() == before
-    assert learner.mentor is None
+    cell = by_method(plan)["wkd"]
+    teacher = open_teacher(plan.cells[cell.teacher], store, torch.device("cpu"))
+    before = digest(teacher.networks())
+    learner = Learner(cell, torch.device("cpu"), teacher)
+    for step in range(2):
+        batch = Batches(cell, paired=True)[step]
+        outputs = []
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            with torch.no_grad():
+                taught = teacher.forward(batch, learner.hints)
+            outputs.append(taught["AtoB"].output)
+        assert torch.equal(*outputs)
+        learner.update(step, 1e-3, batch, taught)
+    assert digest(teacher.networks()) == before
+    assert not any(module.training for module in teacher.modules.modules())
+
+
+class Curious(Distiller):
+    """It draws at random before the first step, and runs both networks."""
+
+    def prepare(self, student: Any, teacher: Any, inputs: Any) -> None:
+        self.drawn = torch.randn(3)
+        for batch in inputs:
+            student.generator(batch)
+            teacher.generator(batch)
+
+    def terms(self, student: Any, teacher: Any) -> dict[str, torch.Tensor]:
+        return {"drawn": student.output.mean() * self.drawn.sum()}
+
+
+def test_a_preparation_draws_the_same_each_time_and_moves_no_statistics(
+    tmp_path: Path, store: Store
+) -> None:
+    plan = tiny_plan(tmp_path, methods={"none": {}, "mine": {"method": "test_train:Curious"}})
+    cells = by_method(plan)
+    train_teachers(plan, store)
+    mine = cells["mine"]
+    teacher = open_teacher(plan.cells[mine.teacher], store, torch.device("cpu"))
+    learner = Learner(mine, torch.device("cpu"), teacher)
+    before = digest(learner.students[0].networks())
+    batch = Batches(mine, paired=True)[0]["A"]
+    learner.prepare({"AtoB": lambda: iter([batch])})
+    assert digest(learner.students[0].networks()) == before
+    assert all(module.training for module in learner.students[0].modules.modules())
+    torch.manual_seed(99)
+    train_together(list(cells.values()), plan, store)
+    alone = Store(tmp_path / "alone")
+    train_teachers(plan, alone)
+    train_together([mine], plan, alone)
+    assert weights(store, mine) == weights(alone, mine)
+
+
+def test_a_damaged_resume_file_costs_its_own_cell_a_fresh_start_and_no_other(
+    tmp_path: Path, store: Store
+) -> None:
+    plan = tiny_plan(tmp_path)
+    cells = by_method(plan)
+    whole = Store(tmp_path / "whole")
+    for place in (store, whole):
+        train_teachers(plan, place)
+    train_together(list(cells.values()), plan, whole)
+    with pytest.raises(Interrupted):
+        train_together(list(cells.values()), plan, store, stop=stop_after(2))
+    store.resume(cells["wkd"].key).write_bytes(b"garbage")
+    heard: list[Any] = []
+    train_together(list(cells.values()), plan, store, heard)
+    assert [key for event, key, _ in heard if event == "note"] == [cells["wkd"].key]
+    for cell in cells.values():
+        assert weights(store, cell) == weights(whole, cell)
 
 
 def test_an_online_teacher_learns_and_nothing_of_the_student_reaches_it(
@@ -235,6 +305,35 @@ def test_best_on_val_keeps_the_best_of_several_checkpoints(tmp_path: Path, store
     tensors, _ = checkpoint.load(store.checkpoint(cell.key))
     assert len(seen) == 4
     assert all(torch.equal(tensors[n], seen[1][n]) for n in tensors)
+
+
+def test_a_selection_without_a_finite_score_is_a_failure_not_the_last_checkpoint(
+    tmp_path: Path, store: Store
+) -> None:
+    plan = tiny_plan(tmp_path, methods=["none"], select={"best_on_val": "psnr"})
+    (cell,) = by_method(plan).values()
+    train_together([cell], plan, store, validate=lambda learner: math.nan)
+    assert "no score on the validation split was finite" in str(store.state(cell.key))
+
+
+def test_a_run_resumed_under_other_flags_says_so(tmp_path: Path, store: Store) -> None:
+    plan = tiny_plan(tmp_path, methods=["none"])
+    (cell,) = by_method(plan).values()
+    with pytest.raises(Interrupted):
+        train_together([cell], plan, store, stop=stop_after(2))
+    train(
+        Cohort(
+            cells=[cell],
+            teachers={},
+            store=store,
+            device=torch.device("cpu"),
+            environment={"environment": {"threads": 2}, "provenance": ""},
+            emit=lambda *_: None,
+            stop=lambda: False,
+        )
+    )
+    threads = [e["threads"] for e in store.read(cell.key, "end.json")["environments"]]
+    assert threads == [1, 2]
 
 
 def test_the_spec_is_there_before_the_first_step(tmp_path: Path, store: Store) -> None:

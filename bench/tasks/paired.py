@@ -30,7 +30,6 @@ class Paired(Task):
         "lambda_l1": 100.0,
         "lambda_fm": 0.0,
         "lambda_vgg": 0.0,
-        "pool": 0,
         "beta1": 0.5,
         "beta2": 0.999,
     }
