@@ -45,7 +45,7 @@ def bench_every_metric_at_once(benchmark: Any) -> None:
     later = best["ours"] / best["peers"]
     benchmark.extra_info |= {"seconds": found, "first": round(first, 3), "later": round(later, 3)}
     print(f"\n{COUNT} pairs, {', '.join(METRICS)}: {benchmark.extra_info}")
-    assert later <= GOAL
+    assert max(first, later) <= GOAL
 
 
 def measure() -> dict[str, float]:
