@@ -56,7 +56,8 @@ class Folder:
             if self.size not in ((0, 0), size):
                 raise DataError(
                     f"{file}: {size[0]} x {size[1]} pixels, {self.files[0].name} beside it has "
-                    f"{self.size[0]} x {self.size[1]}. Resize all alike first; the filter changes the scores."
+                    f"{self.size[0]} x {self.size[1]}. Resize all alike first; the filter "
+                    "changes the scores."
                 )
             self.size = size
             modes[mode] += 1
@@ -120,7 +121,8 @@ def score_folders(
     if held and held.size != made.size:
         raise DataError(
             f"{held.path} has images of {held.size[0]} x {held.size[1]} pixels, {made.path} of "
-            f"{made.size[0]} x {made.size[1]}. Resize them alike first; the filter changes the scores."
+            f"{made.size[0]} x {made.size[1]}. Resize them alike first; the filter changes the "
+            "scores."
         )
     scorer = Scorer({part.name: part for part in metrics}, device)
     for places in follow(_batches(len(made)), str(outputs)):

@@ -57,6 +57,13 @@ KNOWN = {
         "Apache-2.0",
         "torch-fidelity, from the Inception graph of 2015-12-05 that FID is defined by",
     ),
+    "nima_vgg16": Weights(
+        "nima_vgg16.pth",
+        (),
+        "",
+        "the file's own; AVA's photographs are for research",
+        "NIMA on VGG-16 trained on AVA, keys features.* and classifier.1.* (ten ratings)",
+    ),
     "drn_d_105_cityscapes": Weights(
         "drn_d_105_cityscapes.pth",
         (),

@@ -16,6 +16,7 @@ from bench.cell import Part
 from bench.metric import ImageMetric, LabelMetric, NetworkMetric, SetMetric
 from bench.plugins import declared, load, names
 from bench.score import missing_weights
+from bench.weights import KNOWN
 
 JUDGES = {n: load("metric", n, "test") for n in names("metric")}
 ON_PAIRS = [n for n, cls in JUDGES.items() if issubclass(cls, ImageMetric)]
@@ -44,6 +45,8 @@ def available(name: str) -> None:
 @pytest.mark.parametrize("name", ON_PAIRS)
 def test_a_metric_matches_its_worked_examples(name: str) -> None:
     cls = load("metric", name, "test")
+    if any(not KNOWN[network].urls for network in cls.weights):
+        pytest.skip("its values are those of a local file")
     assert getattr(cls, "checks", None), f"{name} has no worked example; give it one in `checks`"
     available(name)
     for story, (output, target, expected) in cls.checks.items():
