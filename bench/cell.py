@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -25,7 +25,7 @@ class Part:
 
     name: str
     version: int | str
-    params: Mapping[str, Any]
+    params: Mapping[str, Any] = field(hash=False)  # a mapping has no hash; it does compare
     fingerprint: str = ""  # of a data set
     path: str = ""  # where a data set lies on this machine; no part of the key
 
@@ -33,6 +33,16 @@ class Part:
     def short(self) -> str:
         """The name without the module of a user's own plug-in."""
         return self.name.rpartition(":")[2]
+
+
+def part_of(kind: str, name: str, given: Mapping[str, Any], where: str) -> Part:
+    """Return a plug-in with its defaults overlaid by `given`.
+
+    Raises:
+        SuiteError: no such plug-in, or no such parameter; `where` heads the message.
+    """
+    declared = plugins.declared(kind, name, where)
+    return Part(name, declared.version, declared.params(given, where))
 
 
 @dataclass(frozen=True)

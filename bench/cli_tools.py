@@ -85,13 +85,10 @@ def score(
     from rich.console import Console
     from rich.progress import track
 
-    from bench.cell import Part
+    from bench.cell import part_of
     from bench.score_folders import score_folders
 
-    parts = []
-    for name in metrics.split(","):
-        declared = plugins.declared("metric", name.strip(), "--metrics")
-        parts.append(Part(declared.name, declared.version, declared.params({}, "--metrics")))
+    parts = [part_of("metric", name.strip(), {}, "--metrics") for name in metrics.split(",")]
     console = Console(stderr=True)
     found = score_folders(
         outputs,
@@ -117,13 +114,13 @@ def score(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def metrics(as_json: bool) -> None:
     """List the metrics: unit, direction, what they need, and whether they run on this machine."""
-    from bench.cell import Part
+    from bench.cell import part_of
     from bench.score import missing_weights, needed_weights
 
     found = []
     for name in plugins.names("metric"):
         declared = plugins.declared("metric", name, name)
-        part = Part(name, declared.version, declared["defaults"])
+        part = part_of("metric", name, {}, name)
         found.append(
             {
                 "metric": name,

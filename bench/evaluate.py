@@ -23,6 +23,7 @@ from bench import checkpoint, plugins, weights
 from bench.batches import normalise
 from bench.cell import Cell, Part, open_dataset, without_path
 from bench.device import autocast, full_precision
+from bench.feature import Extractor
 from bench.learner import Learner, open_task
 from bench.metric import Features, ImageMetric, NetworkMetric
 from bench.network import Generator
@@ -38,7 +39,7 @@ from bench.score import (
     score_id,
     snapshot_scores,
 )
-from bench.scorer import Images, Scorer, joined, open_extractor
+from bench.scorer import Images, Scorer, joined
 from bench.segmenter import Predictor, Segmenter, read_labels
 from bench.segmenting import makes, palette_of, segmenter_for, void_of
 from bench.store import Store, identity, read_json, replacing, write_json
@@ -89,7 +90,7 @@ def evaluate(
                     _keep_samples(store, cell, direction, batch, scorer.count, student.task)
                 with full_precision():
                     scorer.add(_for_scoring(batch, cell, student))
-            real = functools.partial(_real_features, cell, direction, store, device)
+            real = functools.partial(_real_features, cell, direction, store)
             with full_precision():
                 found = scorer.values(real)
             for name, value in found.items():
@@ -155,7 +156,7 @@ def _weights_protocol(metric: Part) -> dict[str, Any]:
 
 
 def _real_features(
-    cell: Cell, direction: str, store: Store, device: torch.device, features: str
+    cell: Cell, direction: str, store: Store, features: str, extractor: Extractor
 ) -> Features:
     """Return the features of the real test images of a direction, from the store if they are there.
 
@@ -170,12 +171,12 @@ def _real_features(
     path = store.real(identity([*data, params, domain, cell.size, RESIZE, *content]))
     if path.exists():
         return checkpoint.load(path)[0]
-    extractor, parts = open_extractor(features, device), []
+    parts = []
     count = dataset.count("test", domain)
     for first in range(0, count, BATCH):
         places = range(first, min(first + BATCH, count))
         pixels = [normalise(dataset.read("test", domain, i, cell.size)) for i in places]
-        parts.append(extractor(to_8_bits(torch.stack(pixels).to(device)), first))
+        parts.append(extractor(to_8_bits(torch.stack(pixels)), first))
     found = joined(parts)
     checkpoint.save(path, dict(found), {"features": features})
     return found

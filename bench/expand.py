@@ -11,12 +11,11 @@ from dataclasses import replace
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from bench import plugins
-from bench.cell import Cell, Json, Nets, Part
+from bench.cell import Cell, Json, Nets, Part, part_of
 from bench.dataset import Dataset
 from bench.errors import SuiteError, unknown
 from bench.plan import Entry, Plan
@@ -147,7 +146,7 @@ class _Expansion:
         teacher: str = "",
     ) -> str:
         """Return the key of a teacher, or of the assistant that learns from it by `method`."""
-        parts = self.methods[method][0] if method else (_part("method", "none", {}, self.where),)
+        parts = self.methods[method][0] if method else (part_of("method", "none", {}, self.where),)
         axes = (dataset, architecture, width, discriminator_width, seed)
         cell = replace(self._cell(*axes, parts, budget), teacher=teacher)
         role = "assistant" if method else "teacher"
@@ -206,7 +205,7 @@ class _Expansion:
         recipes = plugins.declared("network", generator, self.where)["task_defaults"]
         known = plugins.declared("task", name, self.where)["defaults"]
         given = {k: v for k, v in self.suite.task.items() if k in known}
-        return _part("task", name, recipes.get(name, {}) | given, f"{self.where}: task")
+        return part_of("task", name, recipes.get(name, {}) | given, f"{self.where}: task")
 
     def _architecture(self, label: str) -> Part:
         if label in self.architectures:
@@ -218,7 +217,7 @@ class _Expansion:
         return self._network(name, params, "generator", f"{self.where}: architectures.{label}")
 
     def _network(self, name: str, params: Json, role: str, where: str) -> Part:
-        part = _part("network", name, params, where)
+        part = part_of("network", name, params, where)
         if plugins.declared("network", name, where)["role"] != role:
             known = [
                 n
@@ -248,7 +247,7 @@ class _Expansion:
             given = [params.get(name) or {} for name in names]
         else:
             given = [params]
-        parts = tuple(_part("method", n, p, where) for n, p in zip(names, given, strict=True))
+        parts = tuple(part_of("method", n, p, where) for n, p in zip(names, given, strict=True))
         shorts = [part.short for part in parts]
         if len(set(shorts)) < len(shorts):
             raise SuiteError(f"{where}: one method stands twice in the sum.")
@@ -291,7 +290,7 @@ class _Expansion:
         if name is None:
             return {}
         where = f"{self.where}: select.best_on_val"
-        metric = _part("metric", name, self.suite.metrics.get(name, {}), where)
+        metric = part_of("metric", name, self.suite.metrics.get(name, {}), where)
         declared = plugins.declared("metric", name, where)
         is_set = declared["features"] or "labels" in declared["needs"]
         if declared["judges"] != "images" or not declared["better"] or is_set:
@@ -309,7 +308,7 @@ class _Expansion:
 def dataset_part(suite: Suite, label: str, row: Json) -> Part:
     """Return a row's data set as it is declared; whether its images are there is not asked."""
     name, params = _named(row, "dataset", label)
-    part = _part("dataset", name, params, f"{suite.path}: datasets.{label}")
+    part = part_of("dataset", name, params, f"{suite.path}: datasets.{label}")
     if not part.params.get("path"):
         return part
     path = str(suite.path.parent / Path(os.path.expandvars(part.params["path"])).expanduser())
@@ -322,13 +321,8 @@ def _named(row: Json, key: str, label: str) -> tuple[str, Json]:
     return str(params.pop(key, label)), params
 
 
-def _part(kind: str, name: str, params: Mapping[str, Any], where: str) -> Part:
-    declared = plugins.declared(kind, name, where)
-    return Part(name, declared.version, declared.params(params, where))
-
-
 def _metrics(rows: Mapping[str, Json], where: str) -> tuple[Part, ...]:
-    return tuple(_part("metric", n, p, f"{where}.{n}") for n, p in rows.items())
+    return tuple(part_of("metric", n, p, f"{where}.{n}") for n, p in rows.items())
 
 
 def _declared_task(dataset: Part) -> str:

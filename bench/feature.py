@@ -19,7 +19,6 @@ class Extractor:
     version: ClassVar[int] = 1  # raise it when the features change
     source: ClassVar[str] = ""
     weights: ClassVar[Sequence[str]] = ()  # pretrained networks of bench/weights.py
-    batch: ClassVar[int] = 8  # how many images are best given at once, on a CPU
 
     def __init__(self, device: torch.device) -> None:
         self.device = device

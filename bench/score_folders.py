@@ -13,15 +13,17 @@ from PIL import Image
 from torch import Tensor
 
 from bench import plugins, weights
+from bench.batches import normalise
 from bench.cell import Part
 from bench.data._folders import images as images_of
-from bench.dataset import Pixels, decode, fingerprint
+from bench.dataset import decode, fingerprint
 from bench.errors import DataError, SuiteError, WeightsError
+from bench.evaluate import BATCH, to_8_bits
+from bench.feature import Extractor
 from bench.metric import Features
 from bench.score import missing_weights, needed_weights, record
-from bench.scorer import Images, Scorer, joined, open_extractor
+from bench.scorer import Images, Scorer, joined
 
-BATCH = 16
 PLAIN = {"RGB", "L", "P", "1"}  # modes whose colours RGB holds
 ALPHA = {"RGBA", "LA", "PA"}
 
@@ -78,7 +80,7 @@ class Folder:
         Raises:
             DataError: an image is damaged; the message names the file.
         """
-        return torch.stack([_tensor(decode(self.files[i])) for i in places])
+        return to_8_bits(torch.stack([normalise(decode(self.files[i])) for i in places]))
 
     def fingerprint(self) -> str:
         """Return a hash of names and contents."""
@@ -129,11 +131,10 @@ def score_folders(
         images = made.read(places).to(device)
         scorer.add(Images(images, truth.read(places).to(device) if truth else None))
 
-    def features(name: str) -> Features:
+    def features(name: str, extractor: Extractor) -> Features:
         assert held is not None  # as _check saw to
-        extractor = open_extractor(name, device)
         steps = follow(_batches(len(held)), str(real))
-        return joined([extractor(held.read(p).to(device), p.start) for p in steps])
+        return joined([extractor(held.read(p), p.start) for p in steps])
 
     values = scorer.values(features)
     for name, failure in scorer.failures.items():
@@ -197,7 +198,3 @@ def _pairs(made: Folder, truth: Folder) -> Folder:
 
 def _batches(count: int) -> list[range]:
     return [range(first, min(first + BATCH, count)) for first in range(0, count, BATCH)]
-
-
-def _tensor(pixels: Pixels) -> Tensor:
-    return torch.from_numpy(pixels.transpose(2, 0, 1).copy()).float().div(255)

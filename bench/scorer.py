@@ -62,19 +62,23 @@ class Scorer:
             self._try(name, self._feed, name, metric, images, seen)
         self.count += len(images.output)
 
-    def values(self, real: Callable[[str], Features]) -> dict[str, dict[str, float]]:
+    def values(self, real: Callable[[str, Extractor], Features]) -> dict[str, dict[str, float]]:
         """Return id -> values of every metric that did not fail.
 
         Args:
-            real: returns the real set's features, by name of the extractor.
+            real: returns the real set's features, by name of the extractor and itself; asked once
+                for each.
         """
         found: dict[str, dict[str, float]] = {}
         outputs = {name: joined(parts) for name, parts in self.features.items() if parts}
+        reals: dict[str, Features] = {}
 
         def close(name: str, metric: Any) -> None:
             if isinstance(metric, SetMetric):
                 features = metric.features
-                found[name] = metric.distance(outputs[features], real(features))
+                if features not in reals:
+                    reals[features] = real(features, self.extractors[features])
+                found[name] = metric.distance(outputs[features], reals[features])
             else:
                 found[name] = metric.value()
 
@@ -89,7 +93,8 @@ class Scorer:
             self.metrics[name] = cls(part.params, self.classes)
             return
         if issubclass(cls, SetMetric) and cls.features not in self.extractors:
-            self.extractors[cls.features] = open_extractor(cls.features, self.device)
+            extractor = plugins.load("features", cls.features, cls.features)
+            self.extractors[cls.features] = extractor(self.device)
             self.features[cls.features] = []
         self.metrics[name] = cls(part.params)
 
@@ -99,7 +104,8 @@ class Scorer:
             if features not in seen:
                 seen[features] = self.extractors[features](images.output, self.count)
                 self.features[features].append(seen[features])
-        elif isinstance(metric, LabelMetric) and images.labels is not None:
+        elif isinstance(metric, LabelMetric):
+            assert images.labels is not None  # or its score has a reason instead
             metric.add(self.predictors[name](images.output), images.labels)
         else:
             metric.add(images.output, images.target)
@@ -110,16 +116,6 @@ class Scorer:
                 act(*given)
             except Exception:
                 self.failures[name] = traceback.format_exc()
-
-
-def open_extractor(name: str, device: torch.device) -> Extractor:
-    """Return a feature extractor.
-
-    Raises:
-        WeightsError: its pretrained network is missing.
-    """
-    extractor: Extractor = plugins.load("features", name, name)(device)
-    return extractor
 
 
 def joined(parts: Sequence[Features]) -> Features:

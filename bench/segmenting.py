@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from bench import plugins
-from bench.cell import Cell, Nets, Part, open_dataset
+from bench.cell import Cell, Nets, Part, open_dataset, part_of
 from bench.suite import Budget
 
 LR = 1e-3
@@ -54,45 +54,26 @@ def makes(cell: Cell) -> str:
 def segmenter_for(dataset: Part, size: int, metric: Part) -> Cell:
     """Return the cell of the segmenter of one data set at one size."""
     wanted = metric.params
-    return _segmenter(_Same(dataset), size, wanted["steps"], wanted["width"], wanted["batch"])
-
-
-class _Same:
-    """A data set as a key of a cache: its parameters are a mapping, which has no hash."""
-
-    def __init__(self, part: Part) -> None:
-        self.part = part
-        self.text = f"{part.name} {part.version} {part.fingerprint} {part.path} {part.params}"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.text == other.text
-
-    def __hash__(self) -> int:
-        return hash(self.text)
+    return _segmenter(dataset, size, wanted["steps"], wanted["width"], wanted["batch"])
 
 
 @cache
-def _segmenter(dataset: _Same, size: int, steps: int, width: int, batch: int) -> Cell:
-    palette = {name: list(colour) for name, colour in palette_of(dataset.part).items()}
-    void = [list(colour) for colour in void_of(dataset.part)]
+def _segmenter(dataset: Part, size: int, steps: int, width: int, batch: int) -> Cell:
+    palette = {name: list(colour) for name, colour in palette_of(dataset).items()}
+    void = [list(colour) for colour in void_of(dataset)]
     return Cell(
-        task=_part("task", "segmentation", palette=palette, void=void),
-        dataset=dataset.part,
+        task=part_of("task", "segmentation", {"palette": palette, "void": void}, "miou"),
+        dataset=dataset,
         size=size,
         nets=Nets(
-            _part("network", "small_segmenter", classes=len(palette)),
+            part_of("network", "small_segmenter", {"classes": len(palette)}, "miou"),
             width,
-            _part("network", "patchgan"),  # which the task does not keep
+            part_of("network", "patchgan", {}, "miou"),  # which the task does not keep
             1,
         ),
-        methods=(_part("method", "none"),),
+        methods=(part_of("method", "none", {}, "miou"),),
         seed=0,
         budget=Budget(steps=steps, batch=batch, lr=LR),
         select={},
         numerics=FIXED,
     )
-
-
-def _part(kind: str, name: str, **params: object) -> Part:
-    declared = plugins.declared(kind, name, name)
-    return Part(name, declared.version, declared.params(params, name))

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from bench import plugins, score, weights
-from bench.cell import Part
+from bench.cell import Part, part_of
 from bench.errors import DataError, SuiteError
 from bench.metric import Features, ImageMetric, SetMetric
 from bench.score_folders import score_folders
@@ -68,7 +68,14 @@ def test_an_extractor_runs_once_per_image_and_a_failing_metric_stops_no_other(
     for _ in range(3):
         scorer.add(Images(grey, black))
     assert MeanColour.calls == 3
-    found = scorer.values(lambda name: {"mean": torch.full((4, 3), 0.2)})
+    asked: list[str] = []
+
+    def real(name: str, extractor: Any) -> Features:
+        asked.append(name)
+        return {"mean": torch.full((4, 3), 0.2)}
+
+    found = scorer.values(real)
+    assert asked == ["mean_colour"]  # once, for both metrics
     assert found["shift"] == {"shift": pytest.approx(0.9)}
     assert found["again"] == found["shift"]
     assert found["psnr"]["psnr"] == pytest.approx(6.0206, abs=1e-4)
@@ -109,8 +116,7 @@ def folder(path: Path, count: int = 3, size: int = 32, seed: int = 0) -> Path:
 
 
 def parts(*names: str) -> list[Part]:
-    declared = [plugins.declared("metric", n, n) for n in names]
-    return [Part(d.name, d.version, d["defaults"]) for d in declared]
+    return [part_of("metric", name, {}, name) for name in names]
 
 
 CPU = torch.device("cpu")
@@ -217,8 +223,7 @@ def test_the_features_of_a_real_set_are_computed_once(tmp_path: Path) -> None:
 
 
 def test_weights_that_a_metric_needs_follow_its_parameters() -> None:
-    declared = plugins.declared("metric", "lpips", "test")
-    part = Part("lpips", declared.version, declared.params({"nets": ["alex", "vgg"]}, "test"))
+    part = part_of("metric", "lpips", {"nets": ["alex", "vgg"]}, "test")
     assert set(score.needed_weights(part)) == {"vgg16", "alexnet"}
     assert all(name in weights.KNOWN for name in score.needed_weights(part))
 

@@ -31,7 +31,6 @@ class Inception(Extractor):
         "torch-fidelity (feature_extractor_inceptionv3.py, 0.4.0)"
     )
     weights = ("inception",)
-    batch = 16
 
     def __init__(self, device: torch.device) -> None:
         """Load the weights.

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from allocators import ALLOCATORS, under_each
 from inception_weights import photographs, torch_fidelity, write
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -38,14 +37,6 @@ from bench.features.inception import Inception
 from bench.frechet import frechet_distance, frechet_of_moments
 from bench.metrics.fid import FID
 
-ALLOCATORS = {
-    "default": {},
-    "kept": {
-        "MALLOC_MMAP_THRESHOLD_": "17179869184",
-        "MALLOC_TRIM_THRESHOLD_": "17179869184",
-        "MALLOC_TOP_PAD_": "268435456",
-    },
-}
 IMAGES, ROUNDS = 64, 3
 Contestants = dict[str, Callable[[], Any]]
 
@@ -136,11 +127,7 @@ def compare(work: str, folder: Path, benchmark: Any, best: float, default: float
     found: dict[str, dict[str, float]] = {}
 
     def run() -> None:
-        for name, settings in ALLOCATORS.items():
-            command = [sys.executable, "-W", "ignore::UserWarning", __file__, work, str(folder)]
-            environment = os.environ | settings | {"PYTHONPATH": os.pathsep.join(sys.path)}
-            done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
-            found[name] = json.loads(done.stdout.splitlines()[-1])
+        found.update(under_each(__file__, work, str(folder)))
 
     for number, name in enumerate(("student", "real")):
         (folder / name).mkdir()

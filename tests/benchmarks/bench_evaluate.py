@@ -11,15 +11,13 @@ depend on their values. SWD has no peer and is left out.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from bench_similarity import ALLOCATORS, TESTS, opponent
+from allocators import under_each
+from bench_similarity import opponent
 
 COUNT, SIZE = 200, 256
 METRICS = ("fid", "kid", "psnr", "ssim", "fsim", "lpips")
@@ -30,14 +28,7 @@ def bench_every_metric_at_once(benchmark: Any) -> None:
     found: dict[str, dict[str, float]] = {}
 
     def run() -> None:
-        for allocator, variables in ALLOCATORS.items():
-            environment = {**os.environ, **variables, "OMP_NUM_THREADS": "1"}
-            paths = [str(TESTS), str(TESTS.parent), environment.get("PYTHONPATH", "")]
-            environment["PYTHONPATH"] = os.pathsep.join(p for p in paths if p)
-            done = subprocess.run(
-                [sys.executable, __file__], env=environment, check=True, stdout=subprocess.PIPE
-            )
-            found[allocator] = json.loads(done.stdout.splitlines()[-1])
+        found.update(under_each(__file__, OMP_NUM_THREADS="1"))
 
     benchmark.pedantic(run, rounds=1)
     best = {side: min(times[side] for times in found.values()) for side in found["kept"]}
@@ -58,8 +49,8 @@ def measure() -> dict[str, float]:
     from torch_fidelity.metric_kid import kid_features_to_metric
 
     from bench import plugins, weights
-    from bench.cell import Part
-    from bench.scorer import Images, Scorer, joined, open_extractor
+    from bench.cell import part_of
+    from bench.scorer import Images, Scorer, joined
 
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
@@ -68,20 +59,19 @@ def measure() -> dict[str, float]:
     inception_weights.write(inception, inception_weights.photographs(8, 128, 0))
     weights.find = lambda name: inception if name == "inception" else backbones(name)
     output, target = images(COUNT, SIZE, SIZE)
-    declared = [plugins.declared("metric", name, name) for name in METRICS]
-    parts = {d.name: Part(d.name, d.version, d["defaults"]) for d in declared}
+    parts = {name: part_of("metric", name, {}, name) for name in METRICS}
 
     kept: dict[str, Any] = {}
 
     def our_real_set() -> None:
-        extractor = open_extractor("inception", torch.device("cpu"))
+        extractor = plugins.load("features", "inception", "real set")(torch.device("cpu"))
         kept["inception"] = joined([extractor(b, 0) for b in target.split(16)])
 
     def ours() -> None:
         scorer = Scorer(parts, torch.device("cpu"))
         for a, b in zip(output.split(16), target.split(16), strict=True):
             scorer.add(Images(a, b))
-        scorer.values(lambda name: kept[name])
+        scorer.values(lambda name, extractor: kept[name])
         assert not scorer.failures
 
     def features(every: Any) -> Any:

@@ -10,10 +10,7 @@ are random: speeds do not depend on their values.
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,19 +18,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-TESTS = Path(__file__).parent.parent
+from allocators import ALLOCATORS, under_each
+
 SIZE, ROUNDS = 256, 5
 PAIRS = {"ssim": 8, "fsim": 8, "lpips_alex": 8, "lpips_squeeze": 8, "lpips_vgg": 2}
 BATCHES = (1, 4, 8)
 DEFAULT = 8  # what evaluate gives a metric at once
-ALLOCATORS = {
-    "default": {},
-    "kept": {
-        "MALLOC_MMAP_THRESHOLD_": str(2**34),
-        "MALLOC_TRIM_THRESHOLD_": str(2**34),
-        "MALLOC_TOP_PAD_": str(2**28),
-    },
-}
 GOALS = {  # (metric, ours): least speed over the peer's
     ("ssim", "ours"): 2.5,
     ("fsim", "ours"): 1.5,
@@ -52,14 +42,7 @@ def bench_similarity(benchmark: Any) -> None:
     found: dict[str, Any] = {}
 
     def run() -> None:
-        for allocator, variables in ALLOCATORS.items():
-            environment = {**os.environ, **variables, "OMP_NUM_THREADS": "1"}
-            paths = [str(TESTS), str(TESTS.parent), environment.get("PYTHONPATH", "")]
-            environment["PYTHONPATH"] = os.pathsep.join(p for p in paths if p)
-            done = subprocess.run(
-                [sys.executable, __file__], env=environment, check=True, stdout=subprocess.PIPE
-            )
-            found[allocator] = json.loads(done.stdout.splitlines()[-1])
+        found.update(under_each(__file__, OMP_NUM_THREADS="1"))
 
     benchmark.pedantic(run, rounds=1)
     print("\nmetric, candidate: pairs per second under each allocator")
