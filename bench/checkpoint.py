@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bench.errors import StoreError
-from bench.store import replacing, unwritable
+from bench.files import replacing, unwritable
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> None:

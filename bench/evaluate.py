@@ -24,6 +24,7 @@ from bench.batches import normalise
 from bench.cell import Cell, Part, open_dataset, without_path
 from bench.device import autocast, full_precision
 from bench.feature import Extractor
+from bench.files import replacing
 from bench.learner import Learner, open_task
 from bench.metric import Features, ImageMetric, NetworkMetric
 from bench.network import Generator
@@ -42,7 +43,7 @@ from bench.score import (
 from bench.scorer import Images, Scorer, joined
 from bench.segmenter import Predictor, Segmenter, read_labels
 from bench.segmenting import makes, palette_of, segmenter_for, void_of
-from bench.store import Store, identity, read_json, replacing, write_json
+from bench.store import Store, identity, read_json, write_json
 from bench.task import Task
 
 BATCH = 16  # images generated at once; eval mode, so it changes no image

@@ -16,7 +16,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.errors import FetchError
+from bench import files
+from bench.errors import FetchError, StoreError
 
 SETTLED_S = 2.0  # the coarsest clock of a file system: what changed since may change unnoticed
 
@@ -91,17 +92,13 @@ def write(path: Path, text: str) -> None:
     Raises:
         FetchError: it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text)
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise unwritable(path, error) from error
+        with files.replacing(path) as file:
+            file.write(text.encode())
+    except StoreError as error:
+        raise FetchError(str(error)) from error
 
 
 def unwritable(path: Path, error: OSError) -> FetchError:
     """Say why a file could not be written."""
-    return FetchError(f"{path}: cannot be written: {error.strerror or error}.")
+    return FetchError(str(files.unwritable(path, error)))

@@ -13,10 +13,11 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 
 from bench import plugins, render
+from bench.files import replacing
 from bench.plan import Plan
 from bench.report import Figure, Report, Rows, Table
 from bench.rows import entry_rows, score_rows
-from bench.store import Store, replacing, write_json
+from bench.store import Store, write_json
 
 FORMATS = {"md": render.markdown, "tex": render.latex, "csv": render.comma_separated}
 DRAWING: dict[Any, Any] = {

@@ -19,19 +19,17 @@ Every file appears whole or not at all.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from bench.errors import Busy, StoreError
+from bench.files import append, make_folder, replacing
 
 Json = dict[str, Any]
 
@@ -201,59 +199,3 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON object, whole or not at all."""
     with replacing(path) as file:
         file.write(json.dumps(value, indent=1).encode() + b"\n")
-
-
-def append(path: Path, text: str) -> None:
-    """Add text to a file.
-
-    Raises:
-        StoreError: the disk is full or the file cannot be written.
-    """
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise unwritable(path, error) from error
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a new file that takes the place of `path` once it is wholly on disk.
-
-    Raises:
-        StoreError: the disk is full or the folder cannot be written; `path` is as it was.
-    """
-    make_folder(path.parent)
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:
-            temporary = Path(file.name)
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise unwritable(path, error) from error
-        raise
-
-
-def unwritable(path: Path, error: OSError) -> StoreError:
-    """Say why a file could not be written."""
-    hint = " Free some space and run the same command again." * (error.errno == errno.ENOSPC)
-    return StoreError(f"{path}: cannot be written: {error.strerror or error}.{hint}")
-
-
-def make_folder(path: Path) -> None:
-    """Create a folder and those above it.
-
-    Raises:
-        StoreError: it cannot be created.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(path, error) from error

@@ -17,10 +17,11 @@ from typing import Any
 from filelock import FileLock
 
 from bench.cell import Cell
+from bench.files import make_folder
 from bench.grid import sample_grid
 from bench.plan import Entry, Plan
 from bench.rows import scores_of
-from bench.store import Store, identity, make_folder
+from bench.store import Store, identity
 
 BATCH = 1000  # metrics per call: MLflow's own limit
 PERIOD_S = 5.0  # between two looks at what is new

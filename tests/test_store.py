@@ -15,7 +15,8 @@ import torch
 
 from bench import checkpoint
 from bench.errors import Busy, StoreError
-from bench.store import Store, read_json, replacing, write_json
+from bench.files import replacing
+from bench.store import Store, read_json, write_json
 
 
 @pytest.fixture
