@@ -44,6 +44,7 @@ class Dataset:
     labels: ClassVar[Mapping[str, Colour]] = {}  # class -> its colour in the label maps, if any
     label_domain: str = "A"  # the domain of the label maps
     void: ClassVar[Sequence[Colour]] = ()  # colours of the label maps that are no class
+    label_size: tuple[int, int] | None = None  # (H, W) of labels that are judged; None: the images'
     counts: ClassVar[Mapping[str, int]] = {}  # as published: "train" or "trainA" -> images
     urls: Sequence[str] = ()  # of the archive, tried in order; none: a person has to bring it
     sha256: ClassVar[str] = ""  # of the archive, where it was published
@@ -89,6 +90,14 @@ class Dataset:
             DataError: the image cannot be decoded; the message names the file.
         """
         raise NotImplementedError
+
+    def label_map(self, split: str, index: int, size: int) -> Pixels:
+        """Return one label map as it is judged: [*label_size, 3], or [size, size, 3] uint8 RGB.
+
+        Raises:
+            DataError: it cannot be decoded, or has another size; the message names the file.
+        """
+        return self.read(split, self.label_domain, index, size)
 
 
 def fingerprint(*parts: bytes | str | Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import subprocess
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -72,6 +73,31 @@ def device_name(device: str) -> str:
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(torch.device(device))
     return cpu_name()
+
+
+CLOCKS = ("clocks.sm", "clocks.mem", "clocks.max.sm", "power.limit", "driver_version")
+
+
+def clocks(device: torch.device) -> dict[str, str]:
+    """Return clocks [MHz], power limit [W] and driver of a GPU as they are now; {} on a CPU.
+
+    Two latencies of one model of GPU differ with them. Empty too where nvidia-smi does not answer.
+    """
+    if device.type != "cuda":
+        return {}
+    uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+    query = [f"--query-gpu={','.join(CLOCKS)}", "--format=csv,noheader", "-i", uuid]
+    try:
+        done = subprocess.run(  # noqa: S603
+            ["nvidia-smi", *query],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return dict(zip(CLOCKS, done.stdout.strip().split(", "), strict=True))
 
 
 def autocast(device: torch.device, numerics: Mapping[str, Any]) -> torch.autocast:

@@ -22,7 +22,7 @@ from torch import Tensor
 from bench import checkpoint, plugins, weights
 from bench.batches import normalise
 from bench.cell import Cell, Part, open_dataset, without_path
-from bench.device import autocast, full_precision
+from bench.device import autocast, clocks, full_precision
 from bench.feature import Extractor
 from bench.files import replacing
 from bench.learner import Learner, open_task
@@ -41,7 +41,7 @@ from bench.score import (
     snapshot_scores,
 )
 from bench.scorer import Images, Scorer, joined
-from bench.segmenter import Predictor, Segmenter, read_labels
+from bench.segmenter import Predictor, Segmenter, largest, read_labels
 from bench.segmenting import makes, palette_of, segmenter_for, void_of
 from bench.store import Store, identity, read_json, write_json
 from bench.task import Task
@@ -89,8 +89,9 @@ def evaluate(
             for batch in _images(cell, student, direction, "test"):
                 if samples:
                     _keep_samples(store, cell, direction, batch, scorer.count, student.task)
+                labels = _labels(cell, scorer.count, len(batch[0])) if scorer.predictors else None
                 with full_precision():
-                    scorer.add(_for_scoring(batch, cell, student))
+                    scorer.add(_for_scoring(batch, cell, student, labels))
             real = functools.partial(_real_features, cell, direction, store)
             with full_precision():
                 found = scorer.values(real)
@@ -107,14 +108,22 @@ def evaluate(
     return failures
 
 
-def _for_scoring(batch: Sequence[Tensor], cell: Cell, student: Player) -> Images:
+def _for_scoring(
+    batch: Sequence[Tensor], cell: Cell, student: Player, labels: Tensor | None
+) -> Images:
     """Return a batch as metrics take it; a segmenter is judged on the real photographs."""
     inputs, output, target = batch
-    palette, void = palette_of(cell.dataset), void_of(cell.dataset)
     if makes(cell) == "labels":
-        return Images(inputs, None, read_labels(target, palette, void))
-    labels = read_labels(inputs, palette, void) if palette else None
+        return Images(inputs, None, labels)
     return Images(output, target if student.task.paired else None, labels)
+
+
+def _labels(cell: Cell, first: int, count: int) -> Tensor:
+    """Return the classes that test images show, [N, h, w], at the size at which they are judged."""
+    dataset = open_dataset(cell.dataset)
+    palette, void = palette_of(cell.dataset), void_of(cell.dataset)
+    maps = (dataset.label_map("test", i, cell.size) for i in range(first, first + count))
+    return torch.cat([read_labels(to_8_bits(normalise(m)[None]), palette, void) for m in maps])
 
 
 def _predictor(cell: Cell, metric: Part, store: Store, device: torch.device) -> Predictor:
@@ -134,20 +143,22 @@ def _predictor(cell: Cell, metric: Part, store: Store, device: torch.device) -> 
     return functools.partial(_predict, player)
 
 
-def _translated(segmenter: Segmenter, places: Sequence[int], images: Tensor) -> Tensor:
+def _translated(
+    segmenter: Segmenter, places: Sequence[int], images: Tensor, size: tuple[int, int]
+) -> Tensor:
     """Return classes as places in the data set's palette; those it lacks come after all others."""
     table = torch.full((len(segmenter.classes),), len(places))
     table[torch.tensor(places)] = torch.arange(len(places))
-    found: Tensor = table.to(images.device)[segmenter(images)]
+    found: Tensor = table.to(images.device)[segmenter(images, size)]
     return found
 
 
 @torch.no_grad()
-def _predict(player: Player, images: Tensor) -> Tensor:
-    """Return the class of each pixel: [N, 3, S, S] in [0, 1] -> [N, S, S]."""
+def _predict(player: Player, images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the class of each pixel: [N, 3, S, S] in [0, 1] -> [N, *size]."""
     (direction,) = player.task.directions
     logits = player.task.generate(player.generators, direction, images.mul(2).sub(1))
-    return logits.argmax(1)
+    return largest(logits, size)
 
 
 def _weights_protocol(metric: Part) -> dict[str, Any]:
@@ -214,7 +225,8 @@ def measure(
             except Exception:
                 failures[part.name] = traceback.format_exc()
                 continue
-        scores[wanted] = record(part, protocol, values, reason, time.time())
+        found = record(part, protocol, values, reason, time.time())
+        scores[wanted] = found | ({"clocks": clocks(device)} if declared["alone"] else {})
     write_json(path, scores)
     return failures
 

@@ -83,6 +83,8 @@ def image_scores(cell: Cell, metrics: Iterable[Part]) -> Iterator[Wanted]:
             if "target" in needs and not task["paired"]:
                 reason = "needs a ground truth, and the data are unpaired"
             if "labels" in needs:
+                height, width = dataset.label_size or (cell.size, cell.size)
+                protocol["labels"] = f"{width} x {height}"
                 if not palette_of(cell.dataset):
                     reason = f"needs labels, and {cell.dataset.name} has none"
                 elif not of_labels and dataset.label_domain != source:

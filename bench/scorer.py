@@ -21,7 +21,7 @@ class Images(NamedTuple):
 
     output: Tensor  # [N, 3, H, W] float32 RGB in [0, 1], of 8 bits
     target: Tensor | None = None  # ground truth of the same shape
-    labels: Tensor | None = None  # [N, H, W] int64, classes of the ground truth
+    labels: Tensor | None = None  # [N, h, w] int64, classes of the ground truth, of any size
 
 
 class Scorer:
@@ -106,7 +106,9 @@ class Scorer:
                 self.features[features].append(seen[features])
         elif isinstance(metric, LabelMetric):
             assert images.labels is not None  # or its score has a reason instead
-            metric.add(self.predictors[name](images.output), images.labels)
+            height, width = images.labels.shape[1:]
+            predicted = self.predictors[name](images.output, (height, width))
+            metric.add(predicted, images.labels)
         else:
             metric.add(images.output, images.target)
 

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-Predictor = Callable[[Tensor], Tensor]
-"""[N, 3, H, W] in [0, 1] -> [N, H, W] int64, a class per pixel."""
+Predictor = Callable[[Tensor, tuple[int, int]], Tensor]
+"""[N, 3, H, W] in [0, 1] and a size (h, w) -> [N, h, w] int64, a class per pixel of that size."""
 
 
 class Segmenter:
@@ -28,12 +29,21 @@ class Segmenter:
     def __init__(self, device: torch.device) -> None:
         self.device = device
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """[N, 3, H, W] float32 RGB in [0, 1] -> [N, H, W] int64, a class per pixel.
+    def __call__(self, images: Tensor, size: tuple[int, int]) -> Tensor:
+        """[N, 3, H, W] float32 RGB in [0, 1] -> [N, h, w] int64, a class per pixel of `size`.
 
-        Logits are resized to the images' size before the largest is taken.
+        Logits are resized to that, the size of the labels, before the largest is taken.
         """
         raise NotImplementedError
+
+
+def largest(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize logits [N, C, H, W] bilinearly and take the largest: [N, *size] int64.
+
+    One image at a time: at 2048 x 1024 pixels the logits of 19 classes are 160 MB each.
+    """
+    resized = (F.interpolate(image[None], size, mode="bilinear") for image in logits)
+    return torch.cat([image.argmax(1) for image in resized])
 
 
 VOID = 255  # of a pixel that has no class

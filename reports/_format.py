@@ -105,6 +105,7 @@ def describe(protocol: dict[str, Any]) -> str:
             "{split} split, {images} images of {size} px, resized {resize}, outputs {output}, "
             "{checkpoint} checkpoint, {mode} mode, real set {real}"
         ).format(**protocol)
+        text += f", labels of {protocol['labels']} px" if "labels" in protocol else ""
         for name in ("features", "real images", "segmenter"):
             text += f", {name} {protocol[name]}" if name in protocol else ""
         for name, sha256 in protocol.get("weights", {}).items():

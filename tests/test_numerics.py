@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from tiny import by_method, tiny_plan, train_teachers, train_together, weights
 
 from bench import checkpoint
 from bench.batches import Batches
-from bench.device import configure, full_precision, nondeterminism
+from bench.device import clocks, configure, full_precision, nondeterminism
 from bench.learner import Learner
 from bench.store import Store
 
@@ -131,6 +133,21 @@ def test_a_step_never_waits_for_the_gpu(tmp_path: Path) -> None:
         learner.update(1, 1e-4, batch, None)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_clocks_are_those_of_the_device_that_was_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert clocks(torch.device("cpu")) == {}
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text('#!/bin/sh\ntest "$4" = GPU-0a && echo "1980, 2619, 1980, 700.00, 570.1"\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    for uuid, found in (("0a", ["1980", "2619", "1980", "700.00", "570.1"]), ("0b", [])):
+        monkeypatch.setattr(
+            torch.cuda, "get_device_properties", lambda _, u=uuid: SimpleNamespace(uuid=u)
+        )
+        assert list(clocks(torch.device("cuda")).values()) == found
 
 
 @pytest.mark.gpu

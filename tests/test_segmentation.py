@@ -9,9 +9,14 @@ import numpy as np
 import pytest
 import torch
 from harness import Runs
-from tiny import by_method, tiny_plan
+from PIL import Image
+from tiny import by_method, tiny_plan, train_together
 
+from bench.cell import open_dataset
+from bench.data.cityscapes import Cityscapes
 from bench.data.photo_textures import PhotoTextures
+from bench.errors import DataError
+from bench.evaluate import evaluate
 from bench.metrics.miou import MIoU
 from bench.rows import scores_of
 from bench.segmenter import read_labels
@@ -115,6 +120,56 @@ def test_the_table_shows_what_the_segmenter_makes_of_the_real_images(textures: R
     assert "segmenter itself" in table
 
 
+def cityscapes(folder: Path) -> dict[str, Any]:
+    """Write Cityscapes' own layout: a road in the left half of 2048 x 1024 pixels, sky at right."""
+    labels = Image.new("RGB", (2048, 1024), Cityscapes.labels["sky"])
+    labels.paste(Cityscapes.labels["road"], (0, 0, 1024, 1024))
+    for split in ("train", "val"):
+        for top, end, image in (
+            ("leftImg8bit", "leftImg8bit", Image.new("RGB", (64, 32))),
+            ("gtFine", "gtFine_color", labels),
+        ):
+            (folder / top / split / "ulm").mkdir(parents=True)
+            image.save(folder / top / split / "ulm" / f"ulm_000000_000019_{end}.png")
+    return {"cityscapes": {"layout": "official", "path": str(folder)}}
+
+
+def test_labels_of_cityscapes_are_judged_at_their_own_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The papers' protocol: what is wrong in 100 of 1024 columns would vanish at 32 px."""
+
+    def predictor(*_: Any) -> Any:
+        def predict(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+            assert images.shape == (1, 3, 32, 32)
+            found = torch.full((1, *size), list(Cityscapes.labels).index("sky"))
+            found[..., :924] = list(Cityscapes.labels).index("road")
+            return found
+
+        return predict
+
+    monkeypatch.setattr("bench.evaluate._predictor", predictor)
+    plan = tiny_plan(
+        tmp_path,
+        datasets=cityscapes(tmp_path / "cs"),
+        methods=["none"],
+        metrics={"miou": {"segmenter": "drn_d_105"}},
+    )
+    monkeypatch.setattr("bench.evaluate._weights_protocol", lambda metric: {})
+    store = Store(tmp_path / "runs")
+    cell = by_method(plan)["none"]
+    train_together([cell], plan, store)
+    assert evaluate(cell, store, plan.metrics, torch.device("cpu")) == {}
+    (score,) = store.scores(cell.key).values()
+    assert score["protocol"]["labels"] == "2048 x 1024"
+    assert score["values"]["iou_road"] == pytest.approx(924 / 1024)
+    assert score["values"]["iou_sky"] == pytest.approx(1024 / 1124)
+    odd = tmp_path / "cs" / "gtFine" / "val" / "ulm" / "ulm_000000_000019_gtFine_color.png"
+    Image.new("RGB", (1024, 512)).save(odd)
+    with pytest.raises(DataError, match=f"{odd}: 1024 x 512 pixels, where Cityscapes has"):
+        open_dataset(cell.dataset).label_map("test", 0, 32)
+
+
 def test_drn_d_105_has_the_published_size_and_reads_only_its_own_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,8 +186,8 @@ def test_drn_d_105_has_the_published_size_and_reads_only_its_own_weights(
     file = tmp_path / "drn.pth"
     monkeypatch.setattr(weights, "find", lambda name: file)
     torch.save({f"module.{n}": x for n, x in made.state_dict().items()}, file)
-    classes = drn_d_105.DRND105(torch.device("cpu"))(torch.rand(1, 3, 64, 64))
-    assert classes.shape == (1, 64, 64)
+    classes = drn_d_105.DRND105(torch.device("cpu"))(torch.rand(1, 3, 64, 64), (128, 256))
+    assert classes.shape == (1, 128, 256)
     torch.save({"base.0.0.weight": torch.zeros(16, 3, 7, 7)}, file)
     with pytest.raises(WeightsError, match="no DRN-D-105"):
         drn_d_105.DRND105(torch.device("cpu"))

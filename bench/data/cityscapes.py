@@ -19,9 +19,9 @@ class Cityscapes(Pairs):
     `layout: pix2pix` is the archive of Pix2Pix: 256 x 256 pixels, JPEG, so label colours are near
     those of `labels`, not equal. `layout: official` is what a registered user unpacks from
     leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip, 2048 x 1024 pixels, squeezed to a
-    square as Pix2Pix does. Either has train and val only: val serves as test, and there is no
-    validation split. `labels` are the 19 classes that are evaluated; in colour, pole groups look
-    like poles and licence plates like cars.
+    square as Pix2Pix does; mIoU compares with its label maps at their own size. Either has train
+    and val only: val serves as test, and there is no validation split. `labels` are the 19 classes
+    that are evaluated; in colour, pole groups look like poles and licence plates like cars.
     """
 
     defaults = {"path": "", "direction": "BtoA", "layout": "pix2pix"}
@@ -74,7 +74,7 @@ class Cityscapes(Pairs):
         super().__init__(params)
         self.is_official = params["layout"] == "official"
         if self.is_official:
-            self.urls = ()
+            self.urls, self.label_size = (), (1024, 2048)
 
     def remedy(self) -> str:
         """Say how an absent data set is brought."""
@@ -124,6 +124,17 @@ class Cityscapes(Pairs):
             return super().read(split, domain, index, size)
         is_labels = domain == self.label_domain
         return resize(decode(self.files(split, domain)[index]), size, nearest=is_labels)
+
+    def label_map(self, split: str, index: int, size: int) -> Pixels:
+        """Return one label map at its own size in the official layout."""
+        if self.label_size is None:
+            return super().label_map(split, index, size)
+        path = self.files(split, self.label_domain)[index]
+        pixels = decode(path)
+        if pixels.shape[:2] != self.label_size:
+            height, width = pixels.shape[:2]
+            raise DataError(f"{path}: {width} x {height} pixels, where Cityscapes has 2048 x 1024.")
+        return pixels
 
     def _photos(self, split: str) -> tuple[Path, ...]:
         folder = self.root / "leftImg8bit" / self.folders[split]

@@ -19,9 +19,10 @@ class MIoU(LabelMetric):
 
     `segmenter` is a file in `bench/segmenters/`, or `trained`: a small network that the plan
     trains on the data set's own real pairs for `steps` steps; then the score's protocol names its
-    cell. Scores by different segmenters are different quantities. Labels are compared at the size
-    of the images; the papers' protocol for Cityscapes (DRN-D-105, labels of 2048 x 1024) is
-    another one.
+    cell. Scores by different segmenters are different quantities. Logits are resized to
+    the labels, which the data set gives at a size of their own (Cityscapes as its makers give it:
+    2048 x 1024 pixels, with `drn_d_105` the papers' protocol) or at that of the images; the
+    protocol states it.
     """
 
     defaults = {"segmenter": "trained", "steps": 1000, "width": 16, "batch": 8}

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from bench import weights
 from bench.errors import WeightsError
-from bench.segmenter import Segmenter
+from bench.segmenter import Segmenter, largest
 
 MEAN, STD = (0.290101, 0.328081, 0.286964), (0.182954, 0.186566, 0.184475)  # of Cityscapes
 
@@ -16,8 +16,9 @@ MEAN, STD = (0.290101, 0.328081, 0.286964), (0.182954, 0.186566, 0.184475)  # of
 class DRND105(Segmenter):
     """Dilated residual network D-105, 19 classes, as GAN Compression, OMGD, DCD and WKD use it.
 
-    The papers read labels at 2048 x 1024 and resize logits to that; here both are at the size of
-    the generated images, which the score's protocol states.
+    As in the papers the network sees the generated image as it is, and its logits are resized to
+    the labels: 2048 x 1024 pixels where the data set is Cityscapes as its makers give it. Labels of
+    Pix2Pix's archive have 256 x 256 pixels; the score's protocol states which it was.
     """
 
     source = "Yu et al., CVPR 2017; fyu/drn, drn_d_105 trained on Cityscapes"
@@ -58,11 +59,10 @@ class DRND105(Segmenter):
         self.network.requires_grad_(False).eval().to(device)
 
     @torch.no_grad()
-    def __call__(self, images: Tensor) -> Tensor:
-        """[N, 3, H, W] float32 RGB in [0, 1] -> [N, H, W] int64, a class per pixel."""
+    def __call__(self, images: Tensor, size: tuple[int, int]) -> Tensor:
+        """[N, 3, H, W] float32 RGB in [0, 1] -> [N, h, w] int64, a class per pixel of `size`."""
         mean, std = (torch.tensor(v, device=images.device).view(3, 1, 1) for v in (MEAN, STD))
-        logits = self.network((images - mean) / std)  # at an eighth of the size
-        return F.interpolate(logits, images.shape[2:], mode="bilinear").argmax(1)
+        return largest(self.network((images - mean) / std), size)  # of an eighth of the size
 
 
 class _Bottleneck(nn.Module):
