@@ -82,12 +82,17 @@ def _suite_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _open(
-    suite: Path, sets: Iterable[str], only: Iterable[str], seeds: str | None, store: Path
+    suite: Path,
+    sets: Iterable[str],
+    only: Iterable[str],
+    seeds: str | None,
+    store: Path,
+    absent: dict[str, str] | None = None,
 ) -> tuple[Plan, Store]:
     """Expand a suite."""
     plugins.look_beside(suite)
     loaded = load(suite, [*sets, *([f"seeds=[{seeds}]"] if seeds else [])])
-    return expand(loaded, parse_only(only, loaded)), Store(store)
+    return expand(loaded, parse_only(only, loaded), absent), Store(store)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -107,18 +112,23 @@ def main() -> None:
 @_suite_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(as_json: bool, **where: Any) -> None:
-    """Print the cells of SUITE, what is cached, why others are stale, and the time left."""
+    """Print the cells of SUITE, what is cached, why others are stale, and the time left.
+
+    Data sets that are not on this machine are named; everything else is checked without them.
+    """
     from bench.estimate import time_left
     from bench.rows import state_of
     from bench.run import is_scored
     from bench.stale import Specs
 
-    plan, store = _open(**where)
+    absent: dict[str, str] = {}
+    plan, store = _open(**where, absent=absent)
     specs = Specs(store.specs())
     lines = []
     for entry in plan.entries:
         state = state_of(entry, plan, store)
-        line = {"key": entry.cell.key if entry.cell else "", "cell": str(entry)}
+        has_key = entry.dataset not in absent
+        line = {"key": entry.cell.key if entry.cell and has_key else "", "cell": str(entry)}
         line |= {"role": entry.role, "status": state.status, "note": state.detail}
         if entry.cell and state.status == "done":
             changed = specs.changed_files(entry.cell)
@@ -134,14 +144,18 @@ def plan(as_json: bool, **where: Any) -> None:
         for cell in plan.cells.values()
         if store.state(cell.key).status not in ("done", "diverged")
     ]
-    seconds, unknown = time_left(store, todo)
+    present = [cell for cell in todo if cell.dataset.fingerprint != "absent"]
+    seconds, unknown = time_left(store, present)
+    unknown += len(todo) - len(present)
     if as_json:
         summary = {"to_train": len(todo), "seconds_left": seconds, "without_estimate": unknown}
-        click.echo(json.dumps({"cells": lines, **summary}, indent=1))
+        click.echo(json.dumps({"cells": lines, **summary, "absent": absent}, indent=1))
         return
     for line in lines:
         note = f"  {line['note']}" if line["note"] else ""
         click.echo(f"{line['key'] or '-':12}  {line['status']:8}  {line['cell']}{note}")
+    for name, what in absent.items():
+        click.echo(f"{name} is not here, so its cells have no keys yet: {what}")
     click.echo(f"{len(plan.cells)} cells, {len(todo)} to train; {_left(seconds, unknown)}")
 
 
@@ -365,7 +379,7 @@ def verify(device: str, bundle: Path | None, **where: Any) -> None:
         sys.exit(1)
 
 
-for tool in (cli_tools.score, cli_tools.metrics, cli_tools.count, cli_tools.new):
+for tool in (cli_tools.score, cli_tools.metrics, cli_tools.methods, cli_tools.count, cli_tools.new):
     main.add_command(tool)
 main.add_command(cli_fetch.fetch)
 main.add_command(cli_fetch.weights)

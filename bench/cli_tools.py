@@ -151,6 +151,32 @@ def metrics(as_json: bool) -> None:
         click.echo(f"    {line['missing'] or 'runs on this machine'}")
 
 
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def methods(as_json: bool) -> None:
+    """List the distillers: source, tasks, kinds of teacher, hints, parameters and defaults."""
+    found = []
+    for name in plugins.names("method"):
+        declared = plugins.declared("method", name, name)
+        listed = ("source", "tasks", "teachers", "defaults", "choices")
+        found.append(
+            {"method": name, "summary": declared.summary, "version": declared.version}
+            | {field: declared[field] for field in listed}
+        )
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for line in found:
+        click.echo(f"{line['method']}  {line['summary']}")
+        click.echo(f"    version {line['version']}; {line['source']}")
+        teachers = ", ".join(line["teachers"]) or "none"
+        click.echo(f"    tasks {', '.join(line['tasks'])}; teacher {teachers}")
+        for name, default in line["defaults"].items():
+            options = line["choices"].get(name)
+            others = f"  (one of {', '.join(map(str, options))})" if options else ""
+            click.echo(f"    {name}: {default}{others}")
+
+
 @click.group()
 def new() -> None:
     """Write a plug-in file to start from."""

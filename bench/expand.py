@@ -17,21 +17,31 @@ from pydantic import ValidationError
 from bench import plugins
 from bench.cell import Cell, Json, Nets, Part, part_of
 from bench.dataset import Dataset
-from bench.errors import SuiteError, unknown
+from bench.errors import AbsentData, SuiteError, unknown
 from bench.plan import Entry, Plan
 from bench.segmenting import segmenters
 from bench.suite import AXES, Budget, Suite, Teacher, explain
 
 
-def expand(suite: Suite, only: Mapping[str, Sequence[str]] | None = None) -> Plan:
+def expand(
+    suite: Suite,
+    only: Mapping[str, Sequence[str]] | None = None,
+    absent: dict[str, str] | None = None,
+) -> Plan:
     """Return the plan of a suite, or of the part of it that `only` names per axis.
+
+    Args:
+        suite: the question.
+        only: axis -> values that are left of it.
+        absent: takes up, by name, what is missing of data sets that were not fetched yet. The
+            keys of their cells are not those that will run. Without it they are an error.
 
     Raises:
         SuiteError: an unknown plug-in, parameter or value; where, what, what is close.
         DataError: a folder data set is missing or misarranged.
     """
     where = str(suite.path)
-    expansion = _Expansion(suite, where)
+    expansion = _Expansion(suite, where, absent)
     entries = [entry for entry in expansion.entries() if _chosen(entry, only or {})]
     if not entries:
         raise SuiteError(f"{where}: no cell is left by --only {_said(only or {})}.")
@@ -60,8 +70,8 @@ def expand(suite: Suite, only: Mapping[str, Sequence[str]] | None = None) -> Pla
 class _Expansion:
     """Reads a suite's rows once and multiplies them out."""
 
-    def __init__(self, suite: Suite, where: str) -> None:
-        self.suite, self.where = suite, where
+    def __init__(self, suite: Suite, where: str, absent: dict[str, str] | None) -> None:
+        self.suite, self.where, self.absent = suite, where, absent
         # each is asked for thousands of times, with few different arguments
         self._task, self._nets = cache(self._task), cache(self._nets)  # type: ignore[method-assign]
         self._trained = cache(self._trained)  # type: ignore[method-assign]
@@ -231,7 +241,13 @@ class _Expansion:
         """Return the data set and its image side."""
         part = dataset_part(self.suite, label, row)
         cls: type[Dataset] = plugins.load("dataset", part.name, f"{self.where}: datasets.{label}")
-        part = replace(part, fingerprint=cls(part.params).fingerprint())
+        try:
+            part = replace(part, fingerprint=cls(part.params).fingerprint())
+        except AbsentData as error:
+            if self.absent is None:
+                raise
+            self.absent[label] = str(error)
+            part = replace(part, fingerprint="absent")
         return part, self.suite.size or cls.size
 
     def _method(self, label: str, row: Json) -> tuple[tuple[Part, ...], Teacher | None, str]:

@@ -369,9 +369,13 @@ def test_a_suite_brings_its_data_and_says_what_it_cannot(
         weights.KNOWN, "vgg19", weights.Weights(known.file, (address,), digits, "BSD", "us")
     )
     suite = write_suite(tmp_path, datasets=["facades"], architectures=["pix2pixhd"])
-    code, _, error = call("plan", str(suite))
+    code, _, error = call("run", str(suite), "--store", str(tmp_path / "runs"))
     assert code == 2
     assert "Run `distillbench fetch facades`" in error
+    code, output, _ = call("plan", str(suite), "--store", str(tmp_path / "runs"))
+    assert code == 0  # everything but the data was checked
+    assert "Run `distillbench fetch facades`" in output
+    assert call("plan", str(suite), "--set", "datasets.facades.path=nowhere")[0] == 2
     code, output, _ = call("fetch", str(suite))
     assert code == 0
     assert [line.partition(":")[0] for line in output.splitlines()] == ["facades", "vgg19"]

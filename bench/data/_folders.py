@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from PIL import Image
 
 from bench.dataset import DOMAINS, SPLITS, Dataset, Pixels, decode, fingerprint, resize
-from bench.errors import DataError
+from bench.errors import AbsentData, DataError
 from bench.home import home, is_offline, remembered
 
 SUFFIXES = {"png", "jpg", "jpeg", "bmp", "webp", "tif", "tiff"}
@@ -49,7 +49,8 @@ class Folders(Dataset):
             remedy = self.remedy()
             path = home() / "data" / self.name.replace(":", "-")
         if not path.is_dir():
-            raise DataError(f"{path}: no such folder. {remedy}Expected {self.expected()}.")
+            kind = DataError if self.params["path"] else AbsentData
+            raise kind(f"{path}: no such folder. {remedy}Expected {self.expected()}.")
         return path
 
     def remedy(self) -> str:
