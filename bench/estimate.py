@@ -13,9 +13,17 @@ from bench.store import Store
 
 def steps_of(cell: Cell) -> int:
     """Return how many steps a cell trains."""
+    return Schedule(cell.budget, _images(cell)).steps
+
+
+def epochs_of(cell: Cell) -> float:
+    """Return how often a cell sees the larger domain of its training split."""
+    return cell.budget.epochs or steps_of(cell) * cell.budget.batch / _images(cell)
+
+
+def _images(cell: Cell) -> int:
     dataset = open_dataset(cell.dataset)
-    images = max(dataset.count("train", domain) for domain in DOMAINS)
-    return Schedule(cell.budget, images).steps
+    return max(dataset.count("train", domain) for domain in DOMAINS)
 
 
 def time_left(store: Store, todo: list[Cell]) -> tuple[float, int]:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from bench import plugins
 from bench.cell import Cell, Part
 from bench.segmenting import segmenters
 from bench.suite import Suite
@@ -53,6 +54,26 @@ class Plan:
         """The matrix itself."""
         return [entry for entry in self.entries if entry.role == "student"]
 
+    def recipe(self, cell: Cell) -> str:
+        """Return by what a cell is taught, whatever the suite calls it.
+
+        The methods, in brackets the parameters that differ from their defaults, and the kind of
+        teacher where it is not the frozen or online one that the method asks for first: what rows
+        of two suites must share to be the same method, and what published numbers are found by.
+        """
+        text = "+".join(map(_with_params, cell.methods))
+        if cell.peers > 1:
+            return f"{text}, {cell.peers} peers"
+        above = self.cells.get(cell.teacher)
+        if above is not None and above.teacher:
+            return f"{text}, assistant {above.nets.width}"
+        if above is not None and above.nets == cell.nets:
+            return f"{text}, teacher of the same size"
+        asked = [plugins.declared("method", p.name, p.name)["teachers"] for p in cell.methods]
+        if cell.mentor is not None and any(modes and modes[0] != "online" for modes in asked):
+            return f"{text}, online teacher"
+        return text
+
     def order(self) -> graphlib.TopologicalSorter[str]:
         """Return the DAG of keys: a cell comes after its teacher and its segmenter."""
         needs = {}
@@ -60,6 +81,13 @@ class Plan:
             judges = {judge.key for judge in segmenters(cell, (*self.metrics, *self.watched))}
             needs[key] = ({cell.teacher} - {""}) | judges
         return graphlib.TopologicalSorter(needs)
+
+
+def _with_params(method: Part) -> str:
+    """Return a method with the parameters that are not its defaults, as in `wkd(levels=4)`."""
+    defaults = plugins.declared("method", method.name, method.name)["defaults"]
+    given = [f"{n}={v}" for n, v in sorted(method.params.items()) if v != defaults[n]]
+    return f"{method.short}({', '.join(given)})" if given else method.short
 
 
 def cohorts(cells: Iterable[Cell], at_least: int = 1) -> list[list[Cell]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench import plugins
 from bench.cell import Cell
+from bench.estimate import epochs_of
 from bench.plan import Entry, Plan
 from bench.score import (
     fits,
@@ -76,6 +77,8 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
             "discriminator_width": entry.discriminator_width,
             "seed": entry.seed,
             "is_control": bool(entry.cell and entry.cell.method == "none"),
+            "recipe": plan.recipe(entry.cell) if entry.cell else "",
+            "epochs": epochs_of(entry.cell) if entry.cell else None,
             "key": entry.cell.key if entry.cell else "",
             "status": state.status,
             "reason": state.detail,

@@ -18,7 +18,7 @@ CAPTION = (
 
 
 class Selection(Report):
-    """One row per method where a suite keeps snapshots; METHODS: WKD reports the best of 40."""
+    """One row per method where a suite keeps snapshots: WKD reports the best of 40."""
 
     order = 30
 
