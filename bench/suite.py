@@ -28,6 +28,8 @@ from bench.errors import SuiteError, unknown
 
 AXES = ("dataset", "architecture", "method", "width", "discriminator_width", "seed")
 
+UNITS = {"steps": "epochs", "epochs": "steps"}  # of a budget, which has one
+
 Natural = Annotated[int, Field(ge=0)]
 
 
@@ -220,7 +222,7 @@ def _parse(text: str, where: str) -> Any:
 
 
 def _override(data: dict[str, Any], override: str) -> dict[str, Any]:
-    """Return `data` with one `key.path=value` laid over it."""
+    """Return `data` with one `key.path=value` laid over it; a budget's other unit goes."""
     path, equals, text = override.partition("=")
     if not equals or not path:
         raise SuiteError(f"--set {override}: expected key.path=value, as in budget.steps=50.")
@@ -237,6 +239,8 @@ def _override(data: dict[str, Any], override: str) -> dict[str, Any]:
         node[key] = dict(below)
         node = node[key]
     node[keys[-1]] = value
+    if keys[-2:-1] == ["budget"] and keys[-1] in UNITS:
+        node.pop(UNITS[keys[-1]], None)
     return result
 
 
