@@ -85,6 +85,7 @@ class Distiller(nn.Module):
     choices: ClassVar[Mapping[str, Sequence[Any]]] = {}  # what a parameter may be
     version: ClassVar[int] = 1  # raise it when the method's numbers change
     source: ClassVar[str] = ""  # paper and equation
+    port: ClassVar[str] = ""  # "port of a ... method", where the paper treats another problem
     tasks: ClassVar[Sequence[str]] = ("paired", "unpaired")  # elsewhere a cell is skipped
     teachers: ClassVar[Sequence[str]] = ("frozen", "same", "assistant", "peers", "online")
     hints: Sequence[str] = ()  # roles of the features `terms` reads
@@ -116,6 +117,14 @@ class Distiller(nn.Module):
         The teacher's trace has no graph. With several teachers (peers) the terms are averaged.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no terms().")
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what the method found out, as JSON values, for the cell's result and its row.
+
+        Asked once, when training has ended; a resumed run asks too, so what `prepare` found has
+        to be in a buffer.
+        """
+        return {}
 
     def discriminator_terms(self, student: Trace, teacher: Trace) -> dict[str, Tensor]:
         """Return terms for the turn of the discriminator of an online teacher; no graphs."""

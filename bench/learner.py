@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -101,6 +101,20 @@ class Learner:
     def networks(self) -> State:
         """Return the weights of all players and of the methods' own modules."""
         return self._gather(lambda player: player.networks())
+
+    def facts(self) -> dict[str, dict[str, Mapping[str, Any]]]:
+        """Return what the methods found out: direction -> method -> facts, without empty ones.
+
+        Among several students a direction is prefixed by the peer, as losses are.
+        """
+        found: dict[str, dict[str, Mapping[str, Any]]] = {}
+        for index, distillers in enumerate(self.distillers):
+            prefix = self._prefix(self.students[index], index)
+            for direction, method, distiller in distillers:
+                facts = distiller.facts()
+                if facts:
+                    found.setdefault(prefix + direction, {})[method] = facts
+        return found
 
     def state(self) -> State:
         """Return everything the next step depends on."""

@@ -87,7 +87,15 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
             "nondeterministic": ", ".join(end.get("nondeterministic", [])),
             "samples": str(store.folder(entry.cell.key) / "samples") if entry.cell else "",
             "provenance": end.get("provenance", ""),
+            "port": port_of(entry.cell) if entry.cell else "",
+            "facts": end.get("facts", {}),
         }
+
+
+def port_of(cell: Cell) -> str:
+    """Return which of a cell's methods are ports to another problem than their paper's."""
+    ports = {p.short: plugins.declared("method", p.name, p.name)["port"] for p in cell.methods}
+    return "; ".join(f"{name}: {port}" for name, port in ports.items() if port)
 
 
 def score_rows(plan: Plan, store: Store) -> Iterator[Json]:

@@ -5,7 +5,8 @@
     cells/KEY/resume.safetensors    everything that the next step depends on, while it trains
     cells/KEY/checkpoint.safetensors  the networks, once training has ended
     cells/KEY/snapshots/STEP.safetensors  generators on the way, where a suite asks for them
-    cells/KEY/end.json              how it ended: done, failed(reason) or diverged(step)
+    cells/KEY/end.json              how it ended: done, failed(reason) or diverged(step),
+                                    and what its methods found out
     cells/KEY/scores.json           scores by id: a metric, its version, its protocol
     cells/KEY/samples/              some test images as the student makes them
     cells/KEY/log                   tracebacks

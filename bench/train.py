@@ -186,7 +186,9 @@ class Member:
             raise ValueError("no score on the validation split was finite")
         networks = self.best_networks or self.learner.networks()
         checkpoint.save(self.store.checkpoint(self.key), networks, {"key": self.key})
-        self._end({"status": "done", "weights": digest(networks)})
+        facts = self.learner.facts()
+        found = {"facts": facts} if facts else {}
+        self._end({"status": "done", "weights": digest(networks), **found})
 
     def diverge(self, step: int) -> None:
         """Record that the cell ended at a loss that was not finite."""
