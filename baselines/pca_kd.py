@@ -1,0 +1,138 @@
+"""PCA distillation: the student's features, seen in the teacher's principal components."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench.distiller import Distiller, Layout, Side, Trace
+from bench.errors import PluginError
+from bench.pca import Covariance, centred, eigenbasis, learned_basis, residual
+
+ENOUGH = 0.85  # of the variance: from here the paper takes a layer's number of channels
+
+
+class PCAKD(Distiller):
+    """Squared distance of features through the teacher's eigenbases; a port of a style method.
+
+    The paper distils VGG encoders and decoders for photorealistic style transfer. Here a hint
+    takes the place of a VGG block, and the student is trained whole instead of block by block.
+
+    Before training, one pass over the training inputs finds the global eigenbasis W (C_t x C_s)
+    of each of the teacher's hints: the C_s directions that keep most of the variance. Each step
+    compares W f_s with f_t (eq. 6), both centred over space: the student's C_s channels are to be
+    the teacher's first components. W is fixed; there is no adapter that could hide a difference.
+
+    `basis: exact` are the eigenvectors of the covariance of all inputs. `gradient` descends the
+    paper's own loss, which these minimise, with its `lr` and `epochs` (10 in the official code)
+    times as many steps as there are batches; on a small data set that is not long enough to
+    converge: see `kept` below.
+
+    Of the paper's other terms (eq. 7) one has a meaning here: the image. The decoder is to make
+    what the teacher's makes, hence the squared distance to the teacher's output. Its VGG features
+    of the reconstruction are those of the input in an autoencoder, and a translated image is no
+    input of the teacher; its decoder's features are to be the encoder's, which is so in an
+    autoencoder only. All weights are 1 in the paper.
+
+    Facts, per hint: `mev`, the mean over images of the share of variance along each of the
+    teacher's components; `mcev`, the same summed up; `channels_85`, how many components `mcev`
+    needs to reach 0.85, which is how the paper chose its student's widths; `kept`, the share of
+    the total variance that W keeps.
+    """
+
+    defaults = {
+        "weight": 1.0,
+        "image_weight": 1.0,
+        "basis": "exact",
+        "epochs": 5,
+        "lr": 1e-4,
+    }
+    choices = {"basis": ("exact", "gradient")}
+    source = "Chiu & Gurari, CVPR 2022, eq. 4-7; chiutaiyin/PCA-Knowledge-Distillation at 658d4a24"
+    port = "port of a style-transfer method"
+    teachers = ("frozen", "same", "assistant")
+    hints = ("down", "mid1", "mid2", "up")
+
+    def build(self, student: Layout, teacher: Layout) -> None:
+        """Make room for the bases.
+
+        Raises:
+            PluginError: a hint of the student is wider than the teacher's or of another size, or
+                is a single pixel, which has no variance over space.
+        """
+        for role in self.hints:
+            (c, *size), (c_t, *size_t) = student.hints[role], teacher.hints[role]
+            if c > c_t or size != size_t or size == [1, 1]:
+                raise PluginError(
+                    f"pca_kd: the hint {role!r} is {c} x {size} at the student and {c_t} x {size_t}"
+                    " at the teacher; needs the same size, above 1 x 1, and no more channels."
+                )
+            self.register_buffer(f"basis_{role}", torch.zeros(c_t, c))
+            self.register_buffer(f"mev_{role}", torch.zeros(c_t, dtype=torch.float64))
+            self.register_buffer(f"kept_{role}", torch.zeros((), dtype=torch.float64))
+
+    def prepare(self, student: Side, teacher: Side, inputs: Iterable[Tensor]) -> None:
+        """Derive the bases from the teacher's hints over all training inputs.
+
+        Raises:
+            PluginError: a hint is constant over space in every image.
+        """
+        seen = {role: Covariance() for role in self.hints}
+        batches = 0
+        for batch in inputs:
+            _, found = teacher.generator(batch, self.hints)
+            for role in self.hints:
+                seen[role].add(found[role])
+            batches += 1
+        for role, covariance in seen.items():
+            self._derive(role, covariance, self.params["epochs"] * batches)
+
+    def terms(self, student: Trace, teacher: Trace) -> dict[str, Tensor]:
+        """Return the distance of the hints, summed over them, and that of the images."""
+        hints = [
+            self._distance(role, student.hints[role], teacher.hints[role]) for role in self.hints
+        ]
+        image = F.mse_loss(student.output, teacher.output)
+        return {
+            "hints": self.params["weight"] * torch.stack(hints).sum(),
+            "image": self.params["image_weight"] * image,
+        }
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return hint -> `mev`, `mcev`, `channels_85`, `kept`."""
+        return {role: self._facts(role) for role in self.hints}
+
+    def _derive(self, role: str, seen: Covariance, steps: int) -> None:
+        covariance = seen.mean()
+        variance = covariance.trace()
+        if variance == 0:
+            raise PluginError(f"pca_kd: the teacher's hint {role!r} is constant on every input.")
+        components = eigenbasis(covariance, len(covariance))
+        basis = self.get_buffer(f"basis_{role}")
+        count = basis.shape[1]
+        if self.params["basis"] == "exact":
+            basis.copy_(components[:, :count])
+        else:
+            basis.copy_(learned_basis(covariance, count, steps, self.params["lr"]))
+        self.get_buffer(f"mev_{role}").copy_(seen.explained(components))
+        lost = residual(covariance, basis.double())
+        self.get_buffer(f"kept_{role}").copy_(1 - lost / variance)
+
+    def _distance(self, role: str, mine: Tensor, theirs: Tensor) -> Tensor:
+        """Return mean (W f_s - f_t)^2 of centred features."""
+        basis = self.get_buffer(f"basis_{role}")
+        return F.mse_loss(F.conv2d(centred(mine), basis[:, :, None, None]), centred(theirs))
+
+    def _facts(self, role: str) -> dict[str, Any]:
+        mev = self.get_buffer(f"mev_{role}")
+        mcev = mev.cumsum(0)
+        return {
+            "mev": [round(x, 6) for x in mev.tolist()],
+            "mcev": [round(x, 6) for x in mcev.tolist()],
+            "channels_85": int((mcev < ENOUGH).sum()) + 1,
+            "kept": round(self.get_buffer(f"kept_{role}").item(), 6),
+        }
