@@ -8,9 +8,13 @@ weights load. Parameter counts and MACs are those of the papers (`distillbench c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor, nn
+
+from bench.errors import SuiteError
+from bench.pruning import walk
 
 
 class Network(nn.Module):
@@ -43,6 +47,28 @@ class Generator(Network):
     def forward(self, x: Tensor, hints: Sequence[str] = ()) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the output and the features that `hints` ask for by role, [N, C, H, W] each."""
         return run(self.model, x, {role: self.taps[role] for role in hints})
+
+    def inherit(self, teacher: Generator) -> None:
+        """Start from the strongest channels of a teacher of the same architecture.
+
+        Raises:
+            SuiteError: it is another architecture, or narrower than this one.
+        """
+        names = type(teacher).__name__, type(self).__name__
+        if not isinstance(teacher, type(self)) or teacher.params != self.params:
+            raise SuiteError(
+                f"the student's channels are to be the teacher's: {names[1]} with "
+                f"{dict(self.params)} cannot start from {names[0]} with {dict(teacher.params)}."
+            )
+        if teacher.width < self.width:
+            raise SuiteError(
+                f"a student of width {self.width} cannot start from a teacher of {teacher.width}."
+            )
+        self._inherit(teacher, torch.arange(3, device=next(teacher.parameters()).device))
+
+    def _inherit(self, teacher: Self, kept: Tensor) -> None:
+        """Copy channels, from the image's on; architectures that are no flat list override this."""
+        walk(self.model, teacher.model, kept)
 
 
 class Discriminator(Network):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bench.pruning import walk
+
 NORMS = ("batch", "instance")
 
 
@@ -48,6 +50,10 @@ class Residual(nn.Module):
         """[N, C, H, W] -> [N, C, H, W]."""
         changed: Tensor = self.conv_block(x)
         return x + changed
+
+    def inherit(self, teacher: Residual, kept: Tensor) -> Tensor:
+        """Start from a wider block; what it adds has to be the channels that it is added to."""
+        return walk(self.conv_block, teacher.conv_block, kept, last=kept)
 
 
 def residual(channels: int, kind: str, bias: bool) -> Residual:

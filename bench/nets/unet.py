@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bench.nets._blocks import norm
 from bench.network import Generator
+from bench.pruning import walk
 
 
 class UNet(Generator):
@@ -74,3 +75,18 @@ class UNet(Generator):
                 found[roles[-level]] = x
             x = up(x)
         return x, found
+
+    def _inherit(self, teacher: Self, kept: Tensor) -> None:
+        """Walk down and up; an upward level reads what its skip keeps, then what comes from below.
+
+        GAN Compression's code has no rule for a U-Net; this is its rule along the skips.
+        """
+        skips = []
+        for mine, theirs in zip(self.downs, teacher.downs, strict=True):
+            kept = walk(mine, theirs, kept)
+            skips.append(kept)
+        for level in reversed(range(len(self.ups))):
+            if level < len(self.ups) - 1:
+                offset = min(8, 2**level) * teacher.width
+                kept = torch.cat([skips[level], offset + kept])
+            kept = walk(self.ups[level], teacher.ups[level], kept)
