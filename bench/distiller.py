@@ -21,6 +21,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from bench.errors import SuiteError
 from bench.network import Discriminator, Generator
 
 
@@ -103,6 +104,20 @@ class Distiller(nn.Module):
         `discriminator_parameters` yields.
         """
 
+    def check(self, student: Side, teacher: Side, batch: int) -> None:
+        """Refuse, before anything is trained, what the method cannot work with.
+
+        The networks are there for this call only and have no weights (torch's meta device).
+
+        Args:
+            student: its networks in one direction.
+            teacher: those of its teacher.
+            batch: images in a step.
+
+        Raises:
+            SuiteError: what does not fit, and what to change.
+        """
+
     def prepare(self, student: Side, teacher: Side, inputs: Iterable[Tensor]) -> None:
         """Look at the training inputs once before the first step, without gradients.
 
@@ -137,3 +152,18 @@ class Distiller(nn.Module):
     def teacher_trains(self, step: int) -> bool:
         """Say whether an online teacher moves at this step."""
         return True
+
+
+def check_grids(hints: Iterable[str], student: Layout, teacher: Layout) -> None:
+    """Refuse hints that cannot be compared position by position.
+
+    Raises:
+        SuiteError: a role has another height or width in the teacher.
+    """
+    for role in hints:
+        grids = student.hints[role][1:], teacher.hints[role][1:]
+        if grids[0] != grids[1]:
+            raise SuiteError(
+                f"the hint {role!r} is {grids[0][0]} x {grids[0][1]} in the student and "
+                f"{grids[1][0]} x {grids[1][1]} in the teacher: choose architectures that agree."
+            )

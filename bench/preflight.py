@@ -10,6 +10,7 @@ import torch
 from bench import weights
 from bench.cell import Cell, Nets, open_dataset
 from bench.dataset import DOMAINS
+from bench.distiller import Side
 from bench.errors import DataError, SuiteError
 from bench.learner import check_hints, open_distiller, open_task
 from bench.player import discriminator, generator, layout
@@ -47,13 +48,15 @@ def _check_networks(cell: Cell, teacher: Cell | None) -> None:
         weights.find(name)
     hints = tuple(dict.fromkeys(role for d in distillers for role in d.hints))
     above = teacher.nets if teacher else cell.mentor or cell.nets
+    sides = []
     for nets in (cell.nets, above):
         check_hints(nets, hints, cell.method)
-        _check_sizes(cell, nets, task.judged_channels)
+        sides.append(_check_sizes(cell, nets, task.judged_channels))
     shapes = [layout(nets, cell.size, task.judged_channels, hints) for nets in (cell.nets, above)]
     with torch.device("meta"):
         for distiller in distillers:
             distiller.build(*shapes)
+            distiller.check(sides[0], sides[1], cell.budget.batch)
 
 
 def _check_optimiser(cell: Cell) -> None:
@@ -66,19 +69,21 @@ def _check_optimiser(cell: Cell) -> None:
         raise SuiteError(f"task.pool: should be at least 0: {params['pool']}.")
 
 
-def _check_sizes(cell: Cell, nets: Nets, channels: int) -> None:
-    """Refuse images that are too small for a network, in training mode."""
+def _check_sizes(cell: Cell, nets: Nets, channels: int) -> Side:
+    """Refuse images that are too small for a network, in training mode; return the networks."""
     with torch.device("meta"):
-        for part, build, seen in (
-            (nets.architecture, lambda: generator(nets, cell.size), 3),
-            (nets.discriminator, lambda: discriminator(nets, channels), channels),
+        maker, judge = generator(nets, cell.size), discriminator(nets, channels)
+        for part, network, seen in (
+            (nets.architecture, maker, 3),
+            (nets.discriminator, judge, channels),
         ):
             try:
-                build()(torch.empty(cell.budget.batch, seen, cell.size, cell.size))
+                network(torch.empty(cell.budget.batch, seen, cell.size, cell.size))
             except (RuntimeError, ValueError) as error:
                 raise SuiteError(
                     f"{part.name} cannot be built for images of {cell.size} px: {error}"
                 ) from error
+    return Side(maker, judge)
 
 
 def _check_images(cell: Cell, say: Callable[[str], None]) -> None:
