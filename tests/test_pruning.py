@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from bench.nets._blocks import Residual
 from bench.network import Generator
 from bench.plugins import declared, load
 from bench.pruning import walk
@@ -80,3 +81,17 @@ def test_the_strongest_are_measured_over_what_is_kept() -> None:
     assert student[1].weight.flatten().tolist() == [-2.0, -2.0]
     assert kept.tolist() == [1]
     assert torch.equal(student[1].bias, teacher[1].bias[1:2])
+
+
+def test_a_residual_block_adds_to_the_channels_it_was_handed() -> None:
+    """Its own strongest outputs are others."""
+    teacher, student = (
+        nn.Sequential(nn.Conv2d(1, 2 * n, 1), Residual(nn.Conv2d(2 * n, 2 * n, 1))) for n in (2, 1)
+    )
+    block = torch.tensor([9.0, 1.0, 9.0, 1.0]).reshape(4, 1) * torch.arange(1.0, 5.0)
+    with torch.no_grad():
+        teacher[0].weight.copy_(torch.tensor([1.0, 3.0, 2.0, 4.0]).reshape(4, 1, 1, 1))
+        teacher[1].conv_block[0].weight.copy_(block.reshape(4, 4, 1, 1))
+    kept = walk(student, teacher, torch.arange(1))
+    assert kept.tolist() == [1, 3]
+    assert student[1].conv_block[0].weight.flatten().tolist() == [2.0, 4.0, 2.0, 4.0]
