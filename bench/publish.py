@@ -16,10 +16,12 @@ from bench import plugins, render
 from bench.files import replacing
 from bench.plan import Plan
 from bench.report import Figure, Report, Rows, Table
-from bench.rows import entry_rows, score_rows
+from bench.rows import AXES, entry_rows, score_rows
 from bench.store import Store, write_json
 
 FORMATS = {"md": render.markdown, "tex": render.latex, "csv": render.comma_separated}
+MOST, FEWEST = 200, 20  # points of a loss curve
+POINTS = 200_000  # of one term's curves over all cells, as far as FEWEST allows
 DRAWING: dict[Any, Any] = {
     "text.parse_math": False,  # a method may be called $x$
     "pdf.fonttype": 42,  # embedded as TrueType, which publishers ask for
@@ -56,12 +58,24 @@ def collect(plan: Plan, store: Store) -> Rows:
     """Return all that reports know of a suite."""
     entries = pd.DataFrame(list(entry_rows(plan, store)))
     scores = pd.DataFrame(list(score_rows(plan, store)))
-    if scores.empty:
-        return Rows(plan.suite.name, plan.suite.question, entries, scores)
-    is_result = scores["step"] == 0
-    return Rows(
-        plan.suite.name, plan.suite.question, entries, scores[is_result], scores[~is_result]
-    )
+    is_result = scores["step"] == 0 if len(scores) else pd.Series(dtype=bool)
+    parts = (entries, scores[is_result], scores[~is_result], _losses(entries, store))
+    return Rows(plan.suite.name, plan.suite.question, *parts)
+
+
+def _losses(entries: pd.DataFrame, store: Store) -> pd.DataFrame:
+    """Return one row per value of the loss logs; a large matrix has fewer points per curve."""
+    points = max(FEWEST, min(MOST, POINTS // len(entries)))
+    places: list[int] = []
+    found: dict[str, list[Any]] = {"step": [], "term": [], "value": []}
+    for place, key in enumerate(entries["key"]):
+        for record in store.losses(key, points) if key else ():
+            terms = record["losses"]
+            places += [place] * len(terms)
+            found["step"] += [record["step"]] * len(terms)
+            found["term"] += terms
+            found["value"] += terms.values()
+    return entries[list(AXES)].iloc[places].reset_index(drop=True).assign(**found)
 
 
 def _items(rows: Rows) -> Iterator[Table | Figure]:

@@ -18,9 +18,10 @@ class Rows:
 
     suite: str
     question: str
-    entries: pd.DataFrame  # one row per place of the matrix: axes, status, reason
+    entries: pd.DataFrame  # one row per place of the matrix: axes, status, reason, facts
     scores: pd.DataFrame  # one row per value: axes, metric, name, value, protocol
     snapshots: pd.DataFrame = field(default_factory=pd.DataFrame)  # the same, of steps on the way
+    losses: pd.DataFrame = field(default_factory=pd.DataFrame)  # axes, step, term, value, thinned
 
 
 @dataclass(frozen=True)

@@ -113,12 +113,19 @@ class Store:
         """Add to a cell's log."""
         append(self.folder(key) / "log", text)
 
-    def losses(self, key: str) -> list[Json]:
-        """Return the records of the loss log, oldest first; a torn last line is left out."""
+    def losses(self, key: str, at_most: int | None = None) -> list[Json]:
+        """Return the records of the loss log, oldest first; a torn last line is left out.
+
+        Where there are more than `at_most` (2 or more), as many at even distances, the first and
+        the last among them.
+        """
         try:
             lines = (self.folder(key) / "losses.jsonl").read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             return []
+        if at_most is not None and len(lines) > at_most:
+            gap = (len(lines) - 1) / (at_most - 1)
+            lines = [lines[round(gap * i)] for i in range(at_most)]
         records = []
         for line in lines:
             with contextlib.suppress(json.JSONDecodeError):

@@ -288,6 +288,35 @@ def test_reporting_imports_no_torch(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-W", "error::FutureWarning", "-c", code], check=True)
 
 
+def test_loss_curves_are_rows_thinned_evenly_from_the_first_to_the_last(tmp_path: Path) -> None:
+    methods = {"none": {}, "wkd": {}, "wkd3": {"method": "wkd", "levels": 3}}  # one cell twice
+    plan, store = filled(tmp_path, methods=methods, seeds=[0])
+    keys = {e.method: e.cell.key for e in plan.entries if e.cell}
+    for step in range(1, 1001):
+        store.log_losses(keys["wkd"], {"step": step, "losses": {"gan": step / 2, "wkd": 1.0}})
+    store.log_losses(keys["teacher"], {"step": 5, "losses": {"gan": 0.5}})
+    losses = collect(plan, store).losses
+    assert set(losses["method"]) == {"teacher", "wkd", "wkd3"}
+    (teacher,) = losses[losses["role"] == "teacher"].to_dict("records")
+    assert (teacher["step"], teacher["term"], teacher["value"]) == (5, "gan", 0.5)
+    assert teacher["key"] == keys["teacher"]
+    for method in ("wkd", "wkd3"):
+        curve = losses[(losses["method"] == method) & (losses["term"] == "gan")]
+        assert len(curve) == 200
+        assert [curve["step"].min(), curve["step"].max()] == [1, 1000]
+        assert set(curve["step"].diff().dropna()) == {5, 6}
+        assert (curve["value"] == curve["step"] / 2).all()
+
+
+def test_what_a_method_found_out_is_in_its_row(tmp_path: Path) -> None:
+    plan, store = filled(tmp_path, seeds=[0])
+    cell = plan.students[1].cell
+    store.write(cell.key, "end.json", {"status": "done", "facts": {"AtoB": {"rank": 3}}})
+    entries = collect(plan, store).entries
+    assert entries.set_index("key").loc[cell.key, "facts"] == {"AtoB": {"rank": 3}}
+    assert list(entries["facts"]).count({}) == len(entries) - 1
+
+
 def test_a_bundle_holds_what_a_table_rests_on(tmp_path: Path) -> None:
     import json
 
