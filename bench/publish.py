@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
 
 from bench import plugins, render
 from bench.files import replacing
@@ -18,6 +22,8 @@ from bench.plan import Plan
 from bench.report import Figure, Report, Rows, Table
 from bench.rows import AXES, entry_rows, score_rows
 from bench.store import Store, write_json
+
+Json = dict[str, Any]
 
 FORMATS = {"md": render.markdown, "tex": render.latex, "csv": render.comma_separated}
 MOST, FEWEST = 200, 20  # points of a loss curve
@@ -29,12 +35,25 @@ DRAWING: dict[Any, Any] = {
 }
 
 
-def publish(plan: Plan, store: Store, out: Path) -> Path:
+def publish(
+    plan: Plan,
+    store: Store,
+    out: Path,
+    tracking: str = "",
+    runs: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
     """Write a suite's report; return the page.
 
     Writes `index.html`, `tables/*.{md,tex,csv}`, `figures/*.{pdf,png}`, `rows.csv` (every value)
-    and `bundle.json` (suite, specs, outcomes, scores, provenance: what a second party needs to
-    verify a table).
+    and `bundle.json` (suite, specs, outcomes, scores, provenance, and the sha256 of the other
+    files: what a second party needs to verify a table).
+
+    Args:
+        plan: what the suite asks for.
+        store: where the results are.
+        out: the folder to write to.
+        tracking: where the page says that MLflow's copy is: an address, or a command.
+        runs: key of a cell -> address of its run, to which the page links.
 
     Raises:
         ReportError: rows that cannot stand in one column.
@@ -42,16 +61,31 @@ def publish(plan: Plan, store: Store, out: Path) -> Path:
     """
     mpl.use("Agg")
     rows = collect(plan, store)
-    items: list[dict[str, Any]] = []
+    folder = _Folder(out)
     with mpl.rc_context(DRAWING):
-        for item in _items(rows):
-            items.append(_write_table(item, out) if isinstance(item, Table) else _draw(item, out))
-    _write(out / "rows.csv", rows.scores.to_csv(index=False).encode())
+        items = [
+            _table(item, folder) if isinstance(item, Table) else _figure(item, folder)
+            for item in _items(rows)
+        ]
+    folder.write("rows.csv", rows.scores.to_csv(index=False).encode())
     bundle = _bundle(plan, store)
-    write_json(out / "bundle.json", bundle)
-    page = out / "index.html"
-    _write(page, _page(plan, rows, items, bundle["provenance"]).encode())
-    return page
+    page = _page(plan, rows, items, bundle["provenance"], tracking, runs)
+    folder.write("index.html", page.encode())
+    write_json(out / "bundle.json", bundle | {"files": folder.files})
+    return out / "index.html"
+
+
+class _Folder:
+    """The folder of a report, and the sha256 of what was written to it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.files: dict[str, str] = {}
+
+    def write(self, name: str, data: bytes) -> None:
+        with replacing(self.root / name) as file:
+            file.write(data)
+        self.files[name] = hashlib.sha256(data).hexdigest()
 
 
 def collect(plan: Plan, store: Store) -> Rows:
@@ -87,26 +121,42 @@ def _items(rows: Rows) -> Iterator[Table | Figure]:
         yield from cls().make(rows)
 
 
-def _write_table(table: Table, out: Path) -> dict[str, Any]:
+def _table(table: Table, folder: _Folder) -> Json:
+    """Write a table in every format; return what the page shows of it."""
     for suffix, text in FORMATS.items():
-        _write(out / "tables" / f"{table.name}.{suffix}", text(table).encode())
-    return {"kind": "table", "table": table}
+        folder.write(f"tables/{table.name}.{suffix}", text(table).encode())
+    shown = {"id": f"table-{table.name}", "title": table.title}
+    return shown | {"table": table, "rows": render.filled(table)}
 
 
-def _draw(figure: Figure, out: Path) -> dict[str, Any]:
+def _figure(figure: Figure, folder: _Folder) -> Json:
+    """Write a figure in every format; return what the page shows of it."""
     import matplotlib.pyplot as plt
 
-    paths = {suffix: out / "figures" / f"{figure.name}.{suffix}" for suffix in ("pdf", "png")}
-    for suffix, path in paths.items():
-        dated = {"CreationDate": None} if suffix == "pdf" else {}
-        with replacing(path) as file:
-            figure.drawing.savefig(file, format=suffix, dpi=150, metadata=dated)
+    drawn = {}
+    for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {})):
+        file = io.BytesIO()
+        figure.drawing.savefig(file, format=suffix, dpi=150, metadata=metadata)
+        drawn[suffix] = file.getvalue()
+        folder.write(f"figures/{figure.name}.{suffix}", drawn[suffix])
     plt.close(figure.drawing)
-    picture = base64.b64encode(paths["png"].read_bytes()).decode()
-    return {"kind": "figure", "figure": figure, "picture": picture}
+    return {
+        "id": f"figure-{figure.name}",
+        "title": figure.title,
+        "figure": figure,
+        "picture": _base64(drawn["png"]),
+        "frames": [
+            (heading, [_base64(path.read_bytes()) for path in paths])
+            for heading, paths in figure.frames
+        ],
+    }
 
 
-def _bundle(plan: Plan, store: Store) -> dict[str, Any]:
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _bundle(plan: Plan, store: Store) -> Json:
     """Return everything that a table rests on."""
     cells = {
         key: {name: store.read(key, f"{name}.json") for name in ("spec", "end", "scores")}
@@ -122,20 +172,32 @@ def _bundle(plan: Plan, store: Store) -> dict[str, Any]:
     }
 
 
-def _page(plan: Plan, rows: Rows, items: list[dict[str, Any]], provenance: dict[str, Any]) -> str:
+def _page(
+    plan: Plan,
+    rows: Rows,
+    items: list[Json],
+    provenance: Json,
+    tracking: str,
+    runs: Mapping[str, str],
+) -> str:
+    """Return a page that needs nothing beside it, and may load and run nothing else."""
     folder = plugins.ROOT / "reports" / "templates"
     environment = Environment(loader=FileSystemLoader(folder), autoescape=True, trim_blocks=True)
-    counts = rows.entries["status"].value_counts()
+    environment.filters["csp"] = _csp
     return environment.get_template("index.html").render(
+        style=Markup((folder / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
+        script=Markup((folder / "page.js").read_text(encoding="utf-8")),  # noqa: S704
         suite=plan.suite,
         question=plan.suite.question,
-        counts=counts.to_dict(),
+        counts=rows.entries["status"].value_counts().to_dict(),
         items=items,
         provenance=provenance,
         devices=sorted(set(rows.entries["device"]) - {""}),
+        tracking=tracking,
+        runs=runs,
     )
 
 
-def _write(path: Path, data: bytes) -> None:
-    with replacing(path) as file:
-        file.write(data)
+def _csp(text: str) -> str:
+    """Return a source of a content security policy that allows this text and no other."""
+    return f"sha256-{_base64(hashlib.sha256(text.encode()).digest())}"

@@ -81,6 +81,24 @@ def comma_separated(table: Table) -> str:
     return text.getvalue()
 
 
+def filled(table: Table) -> list[list[list[tuple[str, bool]]]]:
+    """Return (cell, whether it repeats the one above) in place of the table's cells.
+
+    Empty cells at the start of a row stand for those above; a row that is sorted away from there
+    has to bring them along.
+    """
+    blocks = []
+    above: list[str] = []
+    for block in table.blocks:
+        rows = []
+        for row in block:
+            lead = next((i for i, cell in enumerate(row) if cell), 0) if above else 0
+            above = [*above[:lead], *row[lead:]]
+            rows.append([(cell, bool(cell) and i < lead) for i, cell in enumerate(above)])
+        blocks.append(rows)
+    return blocks
+
+
 def _markdown(text: str) -> str:
     """Escape what would be markup; HTML in a markdown file is markup too."""
     text = re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -45,6 +46,7 @@ class Figure:
     caption: str
     drawing: Drawing
     notes: Sequence[str] = ()
+    frames: Sequence[tuple[str, Sequence[Path]]] = ()  # heading, PNGs: what a page's slider shows
 
 
 class Report:

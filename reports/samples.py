@@ -41,6 +41,7 @@ class Samples(Report):
                     f"Samples: {title}",
                     f"Test images at even distances over the split, not chosen ({seeds}).",
                     _draw(columns),
+                    frames=columns,
                 )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
+from typing import Any
 
 import pandas as pd
 
@@ -19,7 +20,7 @@ class Status(Report):
     def make(self, rows: Rows) -> Iterator[Table]:
         """Yield the table."""
         blocks = [
-            [_row(entry) for _, entry in group.iterrows()]
+            [_row(entry) for entry in group.to_dict("records")]
             for _, group in rows.entries.groupby("dataset", sort=False)
         ]
         counts = rows.entries["status"].value_counts()
@@ -31,7 +32,7 @@ class Status(Report):
         yield Table("status", "Status of every cell", f"{summary}. {note}", HEADER, blocks)
 
 
-def _row(entry: pd.Series[str]) -> list[str]:
+def _row(entry: dict[Hashable, Any]) -> list[str]:
     seconds = entry["training_s"]
     return [
         *(str(entry[axis]) for axis in ("dataset", "architecture", "method", "width", "seed")),
