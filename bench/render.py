@@ -1,4 +1,4 @@
-"""Tables as markdown, LaTeX and CSV; everything in them is escaped."""
+"""Tables as markdown, LaTeX and CSV; everything in them is escaped. CSV knows no bold type."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 import re
 
-from bench.report import Table
+from bench.report import Bold, Table
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -101,13 +101,14 @@ def filled(table: Table) -> list[list[list[tuple[str, bool]]]]:
 
 def _markdown(text: str) -> str:
     """Escape what would be markup; HTML in a markdown file is markup too."""
-    text = re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", text)
-    return " ".join(text.split())
+    plain = " ".join(re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", text).split())
+    return f"**{plain}**" if plain and isinstance(text, Bold) else plain
 
 
 def _latex(text: str) -> str:
-    text = re.sub(r"(?<![^\s([])-(?=\d)", "−", " ".join(text.split()))  # a sign, not a hyphen
-    return "".join(LATEX.get(c, c if c in PLAIN else f"U+{ord(c):04X}") for c in text)
+    signed = re.sub(r"(?<![^\s([])-(?=\d)", "−", " ".join(text.split()))  # a sign, not a hyphen
+    plain = "".join(LATEX.get(c, c if c in PLAIN else f"U+{ord(c):04X}") for c in signed)
+    return rf"\textbf{{{plain}}}" if isinstance(text, Bold) else plain
 
 
 def _latex_row(cells: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,9 +26,19 @@ class Rows:
     losses: pd.DataFrame = field(default_factory=pd.DataFrame)  # axes, step, term, value, thinned
 
 
+class Bold(str):
+    """A table's cell in bold type; its text is escaped as any other's."""
+
+    __slots__ = ()
+
+    def __html__(self) -> str:
+        """Return the cell for a template, which asks text that is not plain for this."""
+        return f"<b>{html.escape(self)}</b>"
+
+
 @dataclass(frozen=True)
 class Table:
-    """Cells of text in blocks; every format is written from this."""
+    """Cells of text, `Bold` where they stand out, in blocks; every format is written from this."""
 
     name: str  # of the files
     title: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -49,6 +50,38 @@ def spread(values: pd.Series[float], seeds: int, digits: int, *, signed: bool = 
     if len(values) > 1:
         text += f" ± {values.std():.{digits}f}"
     return text if len(values) == seeds else f"{text} (n={len(values)}/{seeds})"
+
+
+def signed(value: float, digits: int) -> str:
+    """Return a difference with its sign; a dash where there is none."""
+    if math.isnan(value):
+        return "—"
+    return f"{round(value, digits) + 0.0:+.{digits}f}"
+
+
+def p_value(p: float) -> str:
+    """Return a p value to four places; a dash where nothing was tested."""
+    if math.isnan(p):
+        return "—"
+    return f"{p:.4f}" if p >= 0.0001 else "< 0.0001"
+
+
+def judged(scores: pd.DataFrame, group: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield (metric, headline scores of these entries) of what judges images and has a side."""
+    if scores.empty:
+        return
+    mine = scores[scores["headline"] & scores["key"].isin(group["key"])]
+    mine = mine[(mine["judges"] == "images") & (mine["better"] != "") & mine["value"].notna()]
+    for metric, column in mine.groupby("metric", sort=False):
+        yield str(metric), column
+
+
+def by_seed(column: pd.DataFrame, group: pd.DataFrame) -> pd.DataFrame:
+    """Return one metric's values, a row per seed and a column per method of the entries."""
+    wanted = group[["method", "seed", "key"]]
+    found = column[["key", "value"]].drop_duplicates("key").astype({"value": float})
+    table = wanted.merge(found, on="key", how="left")
+    return table.pivot(index="seed", columns="method", values="value")[group["method"].unique()]
 
 
 def unfinished(entries: pd.DataFrame) -> str:

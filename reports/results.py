@@ -6,65 +6,153 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from bench.report import Report, Rows, Table
-from reports._format import ARROWS, SIZE, holes, places, protocols, size, spread, unfinished
+from bench.report import Bold, Report, Rows, Table
+from bench.statistics import LEVEL, best, least_p, seeds_needed
+from reports._format import (
+    ARROWS,
+    SIZE,
+    by_seed,
+    holes,
+    places,
+    protocols,
+    size,
+    spread,
+    unfinished,
+)
 
 COSTS = {"params": ("#Params", 1e6, "M"), "macs": ("MACs", 1e9, "G")}
 
 CAPTION = (
     "Mean ± standard deviation (n - 1) over seeds; a seed that is missing, failed or diverged is "
-    "named, never averaged away. Δ is the gain over the student alone at the same seed and width, "
-    "positive where better. Brackets after latency hold its quartiles. MACs are true "
-    "multiply-adds (C1) of one generator. Nothing is bold: significance is not tested here."
+    "named, never averaged away. Brackets after latency hold its quartiles. MACs are true "
+    "multiply-adds (C1) of one generator. Bold: the best mean of its block, from seeds that all "
+    f"ended well, and better than every other method of the block at p ≤ {LEVEL} each "
+    "(two-sided sign flips at common seeds; an intersection-union test, so without correction). "
+    "Without such a method nothing is bold."
+)
+GAINS = (
+    "Gain over the student alone at the same seed and width, positive where better: mean ± "
+    "standard deviation (n - 1) over seeds. Which gains are significant is said in the table of "
+    "significance."
 )
 
 
+Block = list[list[str]]
+
+
 class Results(Report):
-    """One block per data set, architecture and width: the shape of WKD's Tables 1 and 2."""
+    """One block per data set, architecture and width: the shape of WKD's Tables 1 and 2.
+
+    The gain over the student alone has a table of its own, so that both fit a page.
+    """
 
     order = 10
 
     def make(self, rows: Rows) -> Iterator[Table]:
-        """Yield the table once there is a score."""
+        """Yield the scores once there is one, and the gains once there is something to gain on."""
         if rows.scores.empty:
             return
         shown = rows.scores[rows.scores["headline"]]
-        columns = [metric for metric in shown["metric"].unique() if metric not in COSTS]
-        gained = _gained(rows, shown)
-        header = ["Data", "Width", *(label for label, *_ in COSTS.values()), "Method"]
-        for metric in columns:
-            header.append(_heading(shown[shown["metric"] == metric].iloc[0]))
-            header += ["Δ"] * (metric in gained)
-        blocks: list[list[list[str]]] = []
+        first = {str(m): scores.iloc[0] for m, scores in shown.groupby("metric", sort=False)}
+        columns = [metric for metric in first if metric not in COSTS]
+        gained = [metric for metric in columns if metric in _gained(rows, shown)]
+        blocks: list[Block] = []
+        gains: list[Block] = []
         notes: list[str] = []
         for heading, entries, scores in places(rows):
             quality = scores[scores["headline"] & scores["metric"].isin(columns)]
             notes += [*protocols(quality, heading), *holes(quality, heading)]
             for place, group in entries.groupby(["role", *SIZE], sort=False):
-                first = [heading if group.index[0] == entries.index[0] else ""]
-                first += [size(place[1], place[2], rows), *_costs(scores, group, entries)]
-                blocks.append(_block(first, group, scores, columns, gained))
+                where = heading if group.index[0] == entries.index[0] else ""
+                width = size(place[1], place[2], rows)
+                mine = scores[scores["key"].isin(group["key"])]
+                found = {str(metric): column for metric, column in mine.groupby("metric")}
+                cells = [_cells(found.get(metric), group) for metric in columns]
+                costs = _costs(scores, group, entries)
+                blocks.append(_block([where, width, *costs], group, cells))
+                if group["is_control"].any() and not group["is_control"].all():
+                    differences = [_gains(found.get(metric), group) for metric in gained]
+                    students = group[~group["is_control"]]
+                    gains.append(_block([heading, width], students, differences))
+        header = ["Data", "Width", *(label for label, *_ in COSTS.values()), "Method"]
+        notes += _too_few(rows)
+        header += [_name(first[m]) + ARROWS.get(first[m]["better"], "") for m in columns]
         yield Table("results", "Results", CAPTION, header, blocks, notes)
+        if gained and gains:
+            header = [
+                "Data",
+                "Width",
+                "Method",
+                *(f"Δ {_name(first[metric])}" for metric in gained),
+            ]
+            yield Table("gains", "Gains over the student alone", GAINS, header, gains)
 
 
-def _block(
-    first: list[str],
-    group: pd.DataFrame,
-    scores: pd.DataFrame,
-    columns: list[str],
-    gained: set[str],
-) -> list[list[str]]:
+def _block(first: list[str], group: pd.DataFrame, columns: list[dict[str, str]]) -> Block:
     """Return one row per method; what they share stands in the first."""
-    block: list[list[str]] = []
+    block: Block = []
     for method, seeds in group.groupby("method", sort=False):
-        row = [*([""] * len(first) if block else first), f"{method}{unfinished(seeds)}"]
-        for metric in columns:
-            mine = scores[scores["metric"] == metric]
-            row.append(_cell(mine, seeds))
-            if metric in gained:
-                row.append(_gain(mine, seeds, group))
-        block.append(row)
+        shared = [""] * len(first) if block else first
+        cells = [column.get(str(method), "—") for column in columns]
+        block.append([*shared, f"{method}{unfinished(seeds)}", *cells])
     return block
+
+
+def _cells(scores: pd.DataFrame | None, group: pd.DataFrame) -> dict[str, str]:
+    """Return one metric of each method: over seeds, or as measured once on the network."""
+    if scores is None:
+        return {}
+    values = by_seed(scores[scores["headline"]], group)
+    head = scores[scores["headline"]].iloc[0]
+    if head["judges"] != "images":
+        return {
+            method: _measured(scores, head) for method in values if values[method].notna().any()
+        }
+    seeds = group["method"].value_counts().to_dict()
+    cells = {str(m): spread(values[m].dropna(), seeds[m], head["digits"]) for m in values}
+    winner = best(values, head["better"]) if head["better"] else None
+    if winner and values[winner].notna().all():
+        cells[winner] = Bold(cells[winner])
+    return cells
+
+
+def _measured(scores: pd.DataFrame, head: pd.Series[str]) -> str:
+    """Return a network's value, with its quartiles where they were taken."""
+    values = scores.drop_duplicates("name").set_index("name")["value"]
+    text, *quartiles = (
+        f"{values[name]:.{head['digits']}f}"
+        for name in (head["name"], f"{head['name']}_q1", f"{head['name']}_q3")
+        if name in values
+    )
+    return f"{text} [{', '.join(quartiles)}]" if quartiles else text
+
+
+def _gains(scores: pd.DataFrame | None, group: pd.DataFrame) -> dict[str, str]:
+    """Return each method's gain over the control in one metric, paired by seed."""
+    if scores is None:
+        return {}
+    head = scores[scores["headline"]].iloc[0]
+    values = by_seed(scores[scores["headline"]], group)
+    control = values[group.loc[group["is_control"], "method"].iloc[0]]
+    sign = 1 if head["better"] == "higher" else -1
+    seeds = group["method"].value_counts().to_dict()
+    gains = {str(m): (sign * (values[m] - control)).dropna() for m in values}
+    return {m: spread(gain, seeds[m], head["digits"], signed=True) for m, gain in gains.items()}
+
+
+def _too_few(rows: Rows) -> list[str]:
+    """Say so where the number of seeds alone keeps everything from being significant."""
+    students = rows.entries[rows.entries["role"] == "student"]
+    done = students[students["status"] == "done"]
+    if done.empty or students["method"].nunique() < 2:
+        return []
+    axes = ["dataset", "architecture", "method", *SIZE]
+    n = int(done.groupby(axes)["seed"].nunique().max())
+    if least_p(n) <= LEVEL:
+        return []
+    seeds = f"{n} seeds" if n > 1 else "one seed"
+    found = f"Nothing can be bold: the smallest p that {seeds} can give is {least_p(n):.2g}"
+    return [f"{found}; {seeds_needed(1)} seeds can give {least_p(seeds_needed(1)):.2g}."]
 
 
 def _costs(scores: pd.DataFrame, group: pd.DataFrame, entries: pd.DataFrame) -> list[str]:
@@ -91,33 +179,6 @@ def _values(column: pd.DataFrame, entries: pd.DataFrame) -> pd.Series[float]:
     return mine.drop_duplicates("key").set_index("seed")["value"].astype(float)
 
 
-def _cell(column: pd.DataFrame, seeds: pd.DataFrame) -> str:
-    """Return one metric of one method: over seeds, or as measured once on the network."""
-    values = _values(column, seeds)
-    if values.empty:
-        return "—"
-    mine = column[column["key"].isin(seeds["key"])]
-    head = mine[mine["headline"]].iloc[0]
-    if head["judges"] == "images":
-        return spread(values, len(seeds), head["digits"])
-    text = f"{head['value']:.{head['digits']}f}"
-    quartiles = [mine.loc[mine["name"] == f"{head['name']}_{q}", "value"] for q in ("q1", "q3")]
-    if not any(quartile.empty for quartile in quartiles):
-        low, high = (f"{quartile.iloc[0]:.{head['digits']}f}" for quartile in quartiles)
-        text += f" [{low}, {high}]"
-    return text
-
-
-def _gain(column: pd.DataFrame, seeds: pd.DataFrame, group: pd.DataFrame) -> str:
-    """Return the mean gain over the control, paired by seed."""
-    control = group[group["is_control"]]
-    if seeds["is_control"].all() or control.empty or column.empty:
-        return ""
-    gains = (_values(column, seeds) - _values(column, control)).dropna()
-    sign = 1 if column["better"].iloc[0] == "higher" else -1
-    return spread(sign * gains, len(seeds), column["digits"].iloc[0], signed=True)
-
-
 def _gained(rows: Rows, shown: pd.DataFrame) -> set[str]:
     """Return the metrics for which a gain over the student alone can be told."""
     students = rows.entries[rows.entries["role"] == "student"]
@@ -127,6 +188,5 @@ def _gained(rows: Rows, shown: pd.DataFrame) -> set[str]:
     return set(shown.loc[can, "metric"])
 
 
-def _heading(score: pd.Series[str]) -> str:
-    unit = f" [{score['unit']}]" if score["unit"] else ""
-    return f"{score['label']}{unit}{ARROWS.get(score['better'], '')}"
+def _name(score: pd.Series[str]) -> str:
+    return f"{score['label']} [{score['unit']}]" if score["unit"] else score["label"]

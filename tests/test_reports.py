@@ -74,19 +74,28 @@ def finish(store: Store, plan: Plan, entry: Any, psnr: float | None = None) -> N
 
 
 def results(plan: Plan, store: Store) -> Table:
-    (table,) = Results().make(collect(plan, store))
+    return next(Results().make(collect(plan, store)))
+
+
+def gains(plan: Plan, store: Store) -> Table:
+    _, table = Results().make(collect(plan, store))
     return table
 
 
 def test_the_main_table_is_the_golden_one(tmp_path: Path) -> None:
     """Means, deviations (n - 1) and paired gains, computed by hand from PSNR above."""
-    text = render.comma_separated(results(*filled(tmp_path)))
-    assert text == (
-        "Data,Width,#Params,MACs,Method,PSNR [dB] ↑,Δ,latency [ms] ↓\n"
-        '"photo_edges, unet",4,6.00M,1.20G,teacher,25.00,,"3.26 [3.00, 4.00]"\n'
-        ',2,1.50M (4.00×),0.04G (30.00×),none,21.00 ± 1.41,,"3.26 [3.00, 4.00]"\n'
-        ',,,,hinton,22.50 ± 2.12,+1.50 ± 0.71,"3.26 [3.00, 4.00]"\n'
-        ',,,,wkd,21.25 ± 2.47,+0.25 ± 1.06,"3.26 [3.00, 4.00]"\n'
+    suite = filled(tmp_path)
+    assert render.comma_separated(results(*suite)) == (
+        "Data,Width,#Params,MACs,Method,PSNR [dB] ↑,latency [ms] ↓\n"
+        '"photo_edges, unet",4,6.00M,1.20G,teacher,25.00,"3.26 [3.00, 4.00]"\n'
+        ',2,1.50M (4.00×),0.04G (30.00×),none,21.00 ± 1.41,"3.26 [3.00, 4.00]"\n'
+        ',,,,hinton,22.50 ± 2.12,"3.26 [3.00, 4.00]"\n'
+        ',,,,wkd,21.25 ± 2.47,"3.26 [3.00, 4.00]"\n'
+    )
+    assert render.comma_separated(gains(*suite)) == (
+        "Data,Width,Method,Δ PSNR [dB]\n"
+        '"photo_edges, unet",2,hinton,+1.50 ± 0.71\n'
+        ",,wkd,+0.25 ± 1.06\n"
     )
 
 
@@ -106,11 +115,15 @@ def test_a_missing_or_diverged_seed_is_shown_and_not_averaged_away(tmp_path: Pat
     store.write(lost["wkd"].key, "end.json", {"status": "diverged", "step": 12})
     store.fail(lost["hinton"].key, "no memory")
     (store.folder(lost["none"].key) / "end.json").unlink()
-    rows = [row[4:7] for block in results(plan, store).blocks for row in block]
+    rows = [row[4:6] for block in results(plan, store).blocks for row in block]
     assert rows[1:] == [
-        ["none [1 started]", "20.00 (n=1/2)", ""],
-        ["hinton [1 failed]", "21.00 (n=1/2)", "+1.00 (n=1/2)"],
-        ["wkd [1 diverged]", "19.50 (n=1/2)", "-0.50 (n=1/2)"],
+        ["none [1 started]", "20.00 (n=1/2)"],
+        ["hinton [1 failed]", "21.00 (n=1/2)"],
+        ["wkd [1 diverged]", "19.50 (n=1/2)"],
+    ]
+    assert [row[2:] for row in gains(plan, store).blocks[0]] == [
+        ["hinton [1 failed]", "+1.00 (n=1/2)"],
+        ["wkd [1 diverged]", "-0.50 (n=1/2)"],
     ]
 
 
@@ -119,8 +132,8 @@ def test_a_method_without_any_seed_has_dashes(tmp_path: Path) -> None:
     for entry in plan.students:
         if entry.method == "wkd" and entry.cell:
             store.fail(entry.cell.key, "no")
-    row = results(plan, store).blocks[-1][-1]
-    assert row[4:7] == ["wkd [2 failed]", "—", "—"]
+    assert results(plan, store).blocks[-1][-1][4:6] == ["wkd [2 failed]", "—"]
+    assert gains(plan, store).blocks[-1][-1][2:] == ["wkd [2 failed]", "—"]
 
 
 def test_two_protocols_never_share_a_column(tmp_path: Path) -> None:
@@ -135,8 +148,8 @@ def test_two_protocols_never_share_a_column(tmp_path: Path) -> None:
 def test_lower_is_better_turns_the_sign_of_a_gain(tmp_path: Path) -> None:
     frame = collect(*filled(tmp_path))
     scores = frame.scores.assign(better="lower")
-    (table,) = Results().make(Rows("", "", frame.entries, scores))
-    assert table.blocks[-1][1][6] == "-1.50 ± 0.71"
+    _, table = Results().make(Rows("", "", frame.entries, scores))
+    assert table.blocks[0][0][3] == "-1.50 ± 0.71"
 
 
 def test_one_seed_has_no_deviation() -> None:
@@ -198,7 +211,7 @@ def test_a_page_is_whole_in_itself_and_shows_hostile_names_as_text(tmp_path: Pat
     assert "<script>alert(1)</script>|$x_1$" in tags.text
     assert tags.tags.count("img") == 2  # band errors and one grid of samples
     assert all(source.startswith("data:image/png;base64,") for source in tags.sources)
-    assert tags.tags.count("table") == 3
+    assert tags.tags.count("table") == 5
     files = {
         p.relative_to(tmp_path / "report").as_posix()
         for p in (tmp_path / "report").rglob("*")
@@ -206,7 +219,7 @@ def test_a_page_is_whole_in_itself_and_shows_hostile_names_as_text(tmp_path: Pat
     }
     assert files == {
         "index.html", "rows.csv", "bundle.json",
-        *(f"tables/{n}.{s}" for n in ("results", "band_error", "status") for s in ("md", "tex", "csv")),
+        *(f"tables/{n}.{s}" for n in ("results", "gains", "significance", "band_error", "status") for s in ("md", "tex", "csv")),
         *(f"figures/{n}.{s}" for n in ("band_error", "samples-0-AtoB") for s in ("pdf", "png")),
     }  # fmt: skip
 
@@ -270,7 +283,7 @@ def test_unpaired_data_have_a_block_per_direction_and_a_reason_for_no_psnr(tmp_p
     ]
     at = table.header.index("PSNR [dB] ↑")
     assert {row[at] for block in table.blocks for row in block} == {"—"}
-    assert table.header[at + 1] != "Δ"
+    assert len(list(Results().make(collect(plan, store)))) == 1  # nothing to gain
     assert any("PSNR" in note and note.endswith("needs a ground truth.") for note in table.notes)
     frame = collect(plan, store).scores
     assert set(frame.loc[frame["metric"] == "psnr", "reason"]) == {"needs a ground truth"}

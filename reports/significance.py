@@ -1,0 +1,94 @@
+"""Every method against the student alone: paired gain, interval, p before and after Holm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from bench.report import Bold, Report, Rows, Table
+from bench.statistics import LEVEL, Comparison, compare, holm, least_p, seeds_needed
+from reports._format import SIZE, by_seed, judged, p_value, places, signed, size, unfinished
+
+CAPTION = (
+    "Gain over the student alone at common seeds (n), positive where better; exact percentile "
+    "bootstrap interval of its mean; two-sided p of all changes of sign, before and after Holm's "
+    f"correction over the methods of the block. Bold: p ≤ {LEVEL} after it. P(better) is the "
+    "probability that a run of the method beats a run of the student alone, ties counting half. "
+    "Seeds that failed, diverged or are missing make no pair and are named."
+)
+HEADER = ["Data", "Width", "Metric", "Method", "n", "Gain", "95 % interval", "p", "p (Holm)"]
+HEADER += ["P(better)"]
+
+
+class Significance(Report):
+    """One block per data set, width and metric, one row per method but the control."""
+
+    order = 15
+
+    def make(self, rows: Rows) -> Iterator[Table]:
+        """Yield the table where there is a control and something to hold against it."""
+        blocks, most, methods = [], 0, 0
+        for heading, entries, scores in places(rows):
+            students = entries[entries["role"] == "student"]
+            for (width, judge), group in students.groupby(SIZE, sort=False):
+                if not group["is_control"].any() or group["is_control"].all():
+                    continue
+                where = [heading, size(width, judge, rows)]
+                for _, column in judged(scores, group):
+                    found = _compared(column, group)
+                    most = max(most, *(c.n for c in found.values()))
+                    methods = max(methods, len(found))
+                    blocks.append(_block(where, column, group, found))
+        if blocks:
+            notes = [_reach(most, methods)]
+            title = "Significance of the gains"
+            yield Table("significance", title, CAPTION, HEADER, blocks, notes)
+
+
+def _compared(column: pd.DataFrame, group: pd.DataFrame) -> dict[str, Comparison]:
+    """Return method -> comparison with the control, in the group's order."""
+    values = by_seed(column, group)
+    control = group.loc[group["is_control"], "method"].iloc[0]
+    others = group.loc[~group["is_control"], "method"].unique()
+    better = column["better"].iloc[0]
+    return {str(m): compare(values[m], values[control], better) for m in others}
+
+
+def _block(
+    where: list[str], column: pd.DataFrame, group: pd.DataFrame, found: dict[str, Comparison]
+) -> list[list[str]]:
+    digits = int(column["digits"].iloc[0])
+    unit = column["unit"].iloc[0]
+    name = f"{column['label'].iloc[0]} [{unit}]" if unit else column["label"].iloc[0]
+    adjusted = holm([c.p for c in found.values()])
+    block: list[list[str]] = []
+    for (method, c), after in zip(found.items(), adjusted, strict=True):
+        lost = unfinished(group[group["method"] == method])
+        row = [*(["", "", ""] if block else [*where, name]), f"{method}{lost}", str(c.n)]
+        row += [signed(c.mean, digits), interval(c, digits), p_value(c.p)]
+        row.append(Bold(p_value(after)) if after <= LEVEL else p_value(after))
+        block.append([*row, f"{c.improvement:.2f}" if c.n else "—"])
+    return block
+
+
+def interval(found: Comparison, digits: int) -> str:
+    """Return the bootstrap interval as text; a dash below two pairs."""
+    if found.n < 2:
+        return "—"
+    return f"[{signed(found.low, digits)}, {signed(found.high, digits)}]"
+
+
+def _reach(seeds: int, methods: int) -> str:
+    """Say what so many seeds can show at best."""
+    single, corrected = least_p(seeds), min(1.0, methods * least_p(seeds))
+    text = (
+        f"The smallest p that {seeds} common seed{'s' * (seeds != 1)} can give is {single:.2g}, "
+        f"and {corrected:.2g} after Holm over {methods} method{'s' * (methods != 1)}"
+    )
+    if corrected > LEVEL:
+        text += (
+            f": {'nothing' if methods == 1 else 'no single method'} can be significant here, "
+            f"whatever its gain, before there are {seeds_needed(methods)} seeds"
+        )
+    return f"{text}."
