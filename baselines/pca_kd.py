@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.distiller import Distiller, Layout, Side, Trace
-from bench.errors import PluginError
+from bench.errors import DataError, SuiteError
 from bench.pca import Covariance, centred, eigenbasis, learned_basis, residual
 
 ENOUGH = 0.85  # of the variance: from here the paper takes a layer's number of channels
@@ -61,15 +61,16 @@ class PCAKD(Distiller):
         """Make room for the bases.
 
         Raises:
-            PluginError: a hint of the student is wider than the teacher's or of another size, or
-                is a single pixel, which has no variance over space.
+            SuiteError: a hint of the student has more channels than the teacher's or another
+                size, or is a single pixel, which has no variance over space.
         """
         for role in self.hints:
             (c, *size), (c_t, *size_t) = student.hints[role], teacher.hints[role]
             if c > c_t or size != size_t or size == [1, 1]:
-                raise PluginError(
-                    f"pca_kd: the hint {role!r} is {c} x {size} at the student and {c_t} x {size_t}"
-                    " at the teacher; needs the same size, above 1 x 1, and no more channels."
+                raise SuiteError(
+                    f"pca_kd: the hint {role!r} is {[c, *size]} in the student and {[c_t, *size_t]}"
+                    " in the teacher; choose a teacher of the same architecture that is no"
+                    " narrower, and images large enough for hints above 1 x 1."
                 )
             self.register_buffer(f"basis_{role}", torch.zeros(c_t, c))
             self.register_buffer(f"mev_{role}", torch.zeros(c_t, dtype=torch.float64))
@@ -79,7 +80,7 @@ class PCAKD(Distiller):
         """Derive the bases from the teacher's hints over all training inputs.
 
         Raises:
-            PluginError: a hint is constant over space in every image.
+            DataError: a hint is constant over space in every image.
         """
         seen = {role: Covariance() for role in self.hints}
         batches = 0
@@ -110,7 +111,7 @@ class PCAKD(Distiller):
         covariance = seen.mean()
         variance = covariance.trace()
         if variance == 0:
-            raise PluginError(f"pca_kd: the teacher's hint {role!r} is constant on every input.")
+            raise DataError(f"pca_kd: the teacher's hint {role!r} is constant on every input.")
         components = eigenbasis(covariance, len(covariance))
         basis = self.get_buffer(f"basis_{role}")
         count = basis.shape[1]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.distiller import Distiller, Layout, Trace
-from bench.errors import PluginError
+from bench.errors import SuiteError
 from bench.fourier import spectral_weight, weighted_power
 
 
@@ -24,11 +24,11 @@ class SD(Distiller):
         spatial    sum_i mean d_i^2
         frequency  sum_i mean w_i |DFT d_i|^2,  w_i = |DFT(x_0 resized to d_i)|^exponent
 
-    The paper weights by the inverse spectrum (`exponent` below 0) but its value and those of the
-    two weights could not be read, nor is there official code. Choices of ours: exponent -1, both
-    weights 0.1, means instead of sums, the magnitude of x_0 averaged over channels and at least a
-    thousandth of its largest value, w_i with mean 1 and the transform orthonormal. By Parseval
-    both terms are then equal at `exponent` 0.
+    The paper weights by the inverse spectrum (`exponent` below 0), but its value and those of the
+    two weights could not be read, and no official code was found. Choices of ours: exponent -1,
+    both weights 0.1, means instead of sums, the magnitude of x_0 averaged over channels and at
+    least a thousandth of its largest value, w_i with mean 1 and the transform orthonormal. By
+    Parseval both terms are then equal at `exponent` 0.
     """
 
     defaults = {"spatial": 0.1, "frequency": 0.1, "exponent": -1.0}
@@ -40,14 +40,15 @@ class SD(Distiller):
         """Create a 1x1 convolution per hint, in torch's own initialisation.
 
         Raises:
-            PluginError: a hint of the student has another size than the teacher's.
+            SuiteError: a hint of the student has another size than the teacher's.
         """
         self.adapters = nn.ModuleDict()
         for role in self.hints:
             (c, *size), (c_t, *size_t) = student.hints[role], teacher.hints[role]
             if size != size_t:
-                raise PluginError(
-                    f"sd: the hint {role!r} is {size} at the student and {size_t} at the teacher."
+                raise SuiteError(
+                    f"sd: the hint {role!r} is {size} in the student and {size_t} in the teacher;"
+                    " choose a teacher of the same architecture."
                 )
             self.adapters[role] = nn.Conv2d(c, c_t, 1)
 

@@ -15,7 +15,7 @@ from sklearn.decomposition import PCA
 from tiny import by_method, tiny_plan, train_teachers, train_together
 
 from bench.distiller import Distiller, Layout, Trace
-from bench.errors import Interrupted, PluginError
+from bench.errors import DataError, Interrupted, SuiteError
 from bench.fourier import spectral_weight, weighted_power, whole_mean
 from bench.learner import open_distiller
 from bench.pca import Covariance, eigenbasis, learned_basis, residual
@@ -171,12 +171,12 @@ def test_facts_of_pca_kd_are_its_curves_and_how_many_channels_are_enough() -> No
     ("student", "teacher", "side"), [(8, 4, 6), (2, 4, 1)], ids=["wider", "one pixel"]
 )
 def test_pca_kd_refuses_hints_that_it_cannot_compare(student: int, teacher: int, side: int) -> None:
-    with pytest.raises(PluginError, match="'down'"):
+    with pytest.raises(SuiteError, match="'down'"):
         distiller("pca_kd", student, teacher, side)
 
 
 def test_pca_kd_refuses_a_teacher_whose_hint_is_dead() -> None:
-    with pytest.raises(PluginError, match="'down' is constant"):
+    with pytest.raises(DataError, match="'down' is constant"):
         prepared(distiller("pca_kd", 2, 4), torch.ones(2, 4, 6, 6))
 
 
@@ -274,7 +274,7 @@ def test_the_target_is_resized_without_aliasing() -> None:
 
 def test_sd_refuses_hints_of_another_size() -> None:
     hints = [dict.fromkeys(ROLES, (4, side, side)) for side in (8, 4)]
-    with pytest.raises(PluginError, match="'down'"):
+    with pytest.raises(SuiteError, match="'down'"):
         open_distiller("sd", declared("method", "sd", "test").params({}, "test")).build(
             *(Layout(h, 16, 6) for h in hints)
         )
