@@ -122,6 +122,12 @@ def test_gradient_descent_finds_the_space_of_the_eigenvectors() -> None:
     assert residual(covariance, learned).item() == pytest.approx(1.1, rel=1e-3)
 
 
+def test_the_soft_penalty_alone_makes_a_basis_orthonormal() -> None:
+    torch.manual_seed(0)
+    learned = learned_basis(torch.zeros(4, 4).double(), 2, steps=400, lr=3e-2)
+    np.testing.assert_allclose(learned.T @ learned, np.eye(2), atol=1e-3)
+
+
 # PCA-KD
 
 
