@@ -35,6 +35,7 @@ class Trace:
     real: Tensor  # [N, 3, S, S] of the output's domain: the ground truth where data are paired
     paired: bool  # whether `real` is the ground truth of `input`
     discriminator: Discriminator | None  # of the same player; judges outputs of this direction
+    gan: str = "lsgan"  # the kind of the task's adversarial game, of `bench.gan.LOSSES`
 
     def judge(
         self, image: Tensor, hints: Sequence[str] = ()
@@ -91,11 +92,15 @@ class Distiller(nn.Module):
     teachers: ClassVar[Sequence[str]] = ("frozen", "same", "assistant", "peers", "online")
     hints: Sequence[str] = ()  # roles of the features `terms` reads
     keeps: Sequence[str] | None = None  # original terms that stay; None: all of them
-    weights: Sequence[str] = ()  # pretrained networks of `bench/weights.py` it needs
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         super().__init__()
         self.params = params
+
+    @property
+    def weights(self) -> Sequence[str]:
+        """Pretrained networks of `bench/weights.py` that it needs with its parameters."""
+        return ()
 
     def build(self, student: Layout, teacher: Layout) -> None:
         """Create the distiller's own modules; their random draws are seeded by the caller.

@@ -27,6 +27,16 @@ def discriminator_loss(kind: str, real: Sequence[Tensor], fake: Sequence[Tensor]
     )
 
 
+def fake_loss(kind: str, fake: Sequence[Tensor]) -> Tensor:
+    """Return the discriminator's loss on generated images alone, summed over scales: [].
+
+    Args:
+        kind: as for `discriminator_loss`, which takes half of this.
+        fake: logits of each scale, unbounded, any shape.
+    """
+    return torch.stack([_on_fake(kind, f) for f in fake]).sum()
+
+
 def generator_loss(kind: str, fake: Sequence[Tensor]) -> Tensor:
     """Return how far the generator is from fooling the discriminator, summed over scales: [].
 

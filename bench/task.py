@@ -59,7 +59,7 @@ class Task:
             judges = discriminators
             judge: Any = judges[direction] if direction in judges else None  # noqa: SIM401
             traces[direction] = Trace(
-                batch[source], output, found, batch[target], self.paired, judge
+                batch[source], output, found, batch[target], self.paired, judge, self.params["gan"]
             )
         return traces
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bench.gan import ImagePool, discriminator_loss, generator_loss, initialise
+from bench.gan import ImagePool, discriminator_loss, fake_loss, generator_loss, initialise
 
 REAL, FAKE = torch.tensor([[2.0, -0.5]]), torch.tensor([[0.3, -1.0]])
 ONE, ZERO = torch.ones(1, 2), torch.zeros(1, 2)
@@ -35,6 +35,17 @@ def test_losses_are_the_textbooks(kind: str, judge: torch.Tensor, make: torch.Te
 def test_scales_add_up() -> None:
     one = discriminator_loss("lsgan", [REAL], [FAKE])
     torch.testing.assert_close(discriminator_loss("lsgan", [REAL] * 2, [FAKE] * 2), 2 * one)
+    torch.testing.assert_close(fake_loss("lsgan", [FAKE] * 2), 2 * fake_loss("lsgan", [FAKE]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "sure"), [("lsgan", [1.0]), ("vanilla", [100.0]), ("hinge", [1.0])]
+)
+def test_a_discriminator_that_is_sure_of_the_real_loses_half_of_what_the_fakes_cost(
+    kind: str, sure: list[float]
+) -> None:
+    both = discriminator_loss(kind, [torch.tensor(sure)], [FAKE])
+    torch.testing.assert_close(both, 0.5 * fake_loss(kind, [FAKE]))
 
 
 def test_the_pool_fills_then_swaps_every_second_image() -> None:
