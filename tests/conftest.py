@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,3 +18,26 @@ def _quiet(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFac
     monkeypatch.delenv("DISTILLBENCH_OFFLINE", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("DISTILLBENCH_STORE", raising=False)
+
+
+@pytest.fixture(scope="session")
+def vgg16_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file like torchvision's VGG-16 with random weights, written once per process."""
+    import vgg16_weights
+
+    path = tmp_path_factory.mktemp("vgg16") / "vgg16.pth"
+    vgg16_weights.write(path)
+    return path
+
+
+@pytest.fixture
+def vgg16(_quiet: None, vgg16_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let that file be the published one, for one test; return where it lies."""
+    from bench import weights
+
+    digest = hashlib.sha256(vgg16_file.read_bytes()).hexdigest()
+    known = replace(weights.KNOWN["vgg16"], sha256=digest)
+    monkeypatch.setitem(weights.KNOWN, "vgg16", known)
+    known.path.parent.mkdir(parents=True, exist_ok=True)
+    known.path.symlink_to(vgg16_file)
+    return known.path

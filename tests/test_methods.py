@@ -24,6 +24,8 @@ from bench.store import Store
 from bench.task import Batch
 from bench.train import open_teacher
 
+pytestmark = pytest.mark.usefixtures("vgg16")  # some methods compare features of VGG-16
+
 CPU = torch.device("cpu")
 METHODS = names("method")
 TEACHING = [n for n in METHODS if declared("method", n, "test")["teachers"]]
