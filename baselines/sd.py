@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bench.distiller import Distiller, Layout, Trace
-from bench.errors import SuiteError
+from bench.distiller import Distiller, Layout, Trace, check_grids
 from bench.fourier import spectral_weight, weighted_power
 
 
@@ -42,15 +41,13 @@ class SD(Distiller):
         Raises:
             SuiteError: a hint of the student has another size than the teacher's.
         """
-        self.adapters = nn.ModuleDict()
-        for role in self.hints:
-            (c, *size), (c_t, *size_t) = student.hints[role], teacher.hints[role]
-            if size != size_t:
-                raise SuiteError(
-                    f"sd: the hint {role!r} is {size} in the student and {size_t} in the teacher;"
-                    " choose a teacher of the same architecture."
-                )
-            self.adapters[role] = nn.Conv2d(c, c_t, 1)
+        check_grids(self.hints, student, teacher)
+        self.adapters = nn.ModuleDict(
+            {
+                role: nn.Conv2d(student.hints[role][0], teacher.hints[role][0], 1)
+                for role in self.hints
+            }
+        )
 
     def terms(self, student: Trace, teacher: Trace) -> dict[str, Tensor]:
         """Return the spatial and the frequency term, each summed over hints and image."""
