@@ -10,12 +10,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 from scipy import stats
 
-from bench.plugins import ROOT
 from bench.report import Report, Rows, Table
 from reports._format import spread
+from reports._printed import PLACE, numbers, same_place, text_of
 
-REPORTED = ROOT / "baselines" / "reported.csv"
-PLACE = ["dataset", "direction", "architecture", "width", "recipe"]
 LEVEL = 0.95
 SIZE = 256  # pixels, of every translation table that is in the file
 
@@ -67,7 +65,7 @@ class PaperGap(Report):
             return
         entries = rows.entries[rows.entries["role"].isin(["student", "teacher"])]
         blocks = []
-        for _, group in _numbers().groupby(["paper", *PLACE[:3]], sort=False):
+        for _, group in numbers().groupby(["paper", *PLACE[:3]], sort=False):
             block = [row for _, number in group.iterrows() for row in _rows(number, entries, rows)]
             if block:
                 blocks.append(block)
@@ -75,21 +73,9 @@ class PaperGap(Report):
             yield Table("paper_gap", "Beside the papers", CAPTION, HEADER, blocks)
 
 
-def _numbers() -> pd.DataFrame:
-    """Return the printed numbers of places that a matrix can have; what is printed twice, once."""
-    printed = pd.read_csv(REPORTED, keep_default_na=False, dtype=str)
-    printed = printed[(printed["recipe"] != "") & (printed["mean"] != "")]
-    printed = printed.assign(width=printed["width"].astype(int))
-    same = ["paper", *PLACE, "score", "mean", "std"]
-    tables = printed.groupby(same)["table"].transform(lambda t: ", ".join(dict.fromkeys(t)))
-    return printed.assign(table=tables).drop_duplicates(same)
-
-
 def _rows(number: pd.Series[Any], entries: pd.DataFrame, rows: Rows) -> Iterator[list[str]]:
     """Yield the row of one printed number if the matrix has its place."""
-    place = [axis for axis in PLACE if axis != "direction"]
-    mine = entries[(entries[place] == number[place]).all(axis=1)]
-    for _, group in mine.groupby("discriminator_width", sort=False):
+    for _, group in same_place(entries, number).groupby("discriminator_width", sort=False):
         ours = _ours(number, group, rows)
         yield [
             f"{number['paper']} {number['table']}",
@@ -97,7 +83,7 @@ def _rows(number: pd.Series[Any], entries: pd.DataFrame, rows: Rows) -> Iterator
             f"{number['architecture']} {number['width']}",
             str(group["method"].iloc[0]),
             number["metric"],
-            _printed(number),
+            text_of(number),
             spread(ours.last, ours.seeds, ours.digits),
             spread(ours.best, ours.seeds, ours.digits),
             *_verdict(number, ours),
@@ -145,10 +131,6 @@ def _differences(number: pd.Series[Any], group: pd.DataFrame, last: pd.DataFrame
         yield f"{protocol['size']} px, the paper {SIZE}"
     if number["score"] == "miou" and protocol.get("labels") != "2048 x 1024":
         yield f"labels of {protocol.get('labels')} px, the paper 2048 x 1024"
-
-
-def _printed(number: pd.Series[Any]) -> str:
-    return f"{number['mean']} ± {number['std']}" if number["std"] else str(number["mean"])
 
 
 def _verdict(number: pd.Series[Any], ours: Ours) -> list[str]:

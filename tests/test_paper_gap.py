@@ -13,7 +13,8 @@ from tiny import by_method, tiny_plan
 
 from bench import plugins
 from bench.report import Rows
-from reports.paper_gap import REPORTED, PaperGap
+from reports._printed import REPORTED
+from reports.paper_gap import PaperGap
 
 PRINTED = pd.read_csv(REPORTED, keep_default_na=False, dtype=str)
 JOINED = PRINTED[PRINTED["recipe"] != ""]

@@ -1,0 +1,33 @@
+"""The papers' numbers, and the join that finds the one of a place of the matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from bench.plugins import ROOT
+
+REPORTED = ROOT / "baselines" / "reported.csv"
+PLACE = ["dataset", "direction", "architecture", "width", "recipe"]
+
+
+def numbers() -> pd.DataFrame:
+    """Return the printed numbers of places that a matrix can have; what is printed twice, once."""
+    printed = pd.read_csv(REPORTED, keep_default_na=False, dtype=str)
+    printed = printed[(printed["recipe"] != "") & (printed["mean"] != "")]
+    printed = printed.assign(width=printed["width"].astype(int))
+    same = ["paper", *PLACE, "score", "mean", "std"]
+    tables = printed.groupby(same)["table"].transform(lambda t: ", ".join(dict.fromkeys(t)))
+    return printed.assign(table=tables).drop_duplicates(same)
+
+
+def same_place(frame: pd.DataFrame, place: pd.Series[Any]) -> pd.DataFrame:
+    """Return the numbers of an entry's place, or the entries of a number's; of any direction."""
+    axes = [axis for axis in PLACE if axis != "direction"]
+    return frame[(frame[axes] == place[axes]).all(axis=1)]
+
+
+def text_of(number: pd.Series[Any]) -> str:
+    """Return a printed number as it was printed."""
+    return f"{number['mean']} ± {number['std']}" if number["std"] else str(number["mean"])
