@@ -26,6 +26,8 @@ LATEX = {
     "±": r"$\pm$",
     "×": r"$\times$",
     "Δ": r"$\Delta$",
+    "α": r"$\alpha$",
+    "✓": r"$\surd$",  # a tick without a package
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
     "→": r"$\rightarrow$",

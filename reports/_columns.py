@@ -1,0 +1,198 @@
+"""The columns of the papers' tables: costs, scores, gains, and what was printed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from reports._format import ARROWS, spread
+from reports._printed import same_place, text_of
+
+UNITS = {"params": (1e6, "M"), "macs": (1e9, "G")}
+
+
+class Line(NamedTuple):
+    """The seeds of one row, and what they are compared with."""
+
+    name: str  # of the method or network
+    marks: tuple[str, ...]  # what the paper says of the row in columns of its own
+    seeds: pd.DataFrame  # entries
+    original: pd.DataFrame  # entries of the teacher, or of the network that all are smaller than
+    control: pd.DataFrame  # entries of the student alone, of the same size
+    scores: pd.DataFrame  # of the place, in one direction
+    printed: pd.DataFrame  # the paper's numbers
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column, about one metric."""
+
+    metric: str
+    names: tuple[str, ...] = ()  # the values whose mean it takes; none: the metric's headline
+    label: str = ""  # of the heading; none: the metric's own
+
+    def heading(self, lines: Sequence[Line]) -> str:
+        """Return the heading: label, unit and which way is better."""
+        if self.label:
+            return self.label
+        first = lines[0].scores[lines[0].scores["metric"] == self.metric].iloc[0]
+        unit = f" [{first['unit']}]" if first["unit"] else ""
+        return f"{first['label']}{unit}{ARROWS.get(first['better'], '')}"
+
+    def cell(self, line: Line) -> str:
+        """Return the cell of one row."""
+        raise NotImplementedError
+
+    def notes(self, lines: Sequence[Line]) -> list[str]:
+        """Return what has to be said under the table if the column is in it."""
+        return []
+
+    def of(self, line: Line, entries: pd.DataFrame) -> pd.Series[float]:
+        """Return the values of some entries by seed; a mean only where all its parts are there."""
+        found = line.scores[line.scores["metric"] == self.metric]
+        found = found[found["key"].isin(entries["key"]) & found["value"].notna()]
+        found = found[found["name"].isin(self.names) if self.names else found["headline"]]
+        found = found.drop_duplicates(["key", "name"]).astype({"value": float})
+        runs = found.groupby(["key", "seed"], sort=False)["value"].agg(["mean", "count"])
+        whole = runs.loc[runs["count"] == max(len(self.names), 1), "mean"]
+        return whole.droplevel("key")
+
+    def digits(self, line: Line) -> int:
+        """Return the metric's decimal places."""
+        return int(line.scores.loc[line.scores["metric"] == self.metric, "digits"].iloc[0])
+
+
+@dataclass(frozen=True)
+class Score(Column):
+    """Mean ± standard deviation over seeds; what is measured on the network, once."""
+
+    def cell(self, line: Line) -> str:
+        """Return the cell."""
+        values = self.of(line, line.seeds)
+        judges = line.scores.loc[line.scores["metric"] == self.metric, "judges"].iloc[0]
+        if judges == "images" or values.empty:
+            return spread(values, len(line.seeds), self.digits(line))
+        return f"{values.iloc[0]:.{self.digits(line)}f}"
+
+
+@dataclass(frozen=True)
+class Seconds(Score):
+    """Milliseconds as seconds per image, OOM where memory ran out."""
+
+    def cell(self, line: Line) -> str:
+        """Return the cell."""
+        values = self.of(line, line.seeds)
+        if values.empty:
+            return "—"
+        return "OOM" if math.isinf(values.iloc[0]) else f"{values.iloc[0] / 1000:.2f}"
+
+
+@dataclass(frozen=True)
+class Cost(Column):
+    """A count in M or G, and how much smaller it is than the original's, as × or in %."""
+
+    reduction: str = "×"
+
+    def cell(self, line: Line) -> str:
+        """Return the cell."""
+        values, above = self.of(line, line.seeds), self.of(line, line.original)
+        if values.empty:
+            return "—"
+        unit, letter = UNITS[self.metric]
+        count = values.iloc[0]
+        text = f"{count / unit:.2f}{letter}" if count >= unit else f"{count / unit:.3g}{letter}"
+        if above.empty or above.iloc[0] == count:
+            return text
+        if self.reduction == "×":
+            return f"{text} ({above.iloc[0] / count:.2f}×)"
+        return f"{text} ({_percent(count, above.iloc[0])})"
+
+
+@dataclass(frozen=True)
+class Reduction(Column):
+    """How much less than the original's, in %."""
+
+    def cell(self, line: Line) -> str:
+        """Return the cell; empty for the original itself."""
+        values, above = self.of(line, line.seeds), self.of(line, line.original)
+        if values.empty or above.empty or line.seeds["key"].isin(line.original["key"]).all():
+            return ""
+        return _percent(values.iloc[0], above.iloc[0])
+
+
+@dataclass(frozen=True)
+class Gain(Column):
+    """Mean gain over the student alone, paired by seed; positive where better."""
+
+    label: str = "Δ"
+
+    def cell(self, line: Line) -> str:
+        """Return the cell; empty for the control itself and for the teacher."""
+        if line.control.empty or line.seeds["key"].isin(line.control["key"]).all():
+            return ""
+        gains = (self.of(line, line.seeds) - self.of(line, line.control)).dropna()
+        return spread(self.sign(line) * gains, len(line.seeds), self.digits(line), signed=True)
+
+    def sign(self, line: Line) -> int:
+        """Return 1 where higher is better, else -1."""
+        better = line.scores.loc[line.scores["metric"] == self.metric, "better"].iloc[0]
+        return 1 if better == "higher" else -1
+
+
+@dataclass(frozen=True)
+class Improvement(Gain):
+    """Difference between the means of the original and of the row; positive where better."""
+
+    label: str = "Improvement"
+
+    def cell(self, line: Line) -> str:
+        """Return the cell; without a deviation, as no seed pairs the two."""
+        mine, above = self.of(line, line.seeds), self.of(line, line.original)
+        if mine.empty or above.empty or line.seeds["key"].isin(line.original["key"]).all():
+            return ""
+        gain = pd.Series([self.sign(line) * (mine.mean() - above.mean())])
+        return spread(gain, 1, self.digits(line), signed=True)
+
+
+@dataclass(frozen=True)
+class Printed(Column):
+    """What the paper printed for the same place of the matrix."""
+
+    label: str = "Paper"
+
+    def cell(self, line: Line) -> str:
+        """Return the number as it was printed; empty where there is none."""
+        found = self._number(line)
+        return "" if found is None else text_of(found)
+
+    def heading(self, lines: Sequence[Line]) -> str:
+        """Return the heading with the checkpoint that the paper reports."""
+        said = {n["checkpoint"] for line in lines if (n := self._number(line)) is not None}
+        return f"{self.label} (checkpoint: {', '.join(sorted(said))})"
+
+    def notes(self, lines: Sequence[Line]) -> list[str]:
+        """Return where the numbers are from, and that the column judges nothing."""
+        found = [n for line in lines if (n := self._number(line)) is not None]
+        trials = ", ".join(sorted({n["trials"] or "1, or not stated" for n in found}))
+        text = (
+            f"{self.label}: printed by {found[0]['paper']} for the same data, direction, network, "
+            f"width and recipe (trials: {trials}). Whether the two compare is judged under "
+            "`Beside the papers`."
+        )
+        return [text]
+
+    def _number(self, line: Line) -> pd.Series[Any] | None:
+        if line.printed.empty:
+            return None
+        found = same_place(line.printed, line.seeds.iloc[0])
+        found = found[found["score"] == self.metric]
+        found = found[found["direction"].isin(line.scores["direction"])]
+        return None if found.empty else found.iloc[0]
+
+
+def _percent(value: float, original: float) -> str:
+    return f"{100 * (value / original - 1):+.1f} %"

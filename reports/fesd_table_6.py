@@ -1,0 +1,34 @@
+"""FESD's Table 6: what each component adds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.report import Report, Rows, Table
+from reports._columns import Printed, Score
+from reports._layout import SPREAD, Layout, Row, method_tables
+
+LAYOUT = Layout(
+    "fesd_table_6",
+    "FESD, Table 6: components",
+    f"Base: DCD; shift: the partial channel shift (PCS); spectral: the spectral loss. {SPREAD}",
+    "FESD",
+    ("Table 6",),
+    columns=(Score("fid"), Printed("fid")),
+    marks=("Base", "Shift", "Spectral"),
+    rows=(
+        Row("dcd", ("✓", "", "")),
+        Row("fesd(spectral=0.0)", ("✓", "✓", "")),
+        Row("fesd", ("✓", "✓", "✓")),
+    ),
+)
+
+
+class FESDComponents(Report):
+    """One row per sum of components, ticked."""
+
+    order = 12
+
+    def make(self, rows: Rows) -> Iterator[Table]:
+        """Yield the table where the suite has its rows."""
+        yield from method_tables(LAYOUT, rows)

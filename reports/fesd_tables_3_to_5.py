@@ -1,0 +1,70 @@
+"""FESD's Tables 3 to 5: direction, length and share of the channel shift."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.report import Report, Rows, Table
+from reports._columns import Printed, Score
+from reports._layout import SPREAD, Layout, Row, method_tables
+
+MARKS = ("Direction", "|h|", "α")
+BASE = Row("dcd", ("–", "–", "–"))
+CHOSEN = Row("fesd(spectral=0.0)", ("bi", "2", "1/8"))
+
+
+def _layout(number: int, about: str, rows: tuple[Row, ...]) -> Layout:
+    return Layout(
+        f"fesd_table_{number}",
+        f"FESD, Table {number}: {about}",
+        f"The channel shift alone, without the spectral loss; the first student row is the base "
+        f"without a shift. |h| is its length in pixels, α the share of channels. {SPREAD}",
+        "FESD",
+        (f"Table {number}",),
+        columns=(Score("fid"), Printed("fid")),
+        marks=MARKS,
+        rows=(BASE, *rows),
+    )
+
+
+LAYOUTS = (
+    _layout(
+        3,
+        "direction",
+        (
+            Row("fesd(direction=uni, spectral=0.0)", ("uni", "2", "1/8")),
+            CHOSEN,
+            Row("fesd(direction=cross, spectral=0.0)", ("cross", "2", "1/8")),
+            Row("fesd(direction=quad, spectral=0.0)", ("quad", "2", "1/8")),
+        ),
+    ),
+    _layout(
+        4,
+        "length",
+        (
+            CHOSEN,
+            Row("fesd(shift=4, spectral=0.0)", ("bi", "4", "1/8")),
+            Row("fesd(shift=8, spectral=0.0)", ("bi", "8", "1/8")),
+        ),
+    ),
+    _layout(
+        5,
+        "share",
+        (
+            Row("fesd(ratio=0.0625, spectral=0.0)", ("bi", "2", "1/16")),
+            CHOSEN,
+            Row("fesd(ratio=0.25, spectral=0.0)", ("bi", "2", "1/4")),
+        ),
+    ),
+)
+
+
+class FESDShift(Report):
+    """One row per setting of the shift."""
+
+    order = 12
+
+    def make(self, rows: Rows) -> Iterator[Table]:
+        """Yield the table where the suite has its rows."""
+        for layout in LAYOUTS:
+            yield from method_tables(layout, rows)

@@ -1,0 +1,31 @@
+"""Spectral Diffusion's Table 2: FID beside what the network costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.report import Report, Rows, Table
+from reports._columns import Cost, Score
+from reports._layout import SPREAD, Layout, Row, method_tables
+
+LAYOUT = Layout(
+    "sd_table_2",
+    "SD, Table 2",
+    "SD here is a port of a diffusion method to translation, without its wavelet gating. MACs are "
+    "true multiply-adds (C1); ratios are to the teacher's exact counts. Throughput is measured "
+    f"once per network: compare times of one device only. {SPREAD}",
+    "SpectralDiffusion",
+    ("Table 2",),
+    columns=(Cost("params"), Cost("macs"), Score("throughput"), Score("fid")),
+    rows=(Row("none"), Row("sd")),
+)
+
+
+class SDMain(Report):
+    """Teacher, student alone, and SD."""
+
+    order = 12
+
+    def make(self, rows: Rows) -> Iterator[Table]:
+        """Yield the table where the suite has its rows."""
+        yield from method_tables(LAYOUT, rows)
