@@ -60,6 +60,7 @@ def latex(table: Table) -> str:
             r"\begin{table}",
             r"\centering",
             rf"\caption{{{_latex(table.title)}. {_latex(table.caption)}}}\medskip",
+            r"\footnotesize",
             rf"\begin{{tabular}}{{{'l' * len(table.header)}}}",
             r"\toprule",
             _latex_row(table.header),
@@ -67,7 +68,7 @@ def latex(table: Table) -> str:
             "\n\\midrule\n".join(blocks),
             r"\bottomrule",
             r"\end{tabular}",
-            *(rf"\par\footnotesize {_latex(note)}" for note in table.notes),
+            *(rf"\par {_latex(note)}" for note in table.notes),
             r"\end{table}",
             "",
         ]

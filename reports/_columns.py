@@ -12,6 +12,7 @@ import pandas as pd
 from reports._format import ARROWS, spread
 from reports._printed import same_place, text_of
 
+BEST = "best on test"  # a checkpoint, in the file of printed numbers
 UNITS = {"params": (1e6, "M"), "macs": (1e9, "G")}
 
 
@@ -170,20 +171,23 @@ class Printed(Column):
         return "" if found is None else text_of(found)
 
     def heading(self, lines: Sequence[Line]) -> str:
-        """Return the heading with the checkpoint that the paper reports."""
-        said = {n["checkpoint"] for line in lines if (n := self._number(line)) is not None}
-        return f"{self.label} (checkpoint: {', '.join(sorted(said))})"
+        """Return the heading, with a checkpoint that was chosen by the test images."""
+        chosen = any(n["checkpoint"] == BEST for n in self._numbers(lines))
+        return f"{self.label} ({BEST})" if chosen else self.label
 
     def notes(self, lines: Sequence[Line]) -> list[str]:
         """Return where the numbers are from, and that the column judges nothing."""
-        found = [n for line in lines if (n := self._number(line)) is not None]
-        trials = ", ".join(sorted({n["trials"] or "1, or not stated" for n in found}))
+        found = self._numbers(lines)
+        said = {f"{n['trials'] or 'one or not stated'}, {n['checkpoint']}" for n in found}
         text = (
             f"{self.label}: printed by {found[0]['paper']} for the same data, direction, network, "
-            f"width and recipe (trials: {trials}). Whether the two compare is judged under "
-            "`Beside the papers`."
+            f"width and recipe (trials and checkpoint: {'; '.join(sorted(said))}). Whether the two "
+            'compare is judged under "Beside the papers".'
         )
         return [text]
+
+    def _numbers(self, lines: Sequence[Line]) -> list[pd.Series[Any]]:
+        return [number for line in lines if (number := self._number(line)) is not None]
 
     def _number(self, line: Line) -> pd.Series[Any] | None:
         if line.printed.empty:

@@ -93,7 +93,7 @@ def method_tables(layout: Layout, rows: Rows) -> Iterator[Table]:
             if layout.has_scores(found):
                 blocks += _place(layout, rows, heading, groups, teachers, found)
                 notes += _notes(layout, heading, found)
-                notes.append(_counts(heading, groups, teachers))
+                notes.append(_counts(f"{dataset}, {architecture}", groups, teachers))
     if blocks:
         yield _table(layout, ["Data", "Width"], "Method", blocks, notes)
 
@@ -150,7 +150,7 @@ def _place(
         control = group[group["is_control"] & (group["role"] == "student")]
         lines = [
             Line(
-                f"{seeds['method'].iloc[0]}{unfinished(seeds)}",
+                _name(seeds, groups[0]),
                 row.marks or ("",) * len(layout.marks),
                 seeds,
                 teachers,
@@ -163,6 +163,13 @@ def _place(
         width, judge = (group[axis].iloc[0] for axis in SIZE)
         yield _Block([first, size(width, judge, rows)], lines)
         first = ""
+
+
+def _name(seeds: pd.DataFrame, students: pd.DataFrame) -> str:
+    """Return a method's name, with a network that is not the students', and seeds that are lost."""
+    name, network = seeds[["method", "architecture"]].iloc[0]
+    other = "" if network == students["architecture"].iloc[0] else f" ({network})"
+    return f"{name}{other}{unfinished(seeds)}"
 
 
 def _rows(layout: Layout, group: pd.DataFrame) -> Iterator[tuple[Row, pd.DataFrame]]:

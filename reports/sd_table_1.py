@@ -13,8 +13,8 @@ LAYOUT = Layout(
     "sd_table_1",
     "SD, Table 1: error by frequency",
     "SD here is a port of a diffusion method to translation, without its wavelet gating. Low: "
-    "error of the band LL3; high: mean error of the nine other bands, as in `Error by frequency "
-    f"band`; the paper's own measure is not known to us. {SPREAD}",
+    "error of the band LL3; high: mean error of the nine other bands, as in the table "
+    f"of band errors; the paper's own measure is not known to us. {SPREAD}",
     "SpectralDiffusion",
     ("Table 1",),
     columns=(

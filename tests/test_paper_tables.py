@@ -15,9 +15,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from tiny import tiny_plan
 
 from bench import plugins, render
+from bench.publish import collect
 from bench.report import Report, Rows, Table
+from bench.score import image_scores, record
+from bench.store import Store
 from reports._layout import Layout
 
 # metric: label, unit, digits, judges, better, headline
@@ -138,7 +142,7 @@ def test_wkds_main_table_has_its_columns_its_ratios_and_its_printed_numbers() ->
     table = only("wkd_tables_1_to_3", found)
     assert table.header == [
         "Data", "Width", "#Params ↓", "MACs (C2)", "Method", "FID ↓", "Δ",
-        "Paper (checkpoint: best on test)",
+        "Paper (best on test)",
     ]  # fmt: skip
     teacher, control, *_, wkd = lines(table)
     assert [len(block) for block in table.blocks] == [1, 8]
@@ -284,10 +288,10 @@ def test_fesds_reductions_are_those_of_its_text_and_its_original_is_of_another_a
         "#Params ↓",
         "FID ↓",
         "Improvement",
-        "Paper (checkpoint: not stated)",
+        "Paper",
     ]
     original, *_, fesd = lines(table)
-    assert original[1:] == ["64", "teacher", "56.80G", "11.38M", "61.53", "", "61.53"]
+    assert original[1:] == ["64", "teacher (resnet9)", "56.80G", "11.38M", "61.53", "", "61.53"]
     assert fesd[2:] == [
         "fesd",
         "1.41G (-97.5 %)",
@@ -306,10 +310,9 @@ def test_fesds_second_table_has_three_scores_of_two_networks() -> None:
         *(seeds(r, [scores] * 2, **place) for r in ("omgd", "dcd", "fesd(gan=hinge)", "fesd")),
     )
     table = only("fesd_table_2", found)
-    stated = "(checkpoint: not stated)"
     assert table.header[3:] == [
-        "LPIPS ↓", f"Paper's LPIPS {stated}", "PSNR [dB] ↑", f"Paper's PSNR {stated}",
-        "FID ↓", f"Paper's FID {stated}",
+        "LPIPS ↓", "Paper's LPIPS", "PSNR [dB] ↑", "Paper's PSNR",
+        "FID ↓", "Paper's FID",
     ]  # fmt: skip
     once = ["0.190 ± 0.000", "", "21.00 ± 0.00", "", "30.00 ± 0.00", ""]
     assert [line[2:] for line in lines(table)] == [
@@ -476,6 +479,50 @@ def test_sds_other_tables_have_costs_and_ticks() -> None:
         ["sd(spatial=0.0)", "", "✓"],
         ["sd", "✓", "✓"],
     ]
+
+
+PARADIGMS: dict[str, Any] = {
+    "none": {},
+    "TSKD": {"method": "wkd"},
+    "TAKD-3": {"method": "wkd", "teacher": {"mode": "assistant", "assistant_width": 3}},
+    "self": {"method": "wkd", "teacher": {"mode": "same"}},
+    "DML-2": {"method": "wkd", "teacher": {"mode": "peers", "peers": 2}},
+    "low": {"method": "wkd", "bands": "low"},
+    "both": {"method": "wkd", "bands": "both"},
+}
+
+
+def test_a_real_plans_rows_are_found(tmp_path: Path) -> None:
+    """Roles, widths and recipes as plans and stores write them, with an FID per cell made up."""
+    plan = tiny_plan(tmp_path, methods=PARADIGMS, metrics=["fid"], seeds=[0, 1])
+    store = Store(tmp_path / "runs")
+    for number, cell in enumerate(plan.cells.values()):
+        store.write(cell.key, "end.json", {"status": "done", "seconds": 1.0})
+        made_up = {
+            score.id: record(score.metric, score.protocol, {"fid": 50.0 + number}, "", 1.0)
+            for score in image_scores(cell, plan.metrics)
+        }
+        store.write(cell.key, "scores.json", made_up)
+    found = collect(plan, store)
+    paradigms, bands = only("wkd_table_5", found), only("wkd_table_4", found)
+    assert [line[2] for line in lines(paradigms)] == [
+        "teacher",
+        "none",
+        "TSKD",
+        "TAKD-3",
+        "self",
+        "DML-2",
+    ]
+    assert lines(paradigms)[0][1] == "4"  # not the teacher of the student's own size
+    assert paradigms.notes[0].startswith("assistant (TAKD-3), width 3 (photo_edges AtoB): FID ")
+    assert [line[2:5] for line in lines(bands)[1:]] == [
+        ["none", "", ""],
+        ["low", "✓", ""],
+        ["TSKD", "", "✓"],
+        ["both", "✓", "✓"],
+    ]
+    assert any("test split" in note for note in bands.notes)
+    assert bands.header[-1] == "Δ"  # nothing was printed for these photographs
 
 
 def layouts() -> list[Layout]:
