@@ -12,6 +12,7 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -313,14 +314,35 @@ def status(**where: Any) -> None:
     type=click.Path(path_type=Path),
     help="Folder to write to. [default: report/NAME of the suite]",
 )
-def report(out: Path | None, **where: Any) -> None:
+@click.option(
+    "--from",
+    "source",
+    metavar="mlflow:URI",
+    help="Take the results from a tracking server, not from a store on this machine.",
+)
+@click.option(
+    "--mlflow",
+    metavar="URI",
+    help="Tracking server to link and add the report to, or none. "
+    "[default: that of --from, $MLFLOW_TRACKING_URI, or STORE/mlflow.db if it is there]",
+)
+def report(out: Path | None, source: str | None, mlflow: str | None, **where: Any) -> None:
     """Write tables (markdown, LaTeX, CSV), figures (PDF, PNG) and a page from SUITE's results."""
-    from bench.publish import publish
+    from bench.reporting import from_mlflow, usual_uri, write
 
     plan, store = _open(**where)
-    if not store.root.is_dir():
+    kind, _, server = (source or "").partition(":")
+    if source and (kind != "mlflow" or not server):
+        raise DistillbenchError(f"--from {source}: expected mlflow:URI, as in mlflow:http://host.")
+    if not source and not store.root.is_dir():
         raise StoreError(f"{store.root}: no store here; `distillbench run` makes one.")
-    page = publish(plan, store, out or Path("report") / plan.suite.name)
+    uri = "" if mlflow == "none" else mlflow or server or usual_uri(store)
+    with from_mlflow(plan, server) if source else nullcontext(store) as results:
+        page, trouble = write(plan, results, out or Path("report") / plan.suite.name, uri)
+    if trouble:
+        click.echo(
+            f"distillbench: the report is written, but MLflow lacks it ({trouble})", err=True
+        )
     click.echo(str(page))
 
 

@@ -3,28 +3,43 @@
 One MLflow experiment per suite; a parent run per (data set, architecture, method, width), a child
 per seed, found again by tags, so that nothing is logged twice. Every call of `Copy.update` brings
 one child up to what the store says; so a server that was down is caught up with by calling it
-again, which is what `distillbench sync` does.
+again, which is what `distillbench sync` does. A run named after the report holds its files.
+
+All axes are tags and parameters of every run, so that MLflow's own views can filter and group by
+them. Each child that has ended holds a parcel of all that reports need, from which `Copy.restore`
+fills a store on a machine that has none.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import re
+import shlex
+import tempfile
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any
 
 from filelock import FileLock
 
 from bench.cell import Cell
+from bench.errors import StoreError
 from bench.files import make_folder
 from bench.grid import sample_grid
+from bench.parcel import pack, unpack
 from bench.plan import Entry, Plan
 from bench.rows import scores_of
-from bench.store import Store, identity
+from bench.store import Store, identity, read_json
 
 BATCH = 1000  # metrics per call: MLflow's own limit
 PERIOD_S = 5.0  # between two looks at what is new
+DOWNLOADS = 8  # at once
+PARCEL = "cell.zip"  # artifact of a child that has ended
+REPORT = "report"  # role of the run with the report's files
 
 
 def default_uri(store: Store) -> str:
@@ -51,13 +66,12 @@ class Copy:
             return
         make_folder(self.store.root)
         with FileLock(self.store.root / ".mlflow.lock"):  # runs on one store write in turn
-            if self._client is None:
-                self._connect()
+            self._connect()
             self._find_runs()
             key = entry.cell.key
             end = self.store.read(key, "end.json")
             scores = scores_of(entry.cell, self.plan, self.store)
-            final = identity([end, scores])
+            final = identity([PARCEL, end, scores])
             run = self._child(entry)
             if end and run.data.tags.get("distillbench.final") == final:
                 return
@@ -66,16 +80,90 @@ class Copy:
                 self._log_end(run, entry, end, scores)
                 self._tag(run, {"distillbench.final": final})
 
-    def _connect(self) -> None:
+    def restore(self) -> None:
+        """Fill the store, which has nothing yet, with what reports need of the plan's cells.
+
+        A cell that has not ended is there as started, without its losses.
+
+        Raises:
+            StoreError: MLflow has no experiment of this suite, or a run without its parcel.
+            FetchError: a parcel is damaged or hostile.
+            Exception: whatever MLflow raises when it cannot be reached or read.
+        """
+        self._connect(create=False)
+        self._find_runs()
+        found: dict[str, Any] = {}
+        for (_, key), run in self._runs.items():
+            if key in self.plan.cells and (key not in found or _has_ended(run)):
+                found[key] = run
+        with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(DOWNLOADS) as pool:
+            paths = pool.map(lambda key: self._download(found[key], Path(folder, key)), found)
+            for key, path in zip(found, paths, strict=True):
+                if path.name == PARCEL:
+                    unpack(key, path, self.store)
+                else:
+                    self.store.write(key, "spec.json", read_json(path))
+
+    def links(self) -> tuple[str, dict[str, str]]:
+        """Return where to see the runs, and the address of each cell's run where there is one.
+
+        The first is the experiment's address, or for a database the command that shows it.
+
+        Raises:
+            StoreError: MLflow has no experiment of this suite.
+            Exception: whatever MLflow raises when it cannot be reached or read.
+        """
+        if not self.uri.startswith(("http://", "https://")):
+            near = self.uri.replace(f"sqlite:///{Path.cwd()}/", "sqlite:///")
+            return f"mlflow ui --backend-store-uri {shlex.quote(_without_password(near))}", {}
+        self._connect(create=False)
+        self._find_runs()
+        base = f"{_without_password(self.uri).rstrip('/')}/#/experiments/{self.experiment}"
+        runs = {
+            key: f"{base}/runs/{run.info.run_id}" for (_, key), run in self._runs.items() if key
+        }
+        return base, runs
+
+    def log_report(self, out: Path) -> None:
+        """Put the files of a report into its run, in place of those of the last one.
+
+        Raises:
+            Exception: whatever MLflow raises when it cannot be reached or written.
+        """
+        with FileLock(self.store.root / ".mlflow.lock"):
+            self._connect()
+            self._find_runs()
+            if (REPORT, "") not in self._runs:
+                axes = {"suite": self.plan.suite.name, "role": REPORT}
+                self._create(REPORT, "", f"{self.plan.suite.name} {REPORT}", axes, {})
+            run_id = self._runs[REPORT, ""].info.run_id
+            for name in ("bundle.json", *read_json(out / "bundle.json")["files"]):
+                folder = PurePosixPath(name).parent
+                self._client.log_artifact(
+                    run_id, str(out / name), str(folder) if folder.name else None
+                )
+
+    def _download(self, run: Any, folder: Path) -> Path:
+        """Return a run's parcel, or its spec where it has not ended, in a folder of its own."""
+        name = PARCEL if _has_ended(run) else "spec.json"
+        folder.mkdir()
+        return Path(self._client.download_artifacts(run.info.run_id, name, str(folder)))
+
+    def _connect(self, *, create: bool = True) -> None:
+        if self._client is not None:
+            return
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         from mlflow import MlflowClient  # two seconds, so only where it is used
 
         client = MlflowClient(self.uri)
         name = f"distillbench/{self.plan.suite.name}"
         found = client.get_experiment_by_name(name)
+        if found is None and not create:
+            raise StoreError(f"{_without_password(self.uri)}: MLflow has no experiment {name!r}.")
         if found is None:
             local = self.uri.startswith("sqlite:")
             place = (self.store.root.resolve() / "mlartifacts").as_uri() if local else None
@@ -120,19 +208,39 @@ class Copy:
             "width": entry.width,
             "discriminator_width": entry.discriminator_width,
         }
+        several = len(self.plan.suite.discriminator_widths) > 1
+        name = f"{entry.dataset} {entry.architecture} {entry.method} width {entry.width}"
+        name += f" D {entry.discriminator_width}" if several else ""
         if (group, "") not in self._runs:
-            name = f"{entry.dataset} {entry.architecture} {entry.method} w{entry.width}"
-            self._create(group, "", name, {}, axes)
-        tags = {"mlflow.parentRunId": self._runs[group, ""].info.run_id}
-        params = axes | {"seed": entry.seed} | _flat(entry.cell)
-        return self._create(place, entry.cell.key, f"seed {entry.seed}", tags, params)
+            self._create(group, "", name, axes, {})
+        axes["seed"] = entry.seed
+        tags = {"status": "started", "mlflow.parentRunId": self._runs[group, ""].info.run_id}
+        name += f" seed {entry.seed}"
+        run = self._create(place, entry.cell.key, name, axes, _flat(entry.cell), tags)
+        self._client.log_dict(
+            run.info.run_id, self.store.read(entry.cell.key, "spec.json"), "spec.json"
+        )
+        return run
 
     def _create(
-        self, place: str, key: str, name: str, tags: Mapping[str, str], params: Mapping[str, Any]
+        self,
+        place: str,
+        key: str,
+        name: str,
+        axes: Mapping[str, Any],
+        params: Mapping[str, Any],
+        tags: Mapping[str, str] = MappingProxyType({}),
     ) -> Any:
+        """Create a run, with its axes as parameters, which are compared, and as tags."""
         from mlflow.entities import Param
 
-        tags = {**tags, "distillbench.place": place} | ({"distillbench.key": key} if key else {})
+        tags = {
+            **{axis: str(value)[:5000] for axis, value in axes.items()},
+            **tags,
+            "distillbench.place": place,
+            **({"distillbench.key": key} if key else {}),
+        }
+        params = {**axes, **params}
         run = self._client.create_run(self.experiment, tags=tags, run_name=name)
         values = [Param(name, str(value)[:6000]) for name, value in params.items()]
         self._client.log_batch(run.info.run_id, params=values)
@@ -177,18 +285,21 @@ class Copy:
                     metrics.append(Metric(_name(prefix + full), value, at, step))
         self._log(run, metrics)
         status = {
-            "distillbench.status": end["status"],
-            "distillbench.reason": end.get("reason", ""),
+            "status": end["status"],
+            "reason": end.get("reason", "")[:5000],
         }
         self._tag(run, status | infinite)
-        spec = self.store.read(key, "spec.json")
+        provenance = self.store.read(key, "spec.json").get("provenance", "")
         for name, value in (
-            ("spec.json", spec),
             ("end.json", dict(end)),
             ("scores.json", {"scores": scores}),
-            ("provenance.json", self.store.provenance(spec.get("provenance", ""))),
+            ("provenance.json", self.store.provenance(provenance)),
         ):
             client.log_dict(run_id, value, name)
+        with tempfile.TemporaryDirectory() as folder:
+            parcel = Path(folder, PARCEL)
+            pack(entry.cell, self.store, parcel)
+            client.log_artifact(run_id, str(parcel))
         grid = sample_grid(self.store.folder(key) / "samples")
         if grid is not None:
             client.log_image(run_id, grid, artifact_file="samples.png")
@@ -251,6 +362,16 @@ class Tracker:
                     failures += 1
                     if failures == 2:  # not this cell's fault; try again later
                         break
+
+
+def _has_ended(run: Any) -> bool:
+    """Say whether a run has its parcel."""
+    return "distillbench.final" in run.data.tags
+
+
+def _without_password(uri: str) -> str:
+    """Return an address as others may see it."""
+    return re.sub(r"//[^/@]*@", "//", uri)
 
 
 def _flat(cell: Cell) -> dict[str, Any]:

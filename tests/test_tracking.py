@@ -15,11 +15,16 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from harness import LONG, Runs
 from mlflow import MlflowClient
+from test_reports import finish
 from tiny import by_method, tiny_plan, train_teachers, train_together
 
+from bench.plan import Plan
+from bench.publish import collect
+from bench.reporting import from_mlflow
 from bench.score import image_scores, record
 from bench.store import Store
 from bench.tracking import Copy, Tracker, default_uri
@@ -110,7 +115,8 @@ def test_a_diverged_cell_is_logged_as_failed_with_its_step(tmp_path: Path) -> No
     Copy(plan, store, uri).update(plan.students[0])
     (child,) = children(uri).values()
     assert child.info.status == "FAILED"
-    assert child.data.tags["distillbench.status"] == "diverged"
+    assert child.data.tags["status"] == "diverged"
+    assert child.data.tags["reason"] == ""
 
 
 @contextmanager
@@ -151,7 +157,7 @@ def test_training_goes_on_without_its_server_and_sync_completes_the_record(
     tmp_path: Path, port: int
 ) -> None:
     uri = f"http://127.0.0.1:{port}"
-    runs = Runs(tmp_path / "suite")
+    runs = Runs(tmp_path / "suite", metrics=["psnr", "params"])
     # down from the start: everything is trained, and the user is told what to do
     done = runs("run", "--jobs", "1", "--mlflow", uri)
     assert done.returncode == 0, done.stderr
@@ -170,6 +176,112 @@ def test_training_goes_on_without_its_server_and_sync_completes_the_record(
         assert child.info.status == "FINISHED"
         files = {f.path for f in MlflowClient(uri).list_artifacts(child.info.run_id)}
         assert "samples.png" in files
+        # a machine without the store makes the same report, to the byte, and neither trains
+        where = ("--store", str(tmp_path / "nowhere"))
+        outs = [tmp_path / "here", tmp_path / "there"]
+        here = runs("report", "--out", str(outs[0]), "--mlflow", uri)
+        assert (here.returncode, here.stderr) == (0, "")
+        there = runs("report", "--out", str(outs[1]), "--from", f"mlflow:{uri}", *where)
+        assert (there.returncode, there.stderr) == (0, "")
+        assert not (tmp_path / "nowhere").exists()
+        made = [
+            {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+            for out in outs
+        ]
+        assert len(made[0]) > 8
+        assert made[0] == made[1]
+        page = made[0]["index.html"].decode()
+        address = f"{uri}/#/experiments/{child.info.experiment_id}/runs/{child.info.run_id}"
+        assert f'<a href="{address}">{child.data.tags["distillbench.key"]}</a>' in page
+        # the report lies in MLflow too, once, however often it is made
+        (report,) = [r for r in runs_of(uri) if r.data.tags["role"] == "report"]
+        client = MlflowClient(uri)
+        logged = {
+            f.path
+            for folder in ("", "tables", "figures")
+            for f in client.list_artifacts(report.info.run_id, folder)
+        }
+        assert logged == set(made[0]) | {"tables", "figures"}
+    # down again: the report is written all the same
+    again = runs("report", "--out", str(outs[0]), "--mlflow", uri)
+    assert again.returncode == 0
+    assert "the report is written, but MLflow lacks it" in again.stderr
+    lost = runs("report", "--from", f"mlflow:{uri}", *where)
+    assert lost.returncode == 2
+    assert lost.stderr.startswith("distillbench: MLflow cannot be read: ")
+    assert len(lost.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def half_done(tmp_path: Path) -> tuple[Plan, Store, str]:
+    """One cell has ended, under two names; another was cut off; the rest is missing."""
+    methods = {"none": {}, "hinton": {}, "wkd": {}, "wkd3": {"method": "wkd", "levels": 3}}
+    plan = tiny_plan(tmp_path, methods=methods, metrics=["psnr", "params"])
+    store = Store(tmp_path / "runs")
+    cells = by_method(plan)
+    for name in ("hinton", "wkd"):
+        store.write(cells[name].key, "spec.json", {"key": cells[name].key, "provenance": ""})
+        store.log_losses(cells[name].key, {"step": 2, "time": 1.0, "losses": {"gan": 0.5}})
+    finish(store, plan, next(e for e in plan.students if e.method == "wkd"))
+    copy = Copy(plan, store, default_uri(store))
+    for entry in plan.entries:
+        copy.update(entry)
+    return plan, store, default_uri(store)
+
+
+def test_rows_from_mlflow_are_those_of_the_store(half_done: tuple[Plan, Store, str]) -> None:
+    plan, store, uri = half_done
+    with from_mlflow(plan, uri) as restored:
+        here, there = collect(plan, store), collect(plan, restored)
+    status = dict(zip(there.entries["method"], there.entries["status"], strict=True))
+    assert status == {
+        "teacher": "missing", "none": "missing", "hinton": "started", "wkd": "done", "wkd3": "done"
+    }  # fmt: skip
+    places = ["samples"]
+    pd.testing.assert_frame_equal(
+        here.entries.drop(columns=places), there.entries.drop(columns=places)
+    )
+    pd.testing.assert_frame_equal(here.scores, there.scores)
+    assert there.scores["value"].notna().sum() == 4  # PSNR and parameters, under two names
+    ended = here.losses[here.losses["method"] != "hinton"]
+    pd.testing.assert_frame_equal(ended.reset_index(drop=True), there.losses)
+
+
+def test_every_run_can_be_filtered_and_grouped_by_its_axes(
+    half_done: tuple[Plan, Store, str],
+) -> None:
+    _, _, uri = half_done
+    (wkd,) = [r for r in runs_of(uri) if r.info.run_name == "photo_edges unet wkd width 2 seed 0"]
+    axes = {
+        "suite": "tiny", "role": "student", "dataset": "photo_edges", "architecture": "unet",
+        "method": "wkd", "width": "2", "discriminator_width": "2", "seed": "0",
+    }  # fmt: skip
+    assert axes.items() <= wkd.data.tags.items()
+    assert axes.items() <= wkd.data.params.items()
+    assert wkd.data.tags["status"] == "done"
+    parent = MlflowClient(uri).get_run(wkd.data.tags["mlflow.parentRunId"])
+    assert parent.info.run_name == "photo_edges unet wkd width 2"
+    del axes["seed"]
+    assert axes.items() <= parent.data.tags.items()
+    client = MlflowClient(uri)
+    found = client.search_runs([wkd.info.experiment_id], "tags.status = 'started'")
+    assert [r.data.tags["method"] for r in found] == ["hinton"]
+
+
+def test_a_suite_that_mlflow_does_not_know_is_one_line(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    done = runs("report", "--from", f"mlflow:sqlite:///{tmp_path}/new.db")
+    assert done.returncode == 2
+    assert "MLflow has no experiment 'distillbench/tiny'" in done.stderr
+    done = runs("report", "--from", "http://host")
+    assert done.returncode == 2
+    assert "expected mlflow:URI" in done.stderr
+
+
+def test_a_password_of_the_server_is_not_on_the_page(tmp_path: Path) -> None:
+    plan = tiny_plan(tmp_path)
+    copy = Copy(plan, Store(tmp_path), "postgresql://me:secret@host/db")
+    assert copy.links() == ("mlflow ui --backend-store-uri postgresql://host/db", {})
 
 
 def test_a_server_that_dies_half_way_loses_nothing(tmp_path: Path, port: int) -> None:
