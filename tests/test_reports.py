@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html.parser
 import re
 import shutil
@@ -193,10 +194,12 @@ class Tags(html.parser.HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.sources: list[str] = []
+        self.ids: list[str] = []
         self.text = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        self.ids += [v or "" for n, v in attrs if n == "id"]
         self.sources += [v or "" for n, v in attrs if n in ("src", "href")]
 
     def handle_data(self, data: str) -> None:
@@ -207,10 +210,13 @@ def test_a_page_is_whole_in_itself_and_shows_hostile_names_as_text(tmp_path: Pat
     page = publish(*hostile(tmp_path), tmp_path / "report")
     tags = Tags()
     tags.feed(page.read_text())
-    assert "script" not in tags.tags
+    assert len(tags.ids) == len(set(tags.ids))
+    assert tags.tags.count("script") == 1  # the page's own, whose text has no names in it
     assert "<script>alert(1)</script>|$x_1$" in tags.text
-    assert tags.tags.count("img") == 2  # band errors and one grid of samples
-    assert all(source.startswith("data:image/png;base64,") for source in tags.sources)
+    # band errors, one grid of samples, and its images one by one: input, truth, three networks
+    assert tags.tags.count("img") == 2 + 5
+    linked = {f"#{i}" for i in tags.ids}
+    assert all(s.startswith("data:image/png;base64,") or s in linked for s in tags.sources)
     assert tags.tags.count("table") == 5
     files = {
         p.relative_to(tmp_path / "report").as_posix()
@@ -340,6 +346,11 @@ def test_a_bundle_holds_what_a_table_rests_on(tmp_path: Path) -> None:
     again = expand(load(plan.suite.path))
     assert bundle["suite"]["methods"] == again.suite.methods
     assert all(cell["end"]["status"] == "done" for cell in bundle["cells"].values())
+    files = {
+        p.relative_to(tmp_path / "report").as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in (tmp_path / "report").rglob("*.*")
+    }
+    assert bundle["files"] == {n: h for n, h in files.items() if n != "bundle.json"}
 
 
 def test_one_method_alone_still_has_its_figure(tmp_path: Path) -> None:
