@@ -137,6 +137,7 @@ def _figure(figure: Figure, folder: _Folder) -> Json:
     for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {})):
         file = io.BytesIO()
         figure.drawing.savefig(file, format=suffix, dpi=150, metadata=metadata)
+        figure.drawing.set_layout_engine("none")  # it is laid out; the second time costs as much
         drawn[suffix] = file.getvalue()
         folder.write(f"figures/{figure.name}.{suffix}", drawn[suffix])
     plt.close(figure.drawing)
