@@ -12,7 +12,6 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -228,7 +227,8 @@ def run(
     from bench.progress import Display
     from bench.run import Machine
     from bench.run import run as run_plan
-    from bench.tracking import Tracker, default_uri
+    from bench.tracker import Tracker
+    from bench.tracking import default_uri
 
     plan, store = _open(**where)
     device = choose_device(device)
@@ -328,17 +328,13 @@ def status(**where: Any) -> None:
 )
 def report(out: Path | None, source: str | None, mlflow: str | None, **where: Any) -> None:
     """Write tables (markdown, LaTeX, CSV), figures (PDF, PNG) and a page from SUITE's results."""
-    from bench.reporting import from_mlflow, usual_uri, write
+    from bench.reporting import results, server_of, usual_uri, write
 
     plan, store = _open(**where)
-    kind, _, server = (source or "").partition(":")
-    if source and (kind != "mlflow" or not server):
-        raise DistillbenchError(f"--from {source}: expected mlflow:URI, as in mlflow:http://host.")
-    if not source and not store.root.is_dir():
-        raise StoreError(f"{store.root}: no store here; `distillbench run` makes one.")
+    server = server_of(source) if source else ""
     uri = "" if mlflow == "none" else mlflow or server or usual_uri(store)
-    with from_mlflow(plan, server) if source else nullcontext(store) as results:
-        page, trouble = write(plan, results, out or Path("report") / plan.suite.name, uri)
+    with results(plan, store, server) as found:
+        page, trouble = write(plan, found, out or Path("report") / plan.suite.name, uri)
     if trouble:
         click.echo(
             f"distillbench: the report is written, but MLflow lacks it ({trouble})", err=True
@@ -351,7 +347,8 @@ def report(out: Path | None, source: str | None, mlflow: str | None, **where: An
 @click.option("--mlflow", metavar="URI", help="Tracking server. [default: as for run]")
 def sync(mlflow: str | None, **where: Any) -> None:
     """Bring MLflow up to what the store knows of SUITE; logs nothing twice."""
-    from bench.tracking import Tracker, default_uri
+    from bench.tracker import Tracker
+    from bench.tracking import default_uri
 
     if mlflow == "none":
         raise DistillbenchError("sync: --mlflow none leaves nothing to bring up to date.")

@@ -15,23 +15,40 @@ from bench.store import Store
 from bench.tracking import Copy, default_uri
 
 
-@contextlib.contextmanager
-def from_mlflow(plan: Plan, uri: str) -> Iterator[Store]:
-    """Hold a temporary store with what a server knows of the plan's cells.
+def server_of(source: str) -> str:
+    """Return the address in "mlflow:URI".
 
     Raises:
-        StoreError: the server cannot be read, or has nothing of this suite.
-        FetchError: what it gave is damaged or hostile.
+        StoreError: it is of another form.
     """
+    kind, _, server = source.partition(":")
+    if kind != "mlflow" or not server:
+        raise StoreError(f"--from {source}: expected mlflow:URI, as in mlflow:http://host:5000.")
+    return server
+
+
+@contextlib.contextmanager
+def results(plan: Plan, store: Store, server: str) -> Iterator[Store]:
+    """Hold the store, or a temporary one with what a tracking server knows of the plan's cells.
+
+    Raises:
+        StoreError: there is no store; the server cannot be read, or has nothing of this suite.
+        FetchError: what the server gave is damaged or hostile.
+    """
+    if not server:
+        if not store.root.is_dir():
+            raise StoreError(f"{store.root}: no store here; `distillbench run` makes one.")
+        yield store
+        return
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder))
+        temporary = Store(Path(folder))
         try:
-            Copy(plan, store, uri).restore()
+            Copy(plan, temporary, server).restore()
         except DistillbenchError:
             raise
         except Exception as error:  # a server may fail in any way
             raise StoreError(f"MLflow cannot be read: {_said(error)}") from error
-        yield store
+        yield temporary
 
 
 def usual_uri(store: Store) -> str:

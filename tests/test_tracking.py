@@ -24,10 +24,11 @@ from tiny import by_method, tiny_plan, train_teachers, train_together
 
 from bench.plan import Plan
 from bench.publish import collect
-from bench.reporting import from_mlflow
+from bench.reporting import results
 from bench.score import image_scores, record
 from bench.store import Store
-from bench.tracking import Copy, Tracker, default_uri
+from bench.tracker import Tracker
+from bench.tracking import Copy, default_uri
 
 
 def runs_of(uri: str) -> list[Any]:
@@ -231,7 +232,7 @@ def half_done(tmp_path: Path) -> tuple[Plan, Store, str]:
 
 def test_rows_from_mlflow_are_those_of_the_store(half_done: tuple[Plan, Store, str]) -> None:
     plan, store, uri = half_done
-    with from_mlflow(plan, uri) as restored:
+    with results(plan, Store(Path("nowhere")), uri) as restored:
         here, there = collect(plan, store), collect(plan, restored)
     status = dict(zip(there.entries["method"], there.entries["status"], strict=True))
     assert status == {
