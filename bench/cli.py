@@ -11,20 +11,19 @@ import os
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bench import cli_fetch, cli_tools, plugins
+from bench import cli_compare, cli_fetch, cli_tools
+from bench.cli_suite import open_suite, suite_options
 from bench.cli_tools import choose_device
 from bench.errors import DistillbenchError, StoreError
-from bench.expand import expand, parse_only
 from bench.plan import Plan
 from bench.store import Store, read_json
-from bench.suite import load
 
 PATIENCE_S = 60.0  # for MLflow, once training is over
 SYNC_PATIENCE_S = 3600.0
@@ -49,52 +48,6 @@ class _Group(click.Group):
             sys.exit(130)
 
 
-def _suite_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what every command on a suite takes."""
-    options = [
-        click.argument("suite", type=click.Path(path_type=Path)),
-        click.option(
-            "--set",
-            "sets",
-            multiple=True,
-            metavar="KEY=VALUE",
-            help="Override a key of the suite, as in budget.steps=50. Repeatable.",
-        ),
-        click.option(
-            "--only",
-            multiple=True,
-            metavar="AXIS=VALUES",
-            help="Only a part of the matrix, as in method=wkd or width=8,16. Repeatable.",
-        ),
-        click.option("--seeds", metavar="LIST", help="Seeds instead of the suite's, as in 0,1."),
-        click.option(
-            "--store",
-            type=click.Path(path_type=Path),
-            default="runs",
-            show_default=True,
-            envvar="DISTILLBENCH_STORE",
-            help="Folder of all results; also $DISTILLBENCH_STORE.",
-        ),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def _open(
-    suite: Path,
-    sets: Iterable[str],
-    only: Iterable[str],
-    seeds: str | None,
-    store: Path,
-    absent: dict[str, str] | None = None,
-) -> tuple[Plan, Store]:
-    """Expand a suite."""
-    plugins.look_beside(suite)
-    loaded = load(suite, [*sets, *([f"seeds=[{seeds}]"] if seeds else [])])
-    return expand(loaded, parse_only(only, loaded), absent), Store(store)
-
-
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="distillbench")
 def main() -> None:
@@ -109,7 +62,7 @@ def main() -> None:
 
 
 @main.command()
-@_suite_options
+@suite_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(as_json: bool, **where: Any) -> None:
     """Print the cells of SUITE, what is cached, why others are stale, and the time left.
@@ -122,7 +75,7 @@ def plan(as_json: bool, **where: Any) -> None:
     from bench.stale import Specs
 
     absent: dict[str, str] = {}
-    plan, store = _open(**where, absent=absent)
+    plan, store = open_suite(**where, absent=absent)
     specs = Specs(store.specs())
     lines = []
     for entry in plan.entries:
@@ -168,7 +121,7 @@ def _left(seconds: float, unknown: int) -> str:
 
 
 @main.command()
-@_suite_options
+@suite_options
 @click.option(
     "--jobs",
     type=click.IntRange(1),
@@ -230,7 +183,7 @@ def run(
     from bench.tracker import Tracker
     from bench.tracking import default_uri
 
-    plan, store = _open(**where)
+    plan, store = open_suite(**where)
     device = choose_device(device)
     jobs = jobs or (1 if device == "cuda" else os.cpu_count() or 1)
     machine = Machine(device, jobs, threads, checkpoint_s)
@@ -290,12 +243,12 @@ def _counts(plan: Plan, store: Store) -> Counter[str]:
 
 
 @main.command()
-@_suite_options
+@suite_options
 def status(**where: Any) -> None:
     """Print how every cell of SUITE stands: done, failed, diverged, skipped, started, missing."""
     from bench.rows import state_of
 
-    plan, store = _open(**where)
+    plan, store = open_suite(**where)
     for entry in plan.entries:
         state = state_of(entry, plan, store)
         detail = f"  {state.detail}" if state.detail else ""
@@ -308,7 +261,7 @@ def status(**where: Any) -> None:
 
 
 @main.command()
-@_suite_options
+@suite_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -330,7 +283,9 @@ def report(out: Path | None, source: str | None, mlflow: str | None, **where: An
     """Write tables (markdown, LaTeX, CSV), figures (PDF, PNG) and a page from SUITE's results."""
     from bench.reporting import results, server_of, usual_uri, write
 
-    plan, store = _open(**where)
+    plan, store = open_suite(**where)
+    if not source and not store.root.is_dir():
+        raise StoreError(f"{store.root}: no store here; `distillbench run` makes one.")
     server = server_of(source) if source else ""
     uri = "" if mlflow == "none" else mlflow or server or usual_uri(store)
     with results(plan, store, server) as found:
@@ -343,7 +298,7 @@ def report(out: Path | None, source: str | None, mlflow: str | None, **where: An
 
 
 @main.command()
-@_suite_options
+@suite_options
 @click.option("--mlflow", metavar="URI", help="Tracking server. [default: as for run]")
 def sync(mlflow: str | None, **where: Any) -> None:
     """Bring MLflow up to what the store knows of SUITE; logs nothing twice."""
@@ -352,7 +307,7 @@ def sync(mlflow: str | None, **where: Any) -> None:
 
     if mlflow == "none":
         raise DistillbenchError("sync: --mlflow none leaves nothing to bring up to date.")
-    plan, store = _open(**where)
+    plan, store = open_suite(**where)
     tracker = Tracker(plan, store, mlflow or default_uri(store))
     behind = tracker.close(SYNC_PATIENCE_S)
     if behind:
@@ -361,7 +316,7 @@ def sync(mlflow: str | None, **where: Any) -> None:
 
 
 @main.command()
-@_suite_options
+@suite_options
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where.")
 @click.option(
     "--bundle",
@@ -375,7 +330,7 @@ def verify(device: str, bundle: Path | None, **where: Any) -> None:
     """
     from bench.verify import verify as repeat
 
-    plan, store = _open(**where)
+    plan, store = open_suite(**where)
     told = read_json(bundle).get("cells") if bundle else None
     if bundle and told is None:
         raise StoreError(f"{bundle}: no report's bundle.json.")
@@ -402,3 +357,5 @@ for tool in (cli_tools.score, cli_tools.metrics, cli_tools.methods, cli_tools.co
     main.add_command(tool)
 main.add_command(cli_fetch.fetch)
 main.add_command(cli_fetch.weights)
+main.add_command(cli_compare.compare)
+main.add_command(cli_compare.gate)

@@ -105,9 +105,7 @@ def _cells(scores: pd.DataFrame | None, group: pd.DataFrame) -> dict[str, str]:
     values = by_seed(scores[scores["headline"]], group)
     head = scores[scores["headline"]].iloc[0]
     if head["judges"] != "images":
-        return {
-            method: _measured(scores, head) for method in values if values[method].notna().any()
-        }
+        return {str(m): _measured(scores, head) for m in values if values[m].notna().any()}
     seeds = group["method"].value_counts().to_dict()
     cells = {str(m): spread(values[m].dropna(), seeds[m], head["digits"]) for m in values}
     winner = best(values, head["better"]) if head["better"] else None

@@ -1,0 +1,133 @@
+"""What nights are held against: a suite's accepted results, as JSON that people review.
+
+Per score of images: its values by seed, protocol and tolerance; per network: what was counted and
+timed, and where; what had not ended well; speeds of pytest-benchmark.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.errors import ReportError
+from bench.report import Rows
+from bench.store import identity
+
+Json = dict[str, Any]
+
+AXES = ["dataset", "direction", "architecture", "width", "discriminator_width", "method"]
+
+
+def accept(rows: Rows, suite: Json, machine: Json, speeds: Json, tolerance: float) -> Json:
+    """Return a baseline: everything that later nights are held against, as JSON.
+
+    Args:
+        rows: of the suite.
+        suite: the suite as data.
+        machine: commits, devices and versions that made it, for whoever reviews it.
+        speeds: what `benchmarks` made of a pytest-benchmark file, or {}.
+        tolerance: fraction of each accepted mean that is too little to matter; in the file it
+            stands per score, in the metric's own unit, to be edited there.
+
+    Raises:
+        ReportError: there is no score, or one of a single seed, whose spread nobody knows.
+    """
+    scores = image_scores(rows)
+    lonely = [what for what, score in scores.items() if len(score["values"]) < 2]
+    if not scores or lonely:
+        said = f"{lonely[0]}: one seed" if lonely else "no score of images"
+        raise ReportError(f"{rows.suite}: {said}; a gate needs the spread of two seeds or more.")
+    protocols: Json = {}
+    for score in scores.values():
+        mean = np.mean(list(score["values"].values()))
+        score["tolerance"] = float(f"{abs(mean) * tolerance:.3g}")
+        name = identity(score["protocol"])
+        protocols[name], score["protocol"] = score["protocol"], name
+    return {
+        "suite": suite,
+        "made by": machine,
+        "not done": not_done(rows),
+        "protocols": protocols,
+        "scores": scores,
+        "networks": network_scores(rows),
+        "benchmarks": speeds,
+    }
+
+
+def not_done(rows: Rows) -> dict[str, str]:
+    """Return how each place ended that has no result: "failed: no memory"."""
+    found = {}
+    for entry in rows.entries[rows.entries["status"] != "done"].to_dict("records"):
+        place = f"{entry['dataset']}, {entry['architecture']}, width {entry['width']} "
+        place += f"(D {entry['discriminator_width']}), {entry['method']}, seed {entry['seed']}"
+        found[place] = f"{entry['status']}: {entry['reason']}".removesuffix(": ")
+    return found
+
+
+def image_scores(rows: Rows) -> dict[str, Json]:
+    """Return "where, method: metric" -> metric, side, protocol and values by seed."""
+    shown = _shown(rows, "images")
+    found = {}
+    for place, column in shown.groupby([*AXES, "metric"], sort=True) if len(shown) else ():
+        dataset, direction, architecture, width, judge, method, metric = map(str, place)
+        what = f"{dataset} {direction}, {architecture}, width {width} (D {judge}), {method}: "
+        found[f"{what}{metric}"] = {
+            **{name: column[name].iloc[0] for name in ("metric", "unit", "better")},
+            "protocol": json.loads(column["protocol"].iloc[0]),
+            "values": dict(zip(map(str, column["seed"]), column["value"].map(float), strict=True)),
+        }
+    return found
+
+
+def network_scores(rows: Rows) -> dict[str, Json]:
+    """Return "where: metric" -> value, quartiles if any, protocol; once per network."""
+    found: dict[str, Json] = {}
+    shown = _shown(rows, "network").drop_duplicates(["dataset", "architecture", "width", "metric"])
+    for row in shown.to_dict("records"):
+        what = f"{row['dataset']}, {row['architecture']}, width {row['width']}: {row['metric']}"
+        same = rows.scores[rows.scores["key"] == row["key"]]
+        values = same.drop_duplicates("name").set_index("name")["value"]
+        quartiles = [f"{row['name']}_{q}" for q in ("q1", "q3")]
+        found[what] = {
+            "unit": row["unit"],
+            "better": row["better"],
+            "protocol": json.loads(row["protocol"]),
+            "value": float(row["value"]),
+            "quartiles": [float(values[name]) for name in quartiles if name in values],
+        }
+    return found
+
+
+def _shown(rows: Rows, judges: str) -> pd.DataFrame:
+    """Return the students' headline scores of images or networks that have a better side."""
+    scores = rows.scores
+    if scores.empty:
+        return scores
+    shown = scores[scores["headline"] & (scores["role"] == "student") & scores["value"].notna()]
+    return shown[(shown["judges"] == judges) & (shown["better"] != "")]
+
+
+def benchmarks(found: Json) -> Json:
+    """Return what matters of a file of pytest-benchmark: medians and quartiles in seconds.
+
+    Raises:
+        ReportError: it is no such file.
+    """
+    try:
+        machine, cpu = found["machine_info"], found["machine_info"]["cpu"]
+        tests = {
+            test["fullname"]: {
+                "value": test["stats"]["median"],
+                "quartiles": [test["stats"]["q1"], test["stats"]["q3"]],
+                "unit": "s",
+                "better": "lower",
+            }
+            for test in found["benchmarks"]
+        }
+        named = f"{machine['node']}, {cpu.get('brand_raw', '')}, {cpu.get('count', '?')} cores"
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ReportError(f"no JSON of pytest-benchmark: it lacks {error}.") from error
+    return {"machine": named, "tests": tests}

@@ -1,0 +1,193 @@
+"""The commands that hold results against each other: two methods, or two nights."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.cli_suite import choice_options, open_suite, suite_options
+from bench.errors import ReportError
+from bench.files import replacing
+from bench.report import Bold, Table
+from bench.statistics import LEVEL
+
+WIDE = 200  # characters of a line where no terminal says how many it has
+
+
+@click.command()
+@click.argument("new")
+@click.option("--to", "base", required=True, metavar="BASE", help="The method to compare with.")
+@click.option(
+    "--suite",
+    type=click.Path(path_type=Path),
+    default="suites/quick.yaml",
+    show_default=True,
+    help="Whose results.",
+)
+@click.option("--metric", "metrics", multiple=True, help="As in fid. Repeatable. [default: all]")
+@choice_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def compare(new: str, base: str, metrics: Sequence[str], as_json: bool, **where: Any) -> None:
+    """Compare method NEW with method BASE, both rows of a suite, seed by seed.
+
+    \b
+      distillbench compare wkd --to none --suite suites/quick.yaml --metric fid
+
+    A gain is positive where NEW is better. p is of all changes of sign of the paired differences
+    (two-sided, exact), under Holm's correction over the places; the mean over the places is one
+    question and stands alone. Five seeds or fewer cannot show anything. A distiller that is no
+    row of the suite joins it with --set 'methods.NEW={}', given to `run` as well.
+    """
+    from bench.comparison import compare_methods
+    from bench.publish import collect
+
+    rows = collect(*open_suite(**where))
+    lines, costs = compare_methods(rows, new, base, metrics)
+    if as_json:
+        found = {"new": new, "base": base, "level": LEVEL}
+        found |= {"quality": [asdict(x) for x in lines], "cost": [asdict(x) for x in costs]}
+        click.echo(json.dumps(found, indent=1))
+        return
+    head = ["Data", "Metric", new, base, "Gain", "95 % interval", "n", "p (Holm)", "Verdict"]
+    block = []
+    for line in lines:
+        number: Callable[[float], str] = ("{:." + str(line.digits) + "f}").format
+        c, unit = line.found, f" [{line.unit}]" * bool(line.unit)
+        row = [line.place, line.label + unit, number(line.new), number(line.base)]
+        row += [f"{c.mean:+.{line.digits}f}", f"[{number(c.low)}, {number(c.high)}]" * (c.n > 1)]
+        row += [str(c.n), f"{line.p_holm:.4f}"]
+        decided = line.verdict in ("better", "worse")
+        block.append([*row, Bold(line.verdict) if decided else line.verdict])
+    show(Table("compare", f"{new} against {base}", "", head, [block]))
+    rows_of_cost = [
+        [
+            c.place,
+            c.what,
+            *(f"{v:,.4g} {c.unit}" for v in (c.new, c.base)),
+            f"{c.new / c.base:.2f}×",
+        ]
+        for c in costs
+    ]
+    head = ["Data", "Cost", new, base, f"{new} / {base}"]
+    note = (
+        "Training is a cell's share of the time in its cohort's loop, at seeds that share a device."
+    )
+    show(Table("cost", "What it costs", note, head, [rows_of_cost]))
+
+
+@click.command()
+@suite_options
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    metavar="BASELINE.json",
+    help="What was accepted.",
+)
+@click.option("--accept", is_flag=True, help="Write BASELINE.json from these results instead.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1),
+    default=0.01,
+    show_default=True,
+    help="With --accept: fraction of each mean that is too little to matter.",
+)
+@click.option(
+    "--benchmarks",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="JSON of pytest-benchmark, compared on the same machine only.",
+)
+@click.option(
+    "--markdown",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the verdict as markdown too.",
+)
+def gate(
+    against: Path,
+    accept: bool,
+    tolerance: float,
+    benchmarks: Path | None,
+    markdown: Path | None,
+    **where: Any,
+) -> None:
+    """Hold SUITE's results against accepted ones; for a nightly.
+
+    \b
+      distillbench gate suites/nightly.yaml --against suites/nightly.baseline.json
+      distillbench gate suites/nightly.yaml --against suites/nightly.baseline.json --accept
+
+    Fails where a score is significantly worse and by more than its tolerance, a speed fell by more
+    than a tenth on the same device, or a score is missing. docs/statistics.md has the rule, its
+    false alarms and its power. Exit codes: 0, passed or accepted; 1, failed; 2, wrong usage.
+    """
+    from bench import baseline
+    from bench import gate as gating
+    from bench.publish import collect
+    from bench.render import markdown as as_markdown
+    from bench.store import read_json, write_json
+
+    plan, store = open_suite(**where)
+    rows = collect(plan, store)
+    suite = json.loads(plan.suite.model_dump_json())
+    speeds = baseline.benchmarks(read_json(benchmarks)) if benchmarks else {}
+    if accept:
+        accepted = baseline.accept(rows, suite, _made_by(rows, store), speeds, tolerance)
+        write_json(against, accepted)
+        for place, status in accepted["not done"].items():
+            click.echo(f"note: accepted without {place} ({status})", err=True)
+        click.echo(f"{against}: {len(accepted['scores'])} scores accepted; review and commit it.")
+        return
+    accepted = read_json(against)
+    if "scores" not in accepted:
+        raise ReportError(
+            f"{against}: {'no baseline' if accepted else 'not there'}; "
+            f"`distillbench gate {where['suite']} --against {against} --accept` writes it."
+        )
+    verdict = gating.judge(rows, suite, speeds, accepted)
+    table = gating.table(verdict, plan.suite.name)
+    show(table)
+    if markdown:
+        with replacing(markdown) as file:
+            file.write(as_markdown(table).encode())
+    if verdict.fails:
+        sys.exit(1)
+
+
+def _made_by(rows: Any, store: Any) -> dict[str, Any]:
+    """Return the commits, versions and devices behind a suite's results."""
+    done = rows.entries[rows.entries["status"] == "done"]
+    records = [store.provenance(name) for name in sorted(set(done["provenance"]) - {""})]
+    packages = ("torch", "torchvision", "numpy", "scipy")
+    return {
+        "commits": sorted({record["commit"] for record in records}),
+        "devices": sorted(set(done["device"]) - {""}),
+        "python": sorted({record["python"] for record in records}),
+        **{n: sorted({r["packages"].get(n, "-") for r in records}) for n in packages},
+    }
+
+
+def show(table: Table) -> None:
+    """Print a table to the terminal, or unfolded where there is none."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
+    grid = Grid(title=table.title, caption=table.caption, box=box.SIMPLE_HEAD, title_justify="left")
+    for name in table.header:
+        grid.add_column(Text(name))
+    for block in table.blocks:
+        for row in block:
+            grid.add_row(*(Text(c, style="bold" if isinstance(c, Bold) else "") for c in row))
+    console.print(grid)
+    for note in table.notes:
+        console.print(Text(note))

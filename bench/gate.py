@@ -1,0 +1,285 @@
+"""What a nightly run is held against: accepted scores, and when a change is a regression.
+
+The rule, for scores of images. Equal code on one machine gives equal bits, so a score whose values
+did not change passes. One that did change was trained anew, in effect: chaos leaves little of what
+two nights share at one seed, so nights are two samples and seeds are no pairs. A score has become
+worse when its mean over seeds is worse by more than its tolerance AND Student's one-sided test of
+the two nights says so after Holm's correction over all scores that changed. Each metric's mean over
+all cells, seed by seed, is one more score: what shifts everything a little is seen there. So the
+chance of a false alarm in a night on which bits changed for no worse is at most `LEVEL`.
+
+Speeds are compared on one device only: slower by more than a tenth, and beyond both nights'
+quartiles where these were measured. That is a rule of thumb, not a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.baseline import image_scores, network_scores, not_done
+from bench.cell import without_path
+from bench.errors import ReportError
+from bench.report import Bold, Rows, Table
+from bench.statistics import Values, holm, shift_p
+
+Json = dict[str, Any]
+
+LEVEL = 0.01  # false alarms per night
+SLOWER = 0.1  # of an accepted speed
+MATRIX = ("seeds", "widths", "discriminator_widths")  # of a suite: what is gone is found missing
+NAMED = ("datasets", "architectures", "methods", "metrics")  # likewise, but not what they say
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of a verdict."""
+
+    kind: str  # "worse", "slower", "missing", "not comparable", "skipped", "better", "faster", ...
+    what: str
+    accepted: str = ""
+    now: str = ""
+    change: str = ""
+    p: float | None = None
+    note: str = ""
+
+    @property
+    def fails(self) -> bool:
+        """Whether a nightly must not pass with this."""
+        return self.kind in ("worse", "slower", "missing", "not comparable")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found, and out of how much."""
+
+    findings: list[Finding]
+    scores: int  # accepted
+    changed: int  # scores with other bits than the accepted ones
+
+    @property
+    def fails(self) -> bool:
+        """Whether anything fails."""
+        return any(finding.fails for finding in self.findings)
+
+
+def judge(rows: Rows, suite: Json, speeds: Json, accepted: Json) -> Verdict:
+    """Hold a night against the accepted one; `suite` and `speeds` are as for `accept`.
+
+    Raises:
+        ReportError: the suite asks something else than the accepted one did.
+    """
+    other = _asked_differently(accepted["suite"], suite)
+    if other:
+        raise ReportError(
+            f"{rows.suite}: {', '.join(other)} differ from the accepted suite's, so its scores say "
+            "nothing here; `distillbench gate --accept` accepts anew."
+        )
+    protocols = accepted["protocols"]
+    then = {w: {**s, "protocol": protocols[s["protocol"]]} for w, s in accepted["scores"].items()}
+    verdict = judge_scores(image_scores(rows), then)
+    for what, status in not_done(rows).items():
+        kind = "skipped" if accepted["not done"].get(what) == status else "missing"
+        verdict.findings.append(Finding(kind, what, note=status))
+    verdict.findings.extend(_speeds(network_scores(rows), accepted["networks"]))
+    verdict.findings.extend(_benchmarks(speeds, accepted["benchmarks"]))
+    return verdict
+
+
+def _asked_differently(then: Json, now: Json) -> list[str]:
+    """Return the keys of two suites that differ, the extent of the matrix aside."""
+    found = []
+    for key in (key for key in then if key not in MATRIX):
+        if key in NAMED:
+            common = [name for name in then[key] if name in now[key]]
+            pairs = (
+                (without_path(then[key][name]), without_path(now[key][name])) for name in common
+            )
+            found += [f"{key}.{n}" for n, (a, b) in zip(common, pairs, strict=True) if a != b]
+        elif then[key] != now.get(key):
+            found.append(key)
+    return found
+
+
+def judge_scores(now: Mapping[str, Json], accepted: Mapping[str, Json]) -> Verdict:
+    """Hold scores, as `image_scores` returns them, against accepted ones."""
+    findings: list[Finding] = []
+    fair = []
+    for what, then in accepted.items():
+        here = now.get(what, {"protocol": then["protocol"], "values": {}})
+        lost = sorted(then["values"].keys() - here["values"].keys(), key=int)
+        if lost:
+            note = f"no value at seed{'s' * (len(lost) > 1)} {', '.join(lost)}"
+            findings.append(Finding("missing", what, note=note))
+        if here["protocol"] != then["protocol"]:
+            names = {**then["protocol"], **here["protocol"]}
+            pairs = {n: (then["protocol"].get(n), here["protocol"].get(n)) for n in sorted(names)}
+            said = ", ".join(
+                f"{n} {new}, was {old}" for n, (old, new) in pairs.items() if old != new
+            )
+            findings.append(Finding("not comparable", what, note=said))
+        elif here["values"]:
+            fair.append(what)
+    findings += [
+        Finding("new", what, note="accepted by --accept") for what in now.keys() - accepted
+    ]
+    changed = [what for what in fair if now[what]["values"] != accepted[what]["values"]]
+    shifts = [*_means(fair, changed, now, accepted)]
+    shifts += [_Shift.of([what], what, now, accepted) for what in changed]
+    return Verdict([*findings, *_tested(shifts)], len(accepted), len(changed))
+
+
+@dataclass(frozen=True)
+class _Shift:
+    """Two nights of one score, or of the mean of several."""
+
+    what: str
+    unit: str
+    now: Values
+    accepted: Values
+    sign: int  # 1 where a rise is worse
+    tolerance: float
+
+    @classmethod
+    def of(
+        cls, cells: list[str], what: str, now: Mapping[str, Json], accepted: Mapping[str, Json]
+    ) -> _Shift:
+        """Average scores of one metric, at the seeds that all of them have."""
+        nights = []
+        for night in (now, accepted):
+            seeds = set.intersection(*(set(night[cell]["values"]) for cell in cells))
+            found = [[night[cell]["values"][s] for s in sorted(seeds, key=int)] for cell in cells]
+            nights.append(np.mean(found, axis=0))
+        first = accepted[cells[0]]
+        sign = 1 if first["better"] == "lower" else -1
+        tolerance = float(np.mean([accepted[cell]["tolerance"] for cell in cells]))
+        return cls(what, first["unit"], nights[0], nights[1], sign, tolerance)
+
+
+def _means(
+    fair: list[str], changed: list[str], now: Mapping[str, Json], accepted: Mapping[str, Json]
+) -> Iterator[_Shift]:
+    """Yield the mean over all cells of every metric that changed."""
+    for metric in dict.fromkeys(accepted[what]["metric"] for what in changed):
+        cells = [what for what in fair if accepted[what]["metric"] == metric]
+        shift = _Shift.of(cells, f"mean of {len(cells)} cells: {metric}", now, accepted)
+        if len(cells) > 1 and len(shift.now):
+            yield shift
+
+
+def _tested(shifts: list[_Shift]) -> list[Finding]:
+    """Return what became of every shift, by one-sided tests under Holm's correction each way."""
+    worse = holm([shift_p(s.sign * s.now, s.sign * s.accepted) for s in shifts])
+    better = holm([shift_p(-s.sign * s.now, -s.sign * s.accepted) for s in shifts])
+    found = []
+    for shift, p_worse, p_better in zip(shifts, worse, better, strict=True):
+        change = float(shift.now.mean() - shift.accepted.mean())
+        matters = abs(change) > shift.tolerance
+        if matters and p_worse <= LEVEL:
+            kind, p = "worse", p_worse
+        elif matters and p_better <= LEVEL:
+            kind, p = "better", p_better
+        else:
+            kind, p = "changed", min(p_worse, p_better)
+        before, after = _spread(shift.accepted), _spread(shift.now)
+        share = f" ({change / abs(shift.accepted.mean()):+.1%})" if shift.accepted.mean() else ""
+        said = f"{change:+.3g}{share}"
+        note = f"tolerance {shift.tolerance:.3g} {shift.unit}".rstrip()
+        found.append(Finding(kind, shift.what, before, after, said, float(p), note))
+    return found
+
+
+def _spread(values: Values) -> str:
+    spread = f" ± {values.std(ddof=1):.2g}" if len(values) > 1 else ""
+    return f"{values.mean():.4g}{spread}"
+
+
+def _speeds(now: Mapping[str, Json], accepted: Mapping[str, Json]) -> Iterator[Finding]:
+    """Compare what was measured on networks: counts exactly, speeds on the same device."""
+    for what, then in accepted.items():
+        if what not in now:
+            yield Finding("missing", what, f"{then['value']:.4g}", note="not measured")
+            continue
+        here = now[what]
+        machines = [_machine(night["protocol"]) for night in (then, here)]
+        if machines[0] != machines[1]:
+            said = f"accepted on {machines[0]}, measured on {machines[1]}"
+            yield Finding(
+                "skipped", what, f"{then['value']:.4g}", f"{here['value']:.4g}", note=said
+            )
+            continue
+        kind = _pace(then, here, SLOWER if machines[0] else 0.0)
+        if kind and not machines[0]:  # a count
+            kind = {"slower": "worse", "faster": "better"}[kind]
+        if kind:
+            yield _speed(kind, what, then, here)
+
+
+def _machine(protocol: Json) -> str:
+    """Return on what something was timed; "" for what any machine counts alike."""
+    return f"{protocol['device']}, {protocol['threads']} threads" if "device" in protocol else ""
+
+
+def _benchmarks(now: Json, accepted: Json) -> Iterator[Finding]:
+    """Compare the tests of pytest-benchmark."""
+    if not accepted:
+        return
+    if not now:
+        yield Finding("skipped", "benchmarks", note="none given; accepted ones exist")
+        return
+    if now["machine"] != accepted["machine"]:
+        said = f"accepted on {accepted['machine']}, measured on {now['machine']}"
+        yield Finding("skipped", "benchmarks", note=said)
+        return
+    for name, then in accepted["tests"].items():
+        here = now["tests"].get(name)
+        if here is None:
+            yield Finding("missing", name, f"{then['value']:.4g} s", note="not measured")
+        elif kind := _pace(then, here, SLOWER):
+            yield _speed(kind, name, then, here)
+
+
+def _pace(then: Json, here: Json, tolerance: float) -> str:
+    """Return "slower" or "faster" where a value moved by more than the tolerance and the noise."""
+    if abs(here["value"] - then["value"]) <= tolerance * abs(then["value"]):
+        return ""
+    if then["quartiles"] and here["quartiles"]:
+        (low, high), (new_low, new_high) = then["quartiles"], here["quartiles"]
+        if new_low <= high and low <= new_high:
+            return ""
+    rose = here["value"] > then["value"]
+    return "slower" if rose == (then["better"] == "lower") else "faster"
+
+
+def _speed(kind: str, what: str, then: Json, here: Json) -> Finding:
+    ratio = f"{here['value'] / then['value'] - 1:+.1%}" if then["value"] else ""
+    before, after = (f"{night['value']:.4g} {night['unit']}".rstrip() for night in (then, here))
+    return Finding(kind, what, before, after, ratio)
+
+
+ORDER = ("worse", "slower", "missing", "not comparable", "better", "faster", "skipped", "new")
+
+
+def table(verdict: Verdict, suite: str) -> Table:
+    """Return a verdict as a table: what fails first; of what merely changed, only the means."""
+    shown = [f for kind in ORDER for f in verdict.findings if f.kind == kind]
+    shown += [f for f in verdict.findings if f.kind == "changed" and f.what.startswith("mean of")]
+    block = [
+        [
+            Bold(f.kind) if f.fails else f.kind,
+            *(f.what, f.accepted, f.now, f.change, "" if f.p is None else f"{f.p:.4f}", f.note),
+        ]
+        for f in shown
+    ]
+    caption = (
+        f"{verdict.changed} of {verdict.scores} accepted scores have other bits. A score is worse "
+        "or better where its mean over seeds moved by more than its tolerance and Student's "
+        f"one-sided test gives p ≤ {LEVEL} after Holm's correction over all that changed. Slower: "
+        f"by more than {SLOWER:.0%}, and beyond both nights' quartiles, on the same device."
+    )
+    title = f"{suite}: {'FAILED' if verdict.fails else 'passed'}"
+    header = ["Verdict", "Score", "Accepted", "Now", "Change", "p (Holm)", "Note"]
+    return Table("gate", title, caption, header, [block])
