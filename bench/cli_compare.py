@@ -39,10 +39,9 @@ def compare(new: str, base: str, metrics: Sequence[str], as_json: bool, **where:
     \b
       distillbench compare wkd --to none --suite suites/quick.yaml --metric fid
 
-    A gain is positive where NEW is better. p is of all changes of sign of the paired differences
-    (two-sided, exact), under Holm's correction over the places; the mean over the places is one
-    question and stands alone. Five seeds or fewer cannot show anything. A distiller that is no
-    row of the suite joins it with --set 'methods.NEW={}', given to `run` as well.
+    Prints the paired difference at each place with its interval, p and a verdict, and what NEW
+    costs: MACs, latency, time of training. Fewer than six seeds cannot show anything. A distiller
+    that is no row of the suite joins it with --set 'methods.NEW={}', given to `run` as well.
     """
     from bench.comparison import compare_methods
     from bench.publish import collect
@@ -51,20 +50,25 @@ def compare(new: str, base: str, metrics: Sequence[str], as_json: bool, **where:
     lines, costs = compare_methods(rows, new, base, metrics)
     if as_json:
         found = {"new": new, "base": base, "level": LEVEL}
-        found |= {"quality": [asdict(x) for x in lines], "cost": [asdict(x) for x in costs]}
+        quality = [{**asdict(line), **asdict(line.found)} for line in lines]
+        for told in quality:
+            del told["found"]
+        plain = [{k: None if v != v else v for k, v in told.items()} for told in quality]
+        found |= {"quality": plain, "cost": [asdict(cost) for cost in costs]}
         click.echo(json.dumps(found, indent=1))
         return
     head = ["Data", "Metric", new, base, "Gain", "95 % interval", "n", "p (Holm)", "Verdict"]
     block = []
     for line in lines:
-        number: Callable[[float], str] = ("{:." + str(line.digits) + "f}").format
+        number: Callable[[float], str] = f"{{:.{line.digits}f}}".format
+        signed: Callable[[float], str] = f"{{:+.{line.digits}f}}".format
         c, unit = line.found, f" [{line.unit}]" * bool(line.unit)
         row = [line.place, line.label + unit, number(line.new), number(line.base)]
-        row += [f"{c.mean:+.{line.digits}f}", f"[{number(c.low)}, {number(c.high)}]" * (c.n > 1)]
+        row += [signed(c.mean), f"[{signed(c.low)}, {signed(c.high)}]" * (c.n > 1)]
         row += [str(c.n), f"{line.p_holm:.4f}"]
         decided = line.verdict in ("better", "worse")
         block.append([*row, Bold(line.verdict) if decided else line.verdict])
-    show(Table("compare", f"{new} against {base}", "", head, [block]))
+    show(Table("compare", f"{new} against {base}", _rule(), head, [block]))
     rows_of_cost = [
         [
             c.place,
@@ -76,7 +80,8 @@ def compare(new: str, base: str, metrics: Sequence[str], as_json: bool, **where:
     ]
     head = ["Data", "Cost", new, base, f"{new} / {base}"]
     note = (
-        "Training is a cell's share of the time in its cohort's loop, at seeds that share a device."
+        "Training: mean over the seeds at which both ran on one kind of device. Methods that were "
+        "trained in one cohort share its time equally, so those seeds are left out."
     )
     show(Table("cost", "What it costs", note, head, [rows_of_cost]))
 
@@ -161,6 +166,14 @@ def gate(
         sys.exit(1)
 
 
+def _rule() -> str:
+    return (
+        "A gain is positive where it is better; its mean over common seeds (n), with the bootstrap "
+        f"interval. Better or worse: p ≤ {LEVEL} by sign flips, two-sided, after Holm over the "
+        "places; the mean over the places is one question and stands alone."
+    )
+
+
 def _made_by(rows: Any, store: Any) -> dict[str, Any]:
     """Return the commits, versions and devices behind a suite's results."""
     done = rows.entries[rows.entries["status"] == "done"]
@@ -182,12 +195,12 @@ def show(table: Table) -> None:
     from rich.text import Text
 
     console = Console(width=None if sys.stdout.isatty() else WIDE)
-    grid = Grid(title=table.title, caption=table.caption, box=box.SIMPLE_HEAD, title_justify="left")
+    console.print(Text(table.title, style="bold"))
+    grid = Grid(box=box.SIMPLE_HEAD)
     for name in table.header:
         grid.add_column(Text(name))
     for block in table.blocks:
         for row in block:
             grid.add_row(*(Text(c, style="bold" if isinstance(c, Bold) else "") for c in row))
-    console.print(grid)
-    for note in table.notes:
-        console.print(Text(note))
+    console.print(grid if grid.row_count else "")
+    console.print(Text(table.caption))

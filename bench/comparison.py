@@ -118,7 +118,7 @@ def _line(
         verdict = "no pair"
     elif p <= LEVEL:
         verdict = "better" if found.mean > 0 else "worse"
-    elif tests * least_p(most) > LEVEL:
+    elif max(least_p(found.n), tests * least_p(most)) > LEVEL:
         verdict = f"too few seeds ({seeds_needed(tests)} needed)"
     else:
         verdict = "no difference shown"
@@ -128,7 +128,11 @@ def _line(
 
 
 def _costs(students: pd.DataFrame, scores: pd.DataFrame, new: str, base: str) -> Iterator[Cost]:
-    """Yield what networks cost, and the time of training on one kind of device."""
+    """Yield what networks cost, and the time of training at seeds that share a device.
+
+    Cells that were trained in one cohort share its time equally, which tells nothing: they are
+    left out.
+    """
     if not scores.empty:
         networks = scores[scores["judges"] == "network"]
         for place, group in networks.groupby([*PLACE, "metric"], sort=False):
@@ -142,6 +146,7 @@ def _costs(students: pd.DataFrame, scores: pd.DataFrame, new: str, base: str) ->
     for place, group in done.groupby(axes, sort=False):
         table = group.pivot(index=["seed", "device"], columns="method", values="training_s")
         table = table.reindex(columns=[new, base]).dropna().astype(float)
+        table = table[table[new] != table[base]]
         if len(table):
             where = (place[0], "", *place[1:])
             yield Cost(_said(where), "training", "s", *table.mean().tolist())

@@ -274,6 +274,7 @@ def table(verdict: Verdict, suite: str) -> Table:
         ]
         for f in shown
     ]
+    block = block or [["same", f"{verdict.scores} scores", *[""] * 5]]
     caption = (
         f"{verdict.changed} of {verdict.scores} accepted scores have other bits. A score is worse "
         "or better where its mean over seeds moved by more than its tolerance and Student's "
