@@ -1,12 +1,13 @@
 """What a nightly run is held against: accepted scores, and when a change is a regression.
 
-The rule, for scores of images. Equal code on one machine gives equal bits, so a score whose values
-did not change passes. One that did change was trained anew, in effect: chaos leaves little of what
-two nights share at one seed, so nights are two samples and seeds are no pairs. A score has become
-worse when its mean over seeds is worse by more than its tolerance AND Student's one-sided test of
-the two nights says so after Holm's correction over all scores that changed. Each metric's mean over
-all cells, seed by seed, is one more score: what shifts everything a little is seen there. So the
-chance of a false alarm in a night on which bits changed for no worse is at most `LEVEL`.
+The rule, for scores of images. Equal code on one machine gives equal bits, and a score whose bits
+are the accepted ones passes. One that did change is compared seed by seed: where bits change and
+nothing else does, either night could have been the other, so the differences lie evenly about zero,
+and however much two nights share at one seed is noise removed. A score is worse when its mean moved
+the wrong way by more than its tolerance AND Student's one-sided paired test says so, after Holm's
+correction over all scores that changed. So is the mean of a metric over all its cells, which shows
+what shifts everything a little; scores and means are each tested at half of `LEVEL`. The chance of
+a false alarm in a night on which bits changed, but quality did not, is `LEVEL` at most.
 
 Speeds are compared on one device only: slower by more than a tenth, and beyond both nights'
 quartiles where these were measured. That is a rule of thumb, not a test.
@@ -24,11 +25,11 @@ from bench.baseline import image_scores, network_scores, not_done
 from bench.cell import without_path
 from bench.errors import ReportError
 from bench.report import Bold, Rows, Table
-from bench.statistics import Values, holm, shift_p
+from bench.statistics import Values, holm, rise_p
 
 Json = dict[str, Any]
 
-LEVEL = 0.01  # false alarms per night
+LEVEL = 0.01  # false alarms per night on which bits changed
 SLOWER = 0.1  # of an accepted speed
 MATRIX = ("seeds", "widths", "discriminator_widths")  # of a suite: what is gone is found missing
 NAMED = ("datasets", "architectures", "methods", "metrics")  # likewise, but not what they say
@@ -121,15 +122,18 @@ def judge_scores(now: Mapping[str, Json], accepted: Mapping[str, Json]) -> Verdi
                 f"{n} {new}, was {old}" for n, (old, new) in pairs.items() if old != new
             )
             findings.append(Finding("not comparable", what, note=said))
-        elif here["values"]:
+        elif then["values"].keys() & here["values"].keys():
             fair.append(what)
-    findings += [
-        Finding("new", what, note="accepted by --accept") for what in now.keys() - accepted
-    ]
-    changed = [what for what in fair if now[what]["values"] != accepted[what]["values"]]
-    shifts = [*_means(fair, changed, now, accepted)]
-    shifts += [_Shift.of([what], what, now, accepted) for what in changed]
-    return Verdict([*findings, *_tested(shifts)], len(accepted), len(changed))
+    findings += [Finding("new", what, note="not yet accepted") for what in now.keys() - accepted]
+    changed = [what for what in fair if _moved(now[what]["values"], accepted[what]["values"])]
+    single = [_Shift.of([what], what, now, accepted) for what in changed]
+    means = list(_means(fair, changed, now, accepted))
+    return Verdict([*findings, *_tested(means), *_tested(single)], len(accepted), len(changed))
+
+
+def _moved(now: Mapping[str, float], accepted: Mapping[str, float]) -> bool:
+    """Say whether any seed that both nights have changed its bits."""
+    return any(now[seed] != accepted[seed] for seed in now.keys() & accepted.keys())
 
 
 @dataclass(frozen=True)
@@ -147,16 +151,17 @@ class _Shift:
     def of(
         cls, cells: list[str], what: str, now: Mapping[str, Json], accepted: Mapping[str, Json]
     ) -> _Shift:
-        """Average scores of one metric, at the seeds that all of them have."""
-        nights = []
-        for night in (now, accepted):
-            seeds = set.intersection(*(set(night[cell]["values"]) for cell in cells))
-            found = [[night[cell]["values"][s] for s in sorted(seeds, key=int)] for cell in cells]
-            nights.append(np.mean(found, axis=0))
+        """Average scores of one metric, at the seeds that all of them have in both nights."""
+        known = (set(night[cell]["values"]) for night in (now, accepted) for cell in cells)
+        seeds = sorted(set.intersection(*known), key=int)
+        new, old = (
+            np.mean([[night[cell]["values"][seed] for seed in seeds] for cell in cells], axis=0)
+            for night in (now, accepted)
+        )
         first = accepted[cells[0]]
         sign = 1 if first["better"] == "lower" else -1
         tolerance = float(np.mean([accepted[cell]["tolerance"] for cell in cells]))
-        return cls(what, first["unit"], nights[0], nights[1], sign, tolerance)
+        return cls(what, first["unit"], new, old, sign, tolerance)
 
 
 def _means(
@@ -171,12 +176,13 @@ def _means(
 
 
 def _tested(shifts: list[_Shift]) -> list[Finding]:
-    """Return what became of every shift, by one-sided tests under Holm's correction each way."""
-    worse = holm([shift_p(s.sign * s.now, s.sign * s.accepted) for s in shifts])
-    better = holm([shift_p(-s.sign * s.now, -s.sign * s.accepted) for s in shifts])
+    """Return what became of every shift, under Holm's correction each way at half of the level."""
+    rises = [shift.sign * (shift.now - shift.accepted) for shift in shifts]
+    worse = np.minimum(2 * holm([rise_p(rise) for rise in rises]), 1)
+    better = np.minimum(2 * holm([rise_p(-rise) for rise in rises]), 1)
     found = []
     for shift, p_worse, p_better in zip(shifts, worse, better, strict=True):
-        change = float(shift.now.mean() - shift.accepted.mean())
+        change = float(np.mean(shift.now - shift.accepted))
         matters = abs(change) > shift.tolerance
         if matters and p_worse <= LEVEL:
             kind, p = "worse", p_worse
@@ -278,7 +284,7 @@ def table(verdict: Verdict, suite: str) -> Table:
     caption = (
         f"{verdict.changed} of {verdict.scores} accepted scores have other bits. A score is worse "
         "or better where its mean over seeds moved by more than its tolerance and Student's "
-        f"one-sided test gives p ≤ {LEVEL} after Holm's correction over all that changed. Slower: "
+        f"one-sided paired test gives p ≤ {LEVEL} after correction for all that changed. Slower: "
         f"by more than {SLOWER:.0%}, and beyond both nights' quartiles, on the same device."
     )
     title = f"{suite}: {'FAILED' if verdict.fails else 'passed'}"

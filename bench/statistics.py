@@ -3,7 +3,7 @@
 At one seed all methods start from the same student and see the same batches, so two methods are
 compared by their differences at common seeds. A value that is missing, of a run that failed or
 diverged for example, or that is not finite makes no pair; n says how many there were. Nothing
-here assumes a normal distribution but `shift_p`, which says so.
+here assumes a normal distribution but `rise_p`, which says so.
 
 Sources: Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets" (JMLR 2006) for
 ranks and the critical difference; Agarwal et al., "Deep Reinforcement Learning at the Edge of the
@@ -213,17 +213,16 @@ def critical_difference(methods: int, places: int, level: float = LEVEL) -> floa
     return float(quantile * math.sqrt(methods * (methods + 1) / (6 * places)))
 
 
-def shift_p(new: Values, accepted: Values) -> float:
-    """Return the one-sided p that the mean of `new` is above that of `accepted`; nan if untold.
+def rise_p(differences: Values) -> float:
+    """Return the one-sided p that paired differences have no mean above zero; nan if untold.
 
-    Student's test of two samples, which takes both as normal with one spread: the only test here
-    that can tell anything at p < 0.01 from four runs. Equal values give 1; below 2 values on
-    either side there is no spread to judge by. Without any spread, different means are certain.
+    Student's test, which takes the differences as normal: unlike sign flips it can tell something
+    at p < 0.01 from four pairs. Below two there is no spread to judge by; without any spread the
+    answer is certain.
     """
-    if np.array_equal(new, accepted):
-        return 1.0
-    if min(len(new), len(accepted)) < 2:
+    if len(differences) < 2:
         return math.nan
-    if np.ptp(new) == 0 and np.ptp(accepted) == 0:
-        return float(new[0] <= accepted[0])
-    return float(stats.ttest_ind(new, accepted, alternative="greater").pvalue)
+    if np.ptp(differences) == 0:
+        return float(differences[0] <= 0)
+    t = differences.mean() / (differences.std(ddof=1) / math.sqrt(len(differences)))
+    return float(stats.t.sf(t, len(differences) - 1))

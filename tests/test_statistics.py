@@ -165,13 +165,10 @@ def test_ranks_of_ties_and_of_too_little() -> None:
         assert math.isnan(st.ranks(pd.DataFrame(values), "lower").critical)
 
 
-def test_a_shift_needs_spread_to_be_judged() -> None:
-    assert st.shift_p(np.array([2.0]), np.array([1.0, 1.5])) != st.shift_p(GAINS, GAINS)
-    assert math.isnan(st.shift_p(np.array([2.0]), np.array([1.0, 1.5])))
-    assert st.shift_p(np.array([1.0]), np.array([1.0])) == 1.0
-    assert st.shift_p(np.array([2.0, 2]), np.array([1.0, 1])) == 0.0
-    assert st.shift_p(np.array([1.0, 1]), np.array([2.0, 2])) == 1.0
-    # by hand: means 4 and 1, both variances 1, two runs each: t = 3 with 2 degrees of freedom
-    spread = math.sqrt(0.5)
-    found = st.shift_p(np.array([4 - spread, 4 + spread]), np.array([1 - spread, 1 + spread]))
-    assert found == pytest.approx(stats.t.sf(3, 2))
+def test_a_rise_needs_spread_to_be_judged() -> None:
+    assert math.isnan(st.rise_p(np.array([2.0])))
+    assert st.rise_p(np.array([2.0, 2.0])) == 0.0
+    assert st.rise_p(np.array([0.0, 0.0])) == 1.0
+    found = st.rise_p(GAINS)  # mean 1.5, deviation sqrt(7): t = 1.134 with 3 degrees of freedom
+    assert found == pytest.approx(stats.t.sf(3 / math.sqrt(7), 3))
+    assert found == pytest.approx(stats.ttest_1samp(GAINS, 0, alternative="greater").pvalue)

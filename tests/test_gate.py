@@ -1,0 +1,229 @@
+"""The gate: noise passes, what is planted is caught, holes and other machines are said."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from nights import alarms, nights, plant
+from test_reports import filled
+
+from bench.cli import main
+from bench.gate import LEVEL, judge_scores, table
+from bench.store import write_json
+
+DOCS = Path(__file__).parent.parent / "docs" / "statistics.md"
+QUICK = {"cells": 12, "seeds": 8, "spread": 0.05, "kept": 0.9}
+
+
+def kinds(verdict: Any) -> dict[str, str]:
+    return {f.what: f.kind for f in verdict.findings}
+
+
+def test_ten_nights_of_noise_pass() -> None:
+    assert alarms(10, **QUICK) == 0
+
+
+def test_noise_alone_rarely_fails_a_night() -> None:
+    """Where two nights share nothing, and four seeds say little: the level is kept."""
+    assert alarms(100, cells=6, seeds=4, spread=0.05, kept=0.0) <= 5 * LEVEL
+
+
+def test_a_planted_regression_is_caught_with_the_stated_power() -> None:
+    """The last row of the table in docs/statistics.md, by 100 nights."""
+    (row,) = re.findall(r"^\| 8 \| 5 % \| 0\.9 \| ([\d.]+) \| ([\d.]+) \|$", DOCS.read_text(), re.M)
+    everywhere, one = map(float, row)
+    assert alarms(100, factor=1.05, **QUICK) == pytest.approx(everywhere, abs=0.05)
+    assert alarms(100, factor=1.05, planted=1, **QUICK) == pytest.approx(one, abs=0.2)
+
+
+def test_a_regression_of_one_metric_accuses_no_other() -> None:
+    accepted, now = nights(np.random.default_rng(1), **QUICK)
+    plant(now, 1.2)
+    found = kinds(judge_scores(now, accepted))
+    assert found["mean of 12 cells: fid"] == "worse"
+    assert {what for what, kind in found.items() if kind == "worse" and "fid" not in what} == set()
+    plant(now, 1 / 1.44)
+    verdict = judge_scores(now, accepted)
+    assert kinds(verdict)["mean of 12 cells: fid"] == "better"
+    assert not verdict.fails
+
+
+def test_higher_may_be_better() -> None:
+    accepted, now = nights(np.random.default_rng(1), cells=2, seeds=4, spread=0.01, kept=0.9)
+    for score in now.values():
+        score["values"] = {s: v * 0.8 for s, v in score["values"].items()}
+    found = kinds(judge_scores(now, accepted))
+    assert found["mean of 2 cells: psnr"] == "worse"
+    assert found["mean of 2 cells: fid"] == "better"
+
+
+def test_equal_bits_pass_and_a_change_within_tolerance_too() -> None:
+    accepted, _ = nights(np.random.default_rng(0), **QUICK)
+    now = copy.deepcopy(accepted)
+    assert judge_scores(now, accepted).findings == []
+    plant(now, 1.005, 1)  # certain, and half of the tolerance
+    verdict = judge_scores(now, accepted)
+    assert (verdict.changed, verdict.fails) == (1, False)
+    plant(now, 1.01, 1)
+    assert kinds(judge_scores(now, accepted))["cell 0: fid"] == "worse"
+
+
+def test_holes_and_other_protocols_fail() -> None:
+    accepted, _ = nights(np.random.default_rng(0), **QUICK)
+    now = copy.deepcopy(accepted)
+    del now["cell 0: fid"]
+    del now["cell 1: fid"]["values"]["3"]
+    now["cell 2: fid"]["protocol"] = {"images": 10}
+    now["cell 12: fid"] = copy.deepcopy(now["cell 3: fid"])
+    verdict = judge_scores(now, accepted)
+    found = {f.what: (f.kind, f.note) for f in verdict.findings}
+    assert found == {
+        "cell 0: fid": ("missing", "no value at seeds 0, 1, 2, 3, 4, 5, 6, 7"),
+        "cell 1: fid": ("missing", "no value at seed 3"),
+        "cell 2: fid": ("not comparable", "images 10, was None"),
+        "cell 12: fid": ("new", "not yet accepted"),
+    }
+    assert verdict.fails
+
+
+class Gate:
+    """A suite with results in a store, and the command."""
+
+    def __init__(self, folder: Path, **changes: Any) -> None:
+        self.folder, self.baseline = folder, folder / "base.json"
+        self.plan, self.store = filled(folder, **changes)
+
+    def __call__(self, *options: str) -> tuple[int, str]:
+        where = [str(self.plan.suite.path), "--store", str(self.store.root)]
+        where += ["--against", str(self.baseline)]
+        done = CliRunner().invoke(main, ["gate", *where, *options])
+        return done.exit_code, done.output
+
+    def change(self, metric: str, factor: float, method: str = "wkd") -> None:
+        for entry in self.plan.students:
+            if entry.method == method and entry.cell:
+                scores = self.store.scores(entry.cell.key)
+                for score in scores.values():
+                    if score["metric"] == metric:
+                        score["values"] = {n: v * factor for n, v in score["values"].items()}
+                self.store.write(entry.cell.key, "scores.json", scores)
+
+    def network(self, **changes: Any) -> None:
+        for path in (self.store.root / "networks").rglob("*.json"):
+            scores = json.loads(path.read_text())
+            for score in scores.values():
+                if score["metric"] == "latency":
+                    score["protocol"] |= {"device": "GPU 1", "threads": 1} | changes.get("on", {})
+                    score["values"] = {
+                        n: v * changes.get("factor", 1) for n, v in score["values"].items()
+                    }
+            write_json(path, scores)
+
+
+def test_accept_then_pass_then_fail(tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    assert gate()[0] == 2  # nothing accepted yet
+    assert gate("--accept")[0] == 0
+    text = gate.baseline.read_text()
+    assert gate("--accept")[0] == 0
+    assert gate.baseline.read_text() == text  # nothing in it that changes by itself
+    kept = json.loads(text)
+    (what,) = [what for what in kept["scores"] if "wkd" in what]
+    assert what == "photo_edges AtoB, unet, width 2 (D 2), wkd: psnr"
+    assert kept["scores"][what]["values"] == {"0": 19.5, "1": 23.0}
+    assert kept["scores"][what]["tolerance"] == 0.212  # 1 % of 21.25
+    code, output = gate("--markdown", str(tmp_path / "gate.md"))
+    assert code == 0
+    assert "passed" in output
+    gate.change("psnr", 0.5)
+    wkd = next(e.cell for e in gate.plan.students if e.method == "wkd" and e.seed == 1)
+    assert wkd is not None
+    gate.store.write(wkd.key, "end.json", {"status": "diverged", "step": 3})
+    code, output = gate("--markdown", str(tmp_path / "gate.md"))
+    assert code == 1
+    said = (tmp_path / "gate.md").read_text()
+    assert "tiny: FAILED" in said
+    assert re.search(r"\*\*missing\*\* \|[^|]*wkd: psnr \|.*no value at seed 1", said)
+    assert re.search(r"\*\*missing\*\* \|[^|]*wkd, seed 1 \|.*diverged", said)
+    assert gate("--accept")[0] == 2  # one seed is left of a score: no spread
+
+
+def test_what_was_accepted_as_diverged_may_diverge(tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    for entry in gate.plan.students:
+        if entry.method == "wkd" and entry.cell:
+            gate.store.write(entry.cell.key, "end.json", {"status": "diverged", "step": 3})
+    code, output = gate("--accept")
+    assert code == 0
+    assert "accepted without photo_edges, unet, width 2 (D 2), wkd, seed 0 (diverged" in output
+    assert gate()[0] == 0
+
+
+def test_speeds_are_compared_on_the_same_device_only(tmp_path: Path) -> None:
+    """Latency is 3.26 ms with quartiles 3 and 4."""
+    gate = Gate(tmp_path)
+    gate.network()
+    gate("--accept")
+    gate.network(factor=1.2)  # its quartiles meet the accepted ones
+    assert gate()[0] == 0
+    gate.network(factor=1.2)
+    code, output = gate()
+    assert (code, "slower" in output, "+44.0%" in output) == (1, True, True)
+    gate.network(on={"device": "GPU 2"})
+    code, output = gate()
+    assert (code, "accepted on GPU 1, 1 threads, measured on GPU 2, 1 threads" in output) == (
+        0,
+        True,
+    )
+
+
+def test_another_question_is_not_compared(tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    gate("--accept")
+    code, output = gate("--set", "budget.steps=9", "--set", "methods.wkd.levels=2")
+    assert code == 2
+    assert "methods.wkd, budget differ from the accepted" in output
+    code, output = gate("--only", "method=none,hinton")
+    assert (code, "missing" in output) == (1, True)
+    gate.baseline.write_text("[]")
+    assert gate()[0] == 2
+
+
+def benchmark(median: float, node: str = "here") -> dict[str, Any]:
+    stats = {"median": median, "q1": 0.95 * median, "q3": 1.05 * median}
+    machine = {"node": node, "cpu": {"brand_raw": "a CPU", "count": 2}}
+    return {"machine_info": machine, "benchmarks": [{"fullname": "bench_x.py::x", "stats": stats}]}
+
+
+def test_benchmarks_of_the_same_machine(tmp_path: Path) -> None:
+    gate, file = Gate(tmp_path), tmp_path / "speeds.json"
+
+    def run(found: dict[str, Any], *options: str) -> tuple[int, str]:
+        write_json(file, found)
+        return gate("--benchmarks", str(file), *options)
+
+    assert run(benchmark(1.0), "--accept")[0] == 0
+    assert run(benchmark(1.08))[0] == 0  # within a tenth
+    assert run(benchmark(1.3))[0] == 1
+    assert run(benchmark(1.3, node="elsewhere"))[0] == 0
+    assert run({**benchmark(1.0), "benchmarks": []})[0] == 1  # gone
+    assert run({"something": "else"})[0] == 2
+    code, output = gate()
+    assert (code, "none given" in output) == (0, True)
+
+
+def test_a_hostile_score_is_text_in_the_verdict() -> None:
+    from bench.render import markdown
+
+    accepted, _ = nights(np.random.default_rng(0), **QUICK)
+    accepted["<b>|x"] = accepted.pop("cell 0: fid")
+    text = markdown(table(judge_scores({}, accepted), "s"))
+    assert r"\<b\>\|x" in text
+    assert "<b>" not in text
