@@ -10,7 +10,7 @@ from torch import Tensor
 
 GRAY = (0.2989, 0.5870, 0.1140)  # of R, G, B
 EPSILON = 1e-10  # added to the squared magnitude
-FLAT = 1e-6  # a spectrum that varies less than this counts as flat, in natural log units
+FLAT = 1e-3  # a spectrum that varies less counts as flat: that may be rounding (natural log units)
 
 
 def count_bins(side: int) -> int:
@@ -41,8 +41,9 @@ def log_spectrum(images: Tensor) -> Tensor:
     radius, share = _rings(images.shape[-1], images.device)
     count = count_bins(images.shape[-1]) + 3
     profile = level.new_zeros(len(level), count).index_add(1, radius, level * share)[:, 1:-2]
-    low, high = profile.amin(1, keepdim=True), profile.amax(1, keepdim=True)
-    return (profile - low) / (high - low).clamp(min=FLAT)
+    low = profile.amin(1, keepdim=True)
+    spread = profile.amax(1, keepdim=True) - low
+    return (profile - low) * (spread > FLAT) / spread.clamp(min=FLAT)
 
 
 @functools.cache
