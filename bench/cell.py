@@ -100,11 +100,12 @@ class Cell:
 
     def sources(self) -> dict[str, str]:
         """Return plug-in -> hash of its file, to notice edits that raised no version."""
+        players = [nets for nets in (self.nets, self.mentor) if nets]
         parts = [
             ("task", self.task),
             ("dataset", self.dataset),
-            ("network", self.nets.architecture),
-            ("network", self.nets.discriminator),
+            *(("network", nets.architecture) for nets in players),
+            *(("network", nets.discriminator) for nets in players),
             *(("method", part) for part in self.methods),
         ]
         return {f"{kind} {p.name}": plugins.source_hash(kind, p.name) for kind, p in parts}

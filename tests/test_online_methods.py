@@ -343,6 +343,13 @@ def test_vgg16_is_asked_for_only_where_a_term_reads_it(tmp_path: Path) -> None:
             check(tiny_plan(tmp_path, methods=[name]).cells.values(), {}, print)
 
 
+def test_an_edit_of_the_online_teachers_network_is_noticed(tmp_path: Path) -> None:
+    wide = {"mode": "online", "architecture": "resnet9"}
+    plan = tiny_plan(tmp_path, methods={"omgd": {**ONLINE["omgd"], "teacher": wide}})
+    (cell,) = by_method(plan).values()
+    assert {"network unet", "network resnet9", "network patchgan"} <= set(cell.sources())
+
+
 @pytest.mark.parametrize("place", [{}, UNPAIRED], ids=["paired", "unpaired"])
 def test_online_methods_end_with_the_same_bits_together_alone_and_after_a_kill(
     tmp_path: Path, place: dict[str, Any]
