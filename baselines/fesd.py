@@ -49,8 +49,8 @@ class FESD(Distiller):
     discriminator to tell spectra of real images from those of the teacher's, both averaged to the
     side of the first hint, so that the number of frequencies agrees. It has no spectral norm.
 
-    Table 6: `lambda_spec: 0.0` is BL+PCS, with `direction: none` BL. Tables 3 to 5 are
-    `direction`, `shift` and `ratio`.
+    Tables 3 to 5 are `direction`, `shift` and `ratio`. Of Table 6, BL is `dcd` (the same FID) and
+    BL+PCS is `lambda_spec: 0.0`.
     """
 
     defaults = {
