@@ -19,10 +19,12 @@ class SRKD(Distiller):
     Only the paper's abstract and summaries of it could be read. So these are choices of this
     project: the distance, the layer (`down`, after the encoder), the weight, and that maps above
     `side` x `side` positions are averaged down to that, since S has the square of their number.
-    The paper adds a distillation of outputs: that is `srkd+hinton` here.
+    With weight 0.1 the gradient was 0.01 to 0.09 of the original loss's on the built-in data sets
+    (64 px, student of width 8, after 150 steps). The paper adds a distillation of outputs: that is
+    `srkd+hinton` here.
     """
 
-    defaults = {"weight": 1.0, "side": 32}
+    defaults = {"weight": 0.1, "side": 32}
     source = "Li, Jiang & Aarabi, ECCV 2020 (abstract)"
     hints = ("down",)
 
