@@ -34,6 +34,14 @@ from bench.plan import Entry, Plan
 from bench.rows import scores_of
 from bench.store import Store, identity, read_json
 
+SETTINGS = {  # unless the user's environment says otherwise
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout is for results
+}
 BATCH = 1000  # metrics per call: MLflow's own limit
 DOWNLOADS = 8  # at once
 PARCEL = "cell.zip"  # artifact of a child that has ended
@@ -150,11 +158,8 @@ class Copy:
     def _connect(self, *, create: bool = True) -> None:
         if self._client is not None:
             return
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        for name, value in SETTINGS.items():
+            os.environ.setdefault(name, value)
         from mlflow import MlflowClient  # two seconds, so only where it is used
 
         client = MlflowClient(self.uri)

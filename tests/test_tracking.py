@@ -172,6 +172,7 @@ def test_training_goes_on_without_its_server_and_sync_completes_the_record(
         for _ in range(2):
             synced = runs("sync", "--mlflow", uri)
             assert synced.returncode == 0, synced.stderr
+            assert synced.stdout == "tiny: MLflow is up to date.\n"
             assert len(runs_of(uri)) == 8
         child = children(uri)["wkd"]
         assert child.info.status == "FINISHED"
@@ -182,6 +183,7 @@ def test_training_goes_on_without_its_server_and_sync_completes_the_record(
         outs = [tmp_path / "here", tmp_path / "there"]
         here = runs("report", "--out", str(outs[0]), "--mlflow", uri)
         assert (here.returncode, here.stderr) == (0, "")
+        assert here.stdout == f"{outs[0] / 'index.html'}\n"
         there = runs("report", "--out", str(outs[1]), "--from", f"mlflow:{uri}", *where)
         assert (there.returncode, there.stderr) == (0, "")
         assert not (tmp_path / "nowhere").exists()
