@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -16,6 +17,31 @@ BEST = "best on test"  # a checkpoint, in the file of printed numbers
 UNITS = {"params": (1e6, "M"), "macs": (1e9, "G")}
 
 
+@dataclass(frozen=True, eq=False)
+class Place:
+    """The scores of a data set and architecture in one direction, and what a paper printed."""
+
+    scores: pd.DataFrame
+    printed: pd.DataFrame  # of any place
+    known: dict[tuple[str, tuple[str, ...]], pd.Series[float]] = field(default_factory=dict)
+
+    @functools.cached_property
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """What is said of each metric: label, unit, digits, judges, better."""
+        said = self.scores.drop_duplicates("metric").set_index("metric")
+        return {str(name): dict(row) for name, row in said.iterrows()}
+
+    def values(self, metric: str, names: tuple[str, ...]) -> pd.Series[float]:
+        """Return one value per key: the headline, or the mean of named values if all are there."""
+        if (metric, names) not in self.known:
+            found = self.scores[(self.scores["metric"] == metric) & self.scores["value"].notna()]
+            found = found[found["name"].isin(names) if names else found["headline"]]
+            found = found.drop_duplicates(["key", "name"]).astype({"value": float})
+            runs = found.groupby("key", sort=False)["value"].agg(["mean", "count"])
+            self.known[metric, names] = runs.loc[runs["count"] == max(len(names), 1), "mean"]
+        return self.known[metric, names]
+
+
 class Line(NamedTuple):
     """The seeds of one row, and what they are compared with."""
 
@@ -24,8 +50,7 @@ class Line(NamedTuple):
     seeds: pd.DataFrame  # entries
     original: pd.DataFrame  # entries of the teacher, or of the network that all are smaller than
     control: pd.DataFrame  # entries of the student alone, of the same size
-    scores: pd.DataFrame  # of the place, in one direction
-    printed: pd.DataFrame  # the paper's numbers
+    place: Place
 
 
 @dataclass(frozen=True)
@@ -40,7 +65,7 @@ class Column:
         """Return the heading: label, unit and which way is better."""
         if self.label:
             return self.label
-        first = lines[0].scores[lines[0].scores["metric"] == self.metric].iloc[0]
+        first = lines[0].place.metrics[self.metric]
         unit = f" [{first['unit']}]" if first["unit"] else ""
         return f"{first['label']}{unit}{ARROWS.get(first['better'], '')}"
 
@@ -53,18 +78,13 @@ class Column:
         return []
 
     def of(self, line: Line, entries: pd.DataFrame) -> pd.Series[float]:
-        """Return the values of some entries by seed; a mean only where all its parts are there."""
-        found = line.scores[line.scores["metric"] == self.metric]
-        found = found[found["key"].isin(entries["key"]) & found["value"].notna()]
-        found = found[found["name"].isin(self.names) if self.names else found["headline"]]
-        found = found.drop_duplicates(["key", "name"]).astype({"value": float})
-        runs = found.groupby(["key", "seed"], sort=False)["value"].agg(["mean", "count"])
-        whole = runs.loc[runs["count"] == max(len(self.names), 1), "mean"]
-        return whole.droplevel("key")
+        """Return the values of some entries by seed."""
+        found = line.place.values(self.metric, self.names).reindex(entries["key"])
+        return found.set_axis(entries["seed"]).dropna()
 
     def digits(self, line: Line) -> int:
         """Return the metric's decimal places."""
-        return int(line.scores.loc[line.scores["metric"] == self.metric, "digits"].iloc[0])
+        return int(line.place.metrics[self.metric]["digits"])
 
 
 @dataclass(frozen=True)
@@ -74,8 +94,9 @@ class Score(Column):
     def cell(self, line: Line) -> str:
         """Return the cell."""
         values = self.of(line, line.seeds)
-        judges = line.scores.loc[line.scores["metric"] == self.metric, "judges"].iloc[0]
-        if judges == "images" or values.empty:
+        if values.empty:
+            return "—"
+        if line.place.metrics[self.metric]["judges"] == "images":
             return spread(values, len(line.seeds), self.digits(line))
         return f"{values.iloc[0]:.{self.digits(line)}f}"
 
@@ -140,8 +161,7 @@ class Gain(Column):
 
     def sign(self, line: Line) -> int:
         """Return 1 where higher is better, else -1."""
-        better = line.scores.loc[line.scores["metric"] == self.metric, "better"].iloc[0]
-        return 1 if better == "higher" else -1
+        return 1 if line.place.metrics[self.metric]["better"] == "higher" else -1
 
 
 @dataclass(frozen=True)
@@ -190,11 +210,9 @@ class Printed(Column):
         return [number for line in lines if (number := self._number(line)) is not None]
 
     def _number(self, line: Line) -> pd.Series[Any] | None:
-        if line.printed.empty:
-            return None
-        found = same_place(line.printed, line.seeds.iloc[0])
+        found = same_place(line.place.printed, line.seeds.iloc[0])
         found = found[found["score"] == self.metric]
-        found = found[found["direction"].isin(line.scores["direction"])]
+        found = found[found["direction"] == line.place.scores["direction"].iloc[0]]
         return None if found.empty else found.iloc[0]
 
 

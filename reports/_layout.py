@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from bench.report import Rows, Table
-from reports._columns import Column, Line, Score
+from reports._columns import Column, Line, Place, Score
 from reports._format import SIZE, holes, protocols, size, unfinished
 from reports._printed import numbers
 
@@ -113,8 +113,9 @@ def network_table(layout: Layout, rows: Rows) -> Iterator[Table]:
         if not (set(layout.networks) <= set(mine["architecture"]) and layout.has_scores(scores)):
             continue
         original = _widest(mine[mine["architecture"].isin(layout.networks[:1])])
+        place = Place(scores, pd.DataFrame())
         lines = [
-            Line(f"{name} {width}", (), seeds, original, seeds.iloc[:0], scores, pd.DataFrame())
+            Line(f"{name} {width}", (), seeds, original, seeds.iloc[:0], place)
             for (name, width), seeds in mine.groupby(["architecture", "width"], sort=False)
         ]
         blocks.append(_Block([str(dataset)], lines))
@@ -144,7 +145,7 @@ def _place(
     scores: pd.DataFrame,
 ) -> Iterator[_Block]:
     """Yield the teacher's block and one per size of the students."""
-    printed = _printed(layout)
+    place = Place(scores, _printed(layout))
     first = heading
     for group in ([teachers] if len(teachers) else []) + list(groups):
         control = group[group["is_control"] & (group["role"] == "student")]
@@ -155,8 +156,7 @@ def _place(
                 seeds,
                 teachers,
                 control,
-                scores,
-                printed,
+                place,
             )
             for row, seeds in _rows(layout, group)
         ]
