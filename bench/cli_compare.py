@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench.cli_suite import choice_options, open_suite, suite_options
 from bench.errors import ReportError
 from bench.files import replacing
-from bench.report import Bold, Table
-from bench.statistics import LEVEL
+
+if TYPE_CHECKING:
+    from bench.report import Table
 
 WIDE = 200  # characters of a line where no terminal says how many it has
 
@@ -43,47 +44,23 @@ def compare(new: str, base: str, metrics: Sequence[str], as_json: bool, **where:
     costs: MACs, latency, time of training. Fewer than six seeds cannot show anything. A distiller
     that is no row of the suite joins it with --set 'methods.NEW={}', given to `run` as well.
     """
-    from bench.comparison import compare_methods
+    from bench.comparison import compare_methods, cost_table, quality_table
     from bench.publish import collect
 
     rows = collect(*open_suite(**where))
     lines, costs = compare_methods(rows, new, base, metrics)
     if as_json:
-        found = {"new": new, "base": base, "level": LEVEL}
-        quality = [{**asdict(line), **asdict(line.found)} for line in lines]
-        for told in quality:
-            del told["found"]
-        plain = [{k: None if v != v else v for k, v in told.items()} for told in quality]
-        found |= {"quality": plain, "cost": [asdict(cost) for cost in costs]}
-        click.echo(json.dumps(found, indent=1))
+        told = [{**asdict(line), "found": _plain(asdict(line.found))} for line in lines]
+        found = {"new": new, "base": base, "quality": [_plain(line) for line in told]}
+        click.echo(json.dumps({**found, "cost": [asdict(cost) for cost in costs]}, indent=1))
         return
-    head = ["Data", "Metric", new, base, "Gain", "95 % interval", "n", "p (Holm)", "Verdict"]
-    block = []
-    for line in lines:
-        number: Callable[[float], str] = f"{{:.{line.digits}f}}".format
-        signed: Callable[[float], str] = f"{{:+.{line.digits}f}}".format
-        c, unit = line.found, f" [{line.unit}]" * bool(line.unit)
-        row = [line.place, line.label + unit, number(line.new), number(line.base)]
-        row += [signed(c.mean), f"[{signed(c.low)}, {signed(c.high)}]" * (c.n > 1)]
-        row += [str(c.n), f"{line.p_holm:.4f}"]
-        decided = line.verdict in ("better", "worse")
-        block.append([*row, Bold(line.verdict) if decided else line.verdict])
-    show(Table("compare", f"{new} against {base}", _rule(), head, [block]))
-    rows_of_cost = [
-        [
-            c.place,
-            c.what,
-            *(f"{v:,.4g} {c.unit}" for v in (c.new, c.base)),
-            f"{c.new / c.base:.2f}×",
-        ]
-        for c in costs
-    ]
-    head = ["Data", "Cost", new, base, f"{new} / {base}"]
-    note = (
-        "Training: mean over the seeds at which both ran on one kind of device. Methods that were "
-        "trained in one cohort share its time equally, so those seeds are left out."
-    )
-    show(Table("cost", "What it costs", note, head, [rows_of_cost]))
+    show(quality_table(lines, new, base))
+    show(cost_table(costs, new, base))
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as JSON knows them, which has no nan."""
+    return {name: None if value != value else value for name, value in values.items()}
 
 
 @click.command()
@@ -166,14 +143,6 @@ def gate(
         sys.exit(1)
 
 
-def _rule() -> str:
-    return (
-        "A gain is positive where it is better; its mean over common seeds (n), with the bootstrap "
-        f"interval. Better or worse: p ≤ {LEVEL} by sign flips, two-sided, after Holm over the "
-        "places; the mean over the places is one question and stands alone."
-    )
-
-
 def _made_by(rows: Any, store: Any) -> dict[str, Any]:
     """Return the commits, versions and devices behind a suite's results."""
     done = rows.entries[rows.entries["status"] == "done"]
@@ -193,6 +162,8 @@ def show(table: Table) -> None:
     from rich.console import Console
     from rich.table import Table as Grid
     from rich.text import Text
+
+    from bench.report import Bold
 
     console = Console(width=None if sys.stdout.isatty() else WIDE)
     console.print(Text(table.title, style="bold"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.errors import ReportError, unknown
-from bench.report import Rows
+from bench.report import Bold, Rows, Table
 from bench.statistics import LEVEL, Comparison, compare, holm, least_p, seeds_needed
 
 PLACE = ["dataset", "direction", "architecture", "width", "discriminator_width"]
@@ -155,3 +155,41 @@ def _costs(students: pd.DataFrame, scores: pd.DataFrame, new: str, base: str) ->
 def _said(place: Sequence[object]) -> str:
     dataset, direction, architecture, width, judge = place
     return f"{dataset} {direction}".strip() + f", {architecture}, width {width} (D {judge})"
+
+
+def quality_table(lines: Sequence[Line], new: str, base: str) -> Table:
+    """Return the comparison as a table."""
+    block = []
+    for line in lines:
+        c, digits = line.found, line.digits
+        label = f"{line.label} [{line.unit}]" if line.unit else line.label
+        row = [line.place, label, f"{line.new:.{digits}f}", f"{line.base:.{digits}f}"]
+        interval = f"[{c.low:+.{digits}f}, {c.high:+.{digits}f}]" if c.n > 1 else "—"
+        row += [f"{c.mean:+.{digits}f}", interval, str(c.n), f"{line.p_holm:.4f}"]
+        decided = line.verdict in ("better", "worse")
+        block.append([*row, Bold(line.verdict) if decided else line.verdict])
+    caption = (
+        "A gain is positive where it is better; its mean over common seeds (n), with the bootstrap "
+        f"interval. Better or worse: p ≤ {LEVEL} by sign flips, two-sided, after Holm over the "
+        "places; the mean over the places is one question and stands alone."
+    )
+    head = ["Data", "Metric", new, base, "Gain", "95 % interval", "n", "p (Holm)", "Verdict"]
+    return Table("compare", f"{new} against {base}", caption, head, [block])
+
+
+def cost_table(costs: Sequence[Cost], new: str, base: str) -> Table:
+    """Return what both cost as a table."""
+    block = [
+        [
+            cost.place,
+            cost.what,
+            *(f"{value:,.4g} {cost.unit}".rstrip() for value in (cost.new, cost.base)),
+            f"{cost.new / cost.base:.2f}×" if cost.base else "—",
+        ]
+        for cost in costs
+    ]
+    caption = (
+        "Training: mean over the seeds at which both ran on one kind of device. Methods that were "
+        "trained in one cohort share its time equally, so those seeds are left out."
+    )
+    return Table("cost", "What it costs", caption, ["Data", "Cost", new, base, "Ratio"], [block])

@@ -31,6 +31,8 @@ LATEX = {
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
     "→": r"$\rightarrow$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
     "−": r"$-$",
     "–": "--",
     "—": "---",
@@ -52,22 +54,23 @@ def markdown(table: Table) -> str:
 
 
 def latex(table: Table) -> str:
-    """Return a table environment that needs booktabs and nothing else."""
+    """Return a table environment that needs booktabs and graphicx; too wide a table is shrunk."""
     blocks = ["\n".join(_latex_row(row) for row in block) for block in table.blocks]
     return "\n".join(
         [
-            "% needs \\usepackage{booktabs}",
+            "% needs \\usepackage{booktabs,graphicx}",
             r"\begin{table}",
             r"\centering",
             rf"\caption{{{_latex(table.title)}. {_latex(table.caption)}}}\medskip",
             r"\footnotesize",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{{'l' * len(table.header)}}}",
             r"\toprule",
             _latex_row(table.header),
             r"\midrule",
             "\n\\midrule\n".join(blocks),
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}}",
             *(rf"\par {_latex(note)}" for note in table.notes),
             r"\end{table}",
             "",

@@ -52,6 +52,9 @@ class MeanRanks(Report):
             for ranked in found
             if ranked.left_out
         ]
+        reach = max(len(ranked.ranks.mean) - 1 - ranked.ranks.critical for ranked in found)
+        if reach <= 0:
+            notes.append("So few places cannot show any difference: see the critical difference.")
         yield Table("ranks", TITLE, CAPTION, *_table(found), notes)
         yield Figure("ranks", TITLE, f"{CAPTION} {BARS}", _draw(found), notes)
 

@@ -11,11 +11,11 @@ from bench.statistics import LEVEL, Comparison, compare, holm, least_p, seeds_ne
 from reports._format import SIZE, by_seed, judged, p_value, places, signed, size, unfinished
 
 CAPTION = (
-    "Gain over the student alone at common seeds (n), positive where better; exact percentile "
-    "bootstrap interval of its mean; two-sided p of all changes of sign, before and after Holm's "
-    f"correction over the methods of the block. Bold: p ≤ {LEVEL} after it. P(better) is the "
-    "probability that a run of the method beats a run of the student alone, ties counting half. "
-    "Seeds that failed, diverged or are missing make no pair and are named."
+    "Gain over the student alone at common seeds (n), positive where better; percentile bootstrap "
+    "interval of its mean, exact up to 9 seeds; two-sided p of all changes of sign, before and "
+    f"after Holm's correction over the methods of the block. Bold: p ≤ {LEVEL} after it. P(better) "
+    "is the probability that some run of the method beats some run of the student alone, ties "
+    "counting half. Seeds that failed, diverged or are missing make no pair and are named."
 )
 HEADER = ["Data", "Width", "Metric", "Method", "n", "Gain", "95 % interval", "p", "p (Holm)"]
 HEADER += ["P(better)"]

@@ -47,6 +47,7 @@ def told(plan: Plan, store: Store, *arguments: str) -> dict[str, Any]:
     code, output = call(plan, store, *arguments, "--json")
     assert code == 0, output
     found: dict[str, Any] = json.loads(output)
+    found["quality"] = [{**line, **line.pop("found")} for line in found["quality"]]
     return found
 
 
@@ -172,6 +173,7 @@ def test_ranks_over_two_places_by_hand(tmp_path: Path) -> None:
     assert table.header[2:5] == ["none", "hinton", "wkd"]
     # Friedman: 12 x 2 / (3 x 4) (1 + 4 + 9 - 3 x 16 / 4) = 4 with 2 degrees of freedom: exp(-2)
     assert table.blocks == [[["2", "PSNR", "3.00", "2.00", "1.00", "2.34", "0.1353", "2"]]]
+    assert table.notes[0].startswith("So few places cannot show any difference")  # 2.34 > 3 - 1
     assert len(figure.drawing.axes) == 1  # type: ignore[union-attr]
     assert list(MeanRanks().make(collect(*seeded(tmp_path)))) == []  # one place
 
@@ -184,9 +186,9 @@ def test_a_method_without_scores_somewhere_is_left_out_of_the_ranks(tmp_path: Pa
             store.fail(entry.cell.key, "no")
     table, _ = MeanRanks().make(collect(plan, store))
     assert "hinton" not in table.header
-    assert table.notes == [
+    assert table.notes[0] == (
         "hinton at width 2: not ranked by PSNR, for want of scores in some place."
-    ]
+    )
 
 
 def test_bold_is_markup_of_each_format_and_its_text_stays_escaped() -> None:

@@ -253,7 +253,11 @@ def test_markdown_and_latex_hold_no_markup_from_outside(tmp_path: Path) -> None:
 def test_latex_compiles(tmp_path: Path) -> None:
     publish(*hostile(tmp_path), tmp_path / "report")
     parts = [rf"\input{{{p}}}" for p in sorted((tmp_path / "report" / "tables").glob("*.tex"))]
-    lines = [r"\documentclass[landscape]{article}", r"\usepackage{booktabs}", r"\begin{document}"]
+    lines = [
+        r"\documentclass[landscape]{article}",
+        r"\usepackage{booktabs,graphicx}",
+        r"\begin{document}",
+    ]
     (tmp_path / "all.tex").write_text("\n".join([*lines, *parts, r"\end{document}"]))
     done = subprocess.run(
         ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "all.tex"],
@@ -264,6 +268,7 @@ def test_latex_compiles(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout  # a table that leaves the page
 
 
 def test_a_report_of_nothing_yet_says_so(tmp_path: Path) -> None:
