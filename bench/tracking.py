@@ -6,8 +6,9 @@ one child up to what the store says; so a server that was down is caught up with
 again, which is what `distillbench sync` does. A run named after the report holds its files.
 
 All axes are tags and parameters of every run, so that MLflow's own views can filter and group by
-them. Each child that has ended holds a parcel of all that reports need, from which `Copy.restore`
-fills a store on a machine that has none.
+them, and a parent has the means over its seeds, so that methods can be compared by their parents.
+Each child that has ended holds a parcel of all that reports need, from which `Copy.restore` fills a
+store on a machine that has none.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import os
 import re
 import shlex
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -32,7 +34,7 @@ from bench.grid import sample_grid
 from bench.parcel import pack, unpack
 from bench.plan import Entry, Plan
 from bench.rows import scores_of
-from bench.store import Store, identity, read_json
+from bench.store import Json, Store, identity, read_json
 
 SETTINGS = {  # unless the user's environment says otherwise
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -61,6 +63,9 @@ class Copy:
         self._client: Any = None
         self._runs: dict[tuple[str, str], Any] = {}  # (place, key) -> run; key "" is a parent
         self._looked_ms = 0
+        self._groups: dict[tuple[str, ...], list[Entry]] = {}
+        for entry in plan.entries:
+            self._groups.setdefault(entry.group, []).append(entry)
 
     def update(self, entry: Entry) -> None:
         """Bring the run of one entry up to date; does nothing where it is.
@@ -84,6 +89,7 @@ class Copy:
             self._log_losses(run, key)
             if end:
                 self._log_end(run, entry, end, scores)
+                self._log_means(entry.group)
                 self._tag(run, {"distillbench.final": final})
 
     def restore(self) -> None:
@@ -113,7 +119,7 @@ class Copy:
     def links(self) -> tuple[str, dict[str, str]]:
         """Return where to see the runs, and the address of each cell's run where there is one.
 
-        The first is the experiment's address, or for a database the command that shows it.
+        The first is the address of the experiment's runs, or the command that shows a database.
 
         Raises:
             StoreError: MLflow has no experiment of this suite.
@@ -128,7 +134,7 @@ class Copy:
         runs = {
             key: f"{base}/runs/{run.info.run_id}" for (_, key), run in self._runs.items() if key
         }
-        return base, runs
+        return f"{base}/runs", runs
 
     def log_report(self, out: Path) -> None:
         """Put the files of a report into its run, in place of those of the last one.
@@ -276,16 +282,12 @@ class Copy:
         assert entry.cell is not None
         client, key, run_id = self._client, entry.cell.key, run.info.run_id
         metrics, infinite = [], {}
-        for score in scores:
-            prefix = f"{score['direction']}/" if len(score["directions"]) > 1 else ""
-            for name, value in score["values"].items():
-                full = name if name == score["metric"] else f"{score['metric']}.{name}"
-                if math.isinf(value):  # SQLite would store 1.8e308
-                    infinite[f"distillbench.infinite.{_name(full)}"] = str(value)
-                else:
-                    at = int(score["scored_at"] * 1000)
-                    step = score["step"] or end.get("steps", 0)
-                    metrics.append(Metric(_name(prefix + full), value, at, step))
+        for name, value, score in _values(scores):
+            if math.isinf(value):  # SQLite would store 1.8e308
+                infinite[f"distillbench.infinite.{name}"] = str(value)
+            else:
+                at = int(score["scored_at"] * 1000)
+                metrics.append(Metric(name, value, at, score["step"] or end.get("steps", 0)))
         self._log(run, metrics)
         status = {
             "status": end["status"],
@@ -293,12 +295,12 @@ class Copy:
         }
         self._tag(run, status | infinite)
         provenance = self.store.read(key, "spec.json").get("provenance", "")
-        for name, value in (
+        for file, content in (
             ("end.json", dict(end)),
             ("scores.json", {"scores": scores}),
             ("provenance.json", self.store.provenance(provenance)),
         ):
-            client.log_dict(run_id, value, name)
+            client.log_dict(run_id, content, file)
         with tempfile.TemporaryDirectory() as folder:
             parcel = Path(folder, PARCEL)
             pack(entry.cell, self.store, parcel)
@@ -307,6 +309,27 @@ class Copy:
         if grid is not None:
             client.log_image(run_id, grid, artifact_file="samples.png")
         client.set_terminated(run_id, "FINISHED" if end["status"] == "done" else "FAILED")
+
+    def _log_means(self, group: tuple[str, ...]) -> None:
+        """Give a parent its means over the seeds that are done, to be compared as one row.
+
+        The metric's step is the number of seeds.
+        """
+        from mlflow.entities import Metric
+
+        means: dict[str, list[float]] = {}
+        for entry in self._groups[group]:
+            if entry.cell and self.store.state(entry.cell.key).status == "done":
+                for name, value, score in _values(scores_of(entry.cell, self.plan, self.store)):
+                    if not score["step"]:
+                        means.setdefault(name, []).append(value)
+        now = int(time.time() * 1000)
+        metrics = [
+            Metric(name, math.fsum(values) / len(values), now, len(values))
+            for name, values in means.items()
+            if all(map(math.isfinite, values))
+        ]
+        self._log(self._runs["/".join(group), ""], metrics)
 
     def _log(self, run: Any, metrics: list[Any]) -> None:
         for first in range(0, len(metrics), BATCH):
@@ -317,6 +340,15 @@ class Copy:
 
         self._client.log_batch(run.info.run_id, tags=[RunTag(n, v) for n, v in tags.items()])
         run.data.tags.update(tags)
+
+
+def _values(scores: Iterable[Json]) -> Iterator[tuple[str, float, Json]]:
+    """Yield (metric as MLflow calls it, value, score) for every value."""
+    for score in scores:
+        prefix = f"{score['direction']}/" if len(score["directions"]) > 1 else ""
+        for name, value in score["values"].items():
+            full = name if name == score["metric"] else f"{score['metric']}.{name}"
+            yield _name(prefix + full), value, score
 
 
 def _has_ended(run: Any) -> bool:
