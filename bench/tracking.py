@@ -218,13 +218,14 @@ class Copy:
             "discriminator_width": entry.discriminator_width,
         }
         several = len(self.plan.suite.discriminator_widths) > 1
-        name = f"{entry.dataset} {entry.architecture} {entry.method} width {entry.width}"
+        name = f"{entry.method} width {entry.width}"  # what differs stands first: lists cut names
         name += f" D {entry.discriminator_width}" if several else ""
+        data = f"{entry.dataset} {entry.architecture}"
         if (group, "") not in self._runs:
-            self._create(group, "", name, axes, {})
+            self._create(group, "", f"{name}, {data}", axes, {})
         axes["seed"] = entry.seed
         tags = {"status": "started", "mlflow.parentRunId": self._runs[group, ""].info.run_id}
-        name += f" seed {entry.seed}"
+        name += f" seed {entry.seed}, {data}"
         run = self._create(place, entry.cell.key, name, axes, _flat(entry.cell), tags)
         self._client.log_dict(
             run.info.run_id, self.store.read(entry.cell.key, "spec.json"), "spec.json"

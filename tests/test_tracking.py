@@ -259,7 +259,7 @@ def test_every_run_can_be_filtered_and_grouped_by_its_axes(
     half_done: tuple[Plan, Store, str],
 ) -> None:
     _, _, uri = half_done
-    (wkd,) = [r for r in runs_of(uri) if r.info.run_name == "photo_edges unet wkd width 2 seed 0"]
+    (wkd,) = [r for r in runs_of(uri) if r.info.run_name == "wkd width 2 seed 0, photo_edges unet"]
     axes = {
         "suite": "tiny", "role": "student", "dataset": "photo_edges", "architecture": "unet",
         "method": "wkd", "width": "2", "discriminator_width": "2", "seed": "0",
@@ -268,7 +268,7 @@ def test_every_run_can_be_filtered_and_grouped_by_its_axes(
     assert axes.items() <= wkd.data.params.items()
     assert wkd.data.tags["status"] == "done"
     parent = MlflowClient(uri).get_run(wkd.data.tags["mlflow.parentRunId"])
-    assert parent.info.run_name == "photo_edges unet wkd width 2"
+    assert parent.info.run_name == "wkd width 2, photo_edges unet"
     del axes["seed"]
     assert axes.items() <= parent.data.tags.items()
     client = MlflowClient(uri)
