@@ -158,7 +158,7 @@ def methods(as_json: bool) -> None:
     found = []
     for name in plugins.names("method"):
         declared = plugins.declared("method", name, name)
-        listed = ("source", "tasks", "teachers", "defaults", "choices")
+        listed = ("source", "port", "tasks", "teachers", "hints", "defaults", "choices")
         found.append(
             {"method": name, "summary": declared.summary, "version": declared.version}
             | {field: declared[field] for field in listed}
@@ -170,7 +170,9 @@ def methods(as_json: bool) -> None:
         click.echo(f"{line['method']}  {line['summary']}")
         click.echo(f"    version {line['version']}; {line['source']}")
         teachers = ", ".join(line["teachers"]) or "none"
-        click.echo(f"    tasks {', '.join(line['tasks'])}; teacher {teachers}")
+        port = f"; {line['port']}" if line["port"] else ""
+        click.echo(f"    tasks {', '.join(line['tasks'])}{port}")
+        click.echo(f"    teacher {teachers}; hints {', '.join(line['hints']) or 'none'}")
         for name, default in line["defaults"].items():
             options = line["choices"].get(name)
             others = f"  (one of {', '.join(map(str, options))})" if options else ""
