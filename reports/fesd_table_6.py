@@ -18,7 +18,7 @@ LAYOUT = Layout(
     marks=("Base", "Shift", "Spectral"),
     rows=(
         Row("dcd", ("✓", "", "")),
-        Row("fesd(spectral=0.0)", ("✓", "✓", "")),
+        Row("fesd(lambda_spec=0.0)", ("✓", "✓", "")),
         Row("fesd", ("✓", "✓", "✓")),
     ),
 )

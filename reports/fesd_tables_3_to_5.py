@@ -10,7 +10,7 @@ from reports._layout import SPREAD, Layout, Row, method_tables
 
 MARKS = ("Direction", "|h|", "α")
 BASE = Row("dcd", ("–", "–", "–"))
-CHOSEN = Row("fesd(spectral=0.0)", ("bi", "2", "1/8"))
+CHOSEN = Row("fesd(lambda_spec=0.0)", ("bi", "2", "1/8"))
 
 
 def _layout(number: int, about: str, rows: tuple[Row, ...]) -> Layout:
@@ -32,10 +32,10 @@ LAYOUTS = (
         3,
         "direction",
         (
-            Row("fesd(direction=uni, spectral=0.0)", ("uni", "2", "1/8")),
+            Row("fesd(direction=uni, lambda_spec=0.0)", ("uni", "2", "1/8")),
             CHOSEN,
-            Row("fesd(direction=cross, spectral=0.0)", ("cross", "2", "1/8")),
-            Row("fesd(direction=quad, spectral=0.0)", ("quad", "2", "1/8")),
+            Row("fesd(direction=cross, lambda_spec=0.0)", ("cross", "2", "1/8")),
+            Row("fesd(direction=quad, lambda_spec=0.0)", ("quad", "2", "1/8")),
         ),
     ),
     _layout(
@@ -43,17 +43,17 @@ LAYOUTS = (
         "length",
         (
             CHOSEN,
-            Row("fesd(shift=4, spectral=0.0)", ("bi", "4", "1/8")),
-            Row("fesd(shift=8, spectral=0.0)", ("bi", "8", "1/8")),
+            Row("fesd(lambda_spec=0.0, shift=4)", ("bi", "4", "1/8")),
+            Row("fesd(lambda_spec=0.0, shift=8)", ("bi", "8", "1/8")),
         ),
     ),
     _layout(
         5,
         "share",
         (
-            Row("fesd(ratio=0.0625, spectral=0.0)", ("bi", "2", "1/16")),
+            Row("fesd(lambda_spec=0.0, ratio=0.0625)", ("bi", "2", "1/16")),
             CHOSEN,
-            Row("fesd(ratio=0.25, spectral=0.0)", ("bi", "2", "1/4")),
+            Row("fesd(lambda_spec=0.0, ratio=0.25)", ("bi", "2", "1/4")),
         ),
     ),
 )
