@@ -1,0 +1,104 @@
+"""What a figure shows: its places, the seeds in them, means with intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+import pandas as pd
+from scipy import stats
+
+from bench.report import Rows
+from reports._format import SIZE, places, size
+
+LEAST = 3  # seeds, below which no interval is drawn: Student's of two is nine deviations wide
+INTERVAL = f"95 % interval of the mean (Student's t; none below {LEAST} seeds)"
+
+
+class Place(NamedTuple):
+    """One data set, direction, network, size of student and of discriminator."""
+
+    heading: str
+    entries: pd.DataFrame  # its students
+    scores: pd.DataFrame  # theirs
+    teacher: pd.DataFrame  # those of the widest teacher
+
+
+def places_by_size(rows: Rows, scores: pd.DataFrame) -> Iterator[Place]:
+    """Yield the places that have one of these scores for a student."""
+    for heading, entries, mine in places(replace(rows, scores=scores)):
+        if mine.empty:
+            continue
+        students = mine[mine["role"] == "student"]
+        trained = entries[entries["role"] == "student"]
+        for (width, judge), group in students.groupby(SIZE, sort=True):
+            same = trained[(trained["width"] == width) & (trained["discriminator_width"] == judge)]
+            name = f"{heading}, width {size(width, judge, rows)}"
+            yield Place(name, same, group, widest_teacher(mine))
+
+
+def widest_teacher(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores of the teacher, the widest one where there are several."""
+    teachers = scores[scores["role"] == "teacher"]
+    widest: pd.DataFrame = teachers[teachers["width"] == teachers["width"].max()]
+    return widest
+
+
+def finite(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores that a figure can show, as floats."""
+    if scores.empty:
+        return scores
+    values = scores["value"].astype(float)
+    shown: pd.DataFrame = scores.assign(value=values)[values.abs() < math.inf]
+    return shown
+
+
+def quality(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the finite scores that say how good images are: headlines with a direction."""
+    found = finite(scores)
+    if found.empty:
+        return found
+    return found[found["headline"] & (found["judges"] == "images") & (found["better"] != "")]
+
+
+def foremost(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return those of one metric of quality: FID, else the first of sets, else the first."""
+    found = quality(scores)
+    if found.empty:
+        return found
+    of_sets = found["metric"][found["protocol"].str.contains('"real images"', regex=False)]
+    names = list(dict.fromkeys([*of_sets, *found["metric"]]))
+    return found[found["metric"] == ("fid" if "fid" in names else names[0])]
+
+
+def axis_label(scores: pd.DataFrame) -> str:
+    """Return how a metric is called at an axis: name, unit, which way is better."""
+    score = scores.iloc[0]
+    unit = f" [{score['unit']}]" if score["unit"] else ""
+    return f"{score['label']}{unit} ({score['better']} is better)"
+
+
+def seeds_note(entries: pd.DataFrame, heading: str) -> str:
+    """Return n, and by method which seeds are not in it, and why."""
+    count = entries["seed"].nunique()
+    said = []
+    for method, group in entries[entries["status"] != "done"].groupby("method", sort=False):
+        for status, lost in group.groupby("status", sort=False):
+            numbers = ", ".join(str(seed) for seed in lost["seed"])
+            said.append(f"{method}: seed{'s' * (len(lost) > 1)} {numbers} {status}")
+    without = f"; without {'; '.join(said)}" if said else ""
+    return f"n ({heading}): {count} seed{'s' * (count > 1)} per method{without}."
+
+
+def summary(scores: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Return mean, low and high per group, in order of appearance.
+
+    `low` and `high` bound Student's 95 % interval of the mean; both are the mean below 3 seeds.
+    """
+    values = scores.groupby(by, sort=False)["value"]
+    mean, count = values.mean(), values.count()
+    half = stats.t.ppf(0.975, (count - 1).clip(lower=1)) * values.std() / count**0.5
+    half = half.where(count >= LEAST, 0.0)
+    return pd.DataFrame({"mean": mean, "low": mean - half, "high": mean + half}).reset_index()

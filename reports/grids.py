@@ -1,0 +1,160 @@
+"""Test images side by side with one detail enlarged, in the manner of WKD's Figure 3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure as Drawing
+from PIL import Image, ImageDraw
+
+from bench.grid import sample_files
+from bench.report import Figure, Report, Rows
+from reports._format import SIZE, size
+from reports._select import widest_teacher
+from reports._style import PAGE, shown
+
+Values = npt.NDArray[np.float64]
+Box = tuple[int, int, int, int]  # left, top, right, bottom
+Samples = dict[int, dict[str, Path]]  # image -> role -> file
+Column = tuple[str, dict[int, Path]]  # heading, image -> file
+
+IMAGES = 3  # rows of a grid
+METHODS = 5  # columns of one figure, beside input, target and teacher
+TILE = 160  # pixels of an image in the figure
+GAP = 6  # pixels
+PART = 4  # a window's side is the image's divided by it
+FRAME = (213, 94, 0)  # of the window
+CAPTION = (
+    "Test images at even distances over the split, not chosen. Below each, enlarged, the framed "
+    "window: a quarter of each side, where the {reference} has the most detail (the largest sum of "
+    "squared differences between neighbouring pixels); one rule, and the same window for all "
+    "methods. Each method's first seed that ended: {seeds}."
+)
+
+
+class Grids(Report):
+    """One grid per data set, architecture, direction and size: input, target, teacher, methods."""
+
+    order = 35
+
+    def make(self, rows: Rows) -> Iterator[Figure]:
+        """Yield a grid wherever students have samples."""
+        done = rows.entries[rows.entries["status"] == "done"]
+        students = done[done["role"] == "student"]
+        groups = students.groupby(["dataset", "architecture", *SIZE], sort=False)
+        for number, ((dataset, architecture, width, judge), group) in enumerate(groups):
+            same = (done["dataset"] == dataset) & (done["architecture"] == architecture)
+            teacher = widest_teacher(done[same]).head(1)
+            chosen = group.sort_values("seed", kind="stable").drop_duplicates("method").sort_index()
+            above = _samples(teacher["samples"].iloc[0]) if len(teacher) else {}
+            cells = [
+                (m, _samples(folder)) for m, folder in chosen[["method", "samples"]].to_numpy()
+            ]
+            directions = list(dict.fromkeys(d for _, found in cells for d in found))
+            for direction in directions:
+                several = f" {direction}" if len(directions) > 1 else ""
+                place = f"{dataset}{several}, {architecture}, width {size(width, judge, rows)}"
+                columns = [(m, found[direction]) for m, found in cells if direction in found]
+                seeds = ", ".join(f"{m} {s}" for m, s in chosen[["method", "seed"]].to_numpy())
+                grid = _Grid(columns, above.get(direction, {}))
+                yield from grid.figures(f"grids-{number}-{direction}", place, seeds)
+
+
+def detailed(gray: Values) -> Box:
+    """Return the window with the largest sum of squared differences between neighbours.
+
+    Its sides are a quarter of the image's; of equal windows the first, row by row.
+
+    Args:
+        gray: [H, W].
+    """
+    height, width = (max(1, side // PART) for side in gray.shape)
+    down, across = np.gradient(gray)
+    detail = np.pad((down**2 + across**2).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    sums = detail[height:, width:] - detail[:-height, width:]
+    sums -= detail[height:, :-width] - detail[:-height, :-width]
+    top, left = np.unravel_index(sums.argmax(), sums.shape)
+    return int(left), int(top), int(left) + width, int(top) + height
+
+
+class _Grid:
+    """Columns of images with their windows."""
+
+    def __init__(self, students: list[tuple[str, Samples]], teacher: Samples) -> None:
+        first = students[0][1]
+        self.images = list(first)[:IMAGES]
+        self.given: list[Column] = [("input", self._files(first, "input"))]
+        targets, taught = self._files(first, "target"), self._files(teacher, "output")
+        for heading, files in (("ground truth", targets), ("teacher", taught)):
+            if len(files) == len(self.images):
+                self.given.append((heading, files))
+        self.students = [(name, self._files(found, "output")) for name, found in students]
+        self.reference, files = self.given[1 if len(self.given) > 1 else 0]
+        self.boxes = {
+            image: detailed(np.asarray(Image.open(file).convert("L"), dtype=np.float64))
+            for image, file in files.items()
+        }
+
+    def figures(self, name: str, place: str, seeds: str) -> Iterator[Figure]:
+        """Yield as many figures as the methods need."""
+        count = -(-len(self.students) // METHODS)
+        for number in range(count):
+            some = self.students[number * METHODS : (number + 1) * METHODS]
+            yield Figure(
+                f"{name}-{number + 1}" if number else name,
+                f"Details: {place}" + (f" ({number + 1} of {count})" if count > 1 else ""),
+                CAPTION.format(reference=self.reference, seeds=seeds),
+                self._draw([*self.given, *some]),
+            )
+
+    def _files(self, samples: Samples, role: str) -> dict[int, Path]:
+        return {i: samples[i][role] for i in self.images if role in samples.get(i, {})}
+
+    def _draw(self, columns: list[Column]) -> Drawing:
+        step = TILE + GAP
+        size = (step * len(columns) - GAP, 2 * step * len(self.images) - GAP)
+        sheet = Image.new("RGB", size, "white")
+        for number, (_, files) in enumerate(columns):
+            for row, image in enumerate(self.images):
+                if image in files:
+                    whole, part = _tiles(files[image], self.boxes[image])
+                    sheet.paste(whole, (number * step, 2 * row * step))
+                    sheet.paste(part, (number * step, (2 * row + 1) * step - GAP // 2))
+        inches = min(PAGE / len(columns), 1.2)
+        width, head = inches * len(columns), 0.25
+        height = width * sheet.height / sheet.width
+        drawing = plt.figure(figsize=(width, height + head))
+        axes = drawing.add_axes((0, 0, 1, height / (height + head)))
+        axes.axis("off")
+        axes.imshow(sheet, interpolation="none")
+        for number, (heading, _) in enumerate(columns):
+            text = shown(heading, int(inches / 0.06))
+            axes.text(number * step + TILE / 2, -8, text, fontsize=8, ha="center", va="bottom")
+        return drawing
+
+
+def _tiles(file: Path, box: Box) -> tuple[Image.Image, Image.Image]:
+    """Return an image with its framed window, and the window enlarged."""
+    image = Image.open(file).convert("RGB")
+    side = (TILE, TILE)
+    whole = image.resize(side, Image.Resampling.NEAREST)
+    left, top, right, bottom = (
+        round(at * TILE / length) for at, length in zip(box, image.size * 2, strict=True)
+    )
+    ImageDraw.Draw(whole).rectangle((0, 0, TILE - 1, TILE - 1), outline="lightgray")
+    ImageDraw.Draw(whole).rectangle((left, top, right - 1, bottom - 1), outline=FRAME, width=3)
+    part = image.crop(box).resize(side, Image.Resampling.NEAREST)
+    ImageDraw.Draw(part).rectangle((0, 0, TILE - 1, TILE - 1), outline=FRAME, width=3)
+    return whole, part
+
+
+def _samples(folder: str) -> dict[str, Samples]:
+    """Return direction -> image -> role -> file of one cell."""
+    found: dict[str, Samples] = {}
+    for (direction, image), files in sample_files(Path(folder)).items():
+        found.setdefault(direction, {})[image] = files
+    return found
