@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from bench.report import Rows
-from reports._format import SIZE, places, size
+from reports._format import ARROWS, SIZE, places, size
 
 LEAST = 3  # seeds, below which no interval is drawn: Student's of two is nine deviations wide
 INTERVAL = f"95 % interval of the mean (Student's t; none below {LEAST} seeds)"
@@ -74,10 +74,10 @@ def foremost(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def axis_label(scores: pd.DataFrame) -> str:
-    """Return how a metric is called at an axis: name, unit, which way is better."""
+    """Return how a metric is called at an axis: name, unit, an arrow to where it is better."""
     score = scores.iloc[0]
     unit = f" [{score['unit']}]" if score["unit"] else ""
-    return f"{score['label']}{unit} ({score['better']} is better)"
+    return f"{score['label']}{unit}{ARROWS[score['better']]}"
 
 
 def seeds_note(entries: pd.DataFrame, heading: str) -> str:

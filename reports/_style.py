@@ -20,7 +20,7 @@ from matplotlib.lines import Line2D
 from bench.report import Figure, Rows
 
 COLUMN, PAGE = 3.3, 7.0  # inches: the widths of one column and of two
-HEIGHT = 2.3  # inches, of a panel
+HEIGHT = 2.4  # inches, of a panel
 PER_PAGE = 6  # panels
 LONGEST = 28  # letters of a name
 # Okabe & Ito's palette without its black and yellow; neighbours differ in lightness too
@@ -30,8 +30,6 @@ LINES = ("-", "--", "-.", (0, (1, 1.2)), (0, (6, 1, 1, 1, 1, 1)))
 FONTS: dict[Any, Any] = {
     "axes.titlesize": 9,
     "axes.labelsize": 8,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
     "legend.fontsize": 8,
     "axes.linewidth": 0.6,
 }
@@ -133,6 +131,13 @@ def log_x(axes: Axes) -> None:
     axes.xaxis.set_minor_locator(ticker.NullLocator())
 
 
+def log_y(axes: Axes) -> None:
+    """Make y logarithmic, with ticks like 0.1 and 1e-05: formulas are not parsed."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_locator(ticker.NullLocator())
+
+
 def mean_and_range(axes: Axes, seeds: pd.DataFrame, look: Style, number: int, **more: Any) -> None:
     """Draw the mean over seeds as a line and their range as a shade.
 
@@ -156,6 +161,7 @@ def _draw(panels: Sequence[Panel], handles: Sequence[Artist]) -> Drawing:
     with mpl.rc_context(FONTS):
         drawing, grid = plt.subplots(rows, columns, squeeze=False)
         for panel, axes in zip(panels, grid.flat, strict=False):
+            axes.tick_params(labelsize=8)  # ticks are made again later, when FONTS do not count
             panel.draw(axes)
             axes.set_title(textwrap.fill(panel.title, 44))
             axes.spines[["top", "right"]].set_visible(False)
@@ -163,7 +169,8 @@ def _draw(panels: Sequence[Panel], handles: Sequence[Artist]) -> Drawing:
             axes.remove()
         lines = _legend(drawing, width, handles)
         drawing.set_size_inches(width, rows * HEIGHT + 0.17 * lines)
-        ConstrainedLayoutEngine().execute(drawing)  # once, for all formats
+        for _ in range(2):  # for all formats; the first one changes sizes, and with them the ticks
+            ConstrainedLayoutEngine().execute(drawing)
     return drawing
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bench.report import Figure, Report, Rows
-from reports._style import Panel, Style, legend, nth_style, pages
+from reports._style import Panel, Style, legend, log_y, nth_style, pages
 
 ENOUGH = 0.85  # of the variance: PCA-KD's choice of a layer's channels
 CAPTION = (
@@ -44,7 +44,7 @@ class Eigenbasis(Report):
                 curves = [
                     (hints[h][value.lower()], look) for h, look in looks.items() if h in hints
                 ]
-                panels.append(Panel(f"{place}: {value}", (), partial(draw, curves=curves)))
+                panels.append(Panel(place, (), partial(draw, curves=curves)))
         title = "Variance along the teacher's components"
         yield from pages("eigenbasis", title, CAPTION, panels, legend(looks, looks))
 
@@ -63,7 +63,8 @@ Curves = list[tuple[list[float], Style]]
 
 def _shares(axes: Axes, curves: Curves) -> None:
     _draw(axes, curves)
-    axes.set(ylabel="mEV", yscale="log")
+    log_y(axes)
+    axes.set(ylabel="mEV")
 
 
 def _sums(axes: Axes, curves: Curves) -> None:

@@ -56,7 +56,8 @@ def _curves(axes: Axes, scores: pd.DataFrame, looks: dict[str, Style]) -> None:
         mean_and_range(axes, seeds, look, 0, marker="")
         mean = seeds.mean(axis=1).tail(1)
         axes.plot(mean.index, mean, **look.curve(ls="", ms=5, gid="last"))
-        best = mine.loc[mine.groupby("seed")["value"].agg("idxmin" if lower else "idxmax")]
+        ordered = mine.sort_values("value", ascending=lower, kind="stable")
+        best = ordered.drop_duplicates("seed").sort_values("seed")
         axes.plot(best["step"], best["value"], **look.curve(ls="", ms=5, mfc="none", gid="best"))
     axes.set(xlabel="step", ylabel=axis_label(scores))
     axes.grid(axis="y", lw=0.3)

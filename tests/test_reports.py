@@ -213,8 +213,9 @@ def test_a_page_is_whole_in_itself_and_shows_hostile_names_as_text(tmp_path: Pat
     assert len(tags.ids) == len(set(tags.ids))
     assert tags.tags.count("script") == 1  # the page's own, whose text has no names in it
     assert "<script>alert(1)</script>|$x_1$" in tags.text
-    # band errors, one grid of samples, and its images one by one: input, truth, three networks
-    assert tags.tags.count("img") == 2 + 5
+    figures = ("band_error", "band_error_by_size", "grids-0-AtoB", "quality_cost", "samples-0-AtoB")
+    # and the images of the grid one by one: input, truth, three networks
+    assert tags.tags.count("img") == len(figures) + 5
     linked = {f"#{i}" for i in tags.ids}
     assert all(s.startswith("data:image/png;base64,") or s in linked for s in tags.sources)
     assert tags.tags.count("table") == 5
@@ -226,7 +227,7 @@ def test_a_page_is_whole_in_itself_and_shows_hostile_names_as_text(tmp_path: Pat
     assert files == {
         "index.html", "rows.csv", "bundle.json",
         *(f"tables/{n}.{s}" for n in ("results", "gains", "significance", "band_error", "status") for s in ("md", "tex", "csv")),
-        *(f"figures/{n}.{s}" for n in ("band_error", "samples-0-AtoB") for s in ("pdf", "png")),
+        *(f"figures/{n}.{s}" for n in figures for s in ("pdf", "png")),
     }  # fmt: skip
 
 
