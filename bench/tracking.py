@@ -314,23 +314,22 @@ class Copy:
     def _log_means(self, group: tuple[str, ...]) -> None:
         """Give a parent its means over the seeds that are done, to be compared as one row.
 
-        The metric's step is the number of seeds.
+        The step is 0, for which MLflow draws bars.
         """
         from mlflow.entities import Metric
 
-        means: dict[str, list[float]] = {}
-        for entry in self._groups[group]:
-            if entry.cell and self.store.state(entry.cell.key).status == "done":
-                for name, value, score in _values(scores_of(entry.cell, self.plan, self.store)):
-                    if not score["step"]:
-                        means.setdefault(name, []).append(value)
+        cells = [entry.cell for entry in self._groups[group] if entry.cell is not None]
+        done = [cell for cell in cells if self.store.state(cell.key).status == "done"]
+        found: dict[str, list[float]] = {}
+        for cell in done:
+            for name, value, score in _values(scores_of(cell, self.plan, self.store)):
+                if not score["step"] and math.isfinite(value):
+                    found.setdefault(name, []).append(value)
+        means = {n: math.fsum(v) / len(v) for n, v in found.items() if len(v) == len(done)}
         now = int(time.time() * 1000)
-        metrics = [
-            Metric(name, math.fsum(values) / len(values), now, len(values))
-            for name, values in means.items()
-            if all(map(math.isfinite, values))
-        ]
-        self._log(self._runs["/".join(group), ""], metrics)
+        metrics = [Metric(name, value, now, 0) for name, value in means.items()]
+        parent = self._runs["/".join(group), ""]
+        self._log(parent, [*metrics, Metric("seeds", len(done), now, 0)])
 
     def _log(self, run: Any, metrics: list[Any]) -> None:
         for first in range(0, len(metrics), BATCH):
