@@ -84,10 +84,19 @@ def by_seed(column: pd.DataFrame, group: pd.DataFrame) -> pd.DataFrame:
     return table.pivot(index="seed", columns="method", values="value")[group["method"].unique()]
 
 
-def unfinished(entries: pd.DataFrame) -> str:
-    """Return how many seeds did not end as done, by status: " [1 diverged]"."""
+def marks(entries: pd.DataFrame) -> str:
+    """Return what a method's name carries: " †" of a port, " [1 diverged]" of unfinished seeds."""
+    port = " †" if "port" in entries and entries["port"].any() else ""
     other = entries.loc[entries["status"] != "done", "status"].value_counts(sort=False)
-    return f" [{', '.join(f'{n} {status}' for status, n in other.items())}]" if len(other) else ""
+    lost = f" [{', '.join(f'{n} {status}' for status, n in other.items())}]" if len(other) else ""
+    return port + lost
+
+
+def ports(entries: pd.DataFrame) -> list[str]:
+    """Say which methods are ports to a problem that their papers did not treat."""
+    if "port" not in entries:
+        return []
+    return [f"† {port}." for port in entries["port"].unique() if port]
 
 
 def protocols(scores: pd.DataFrame, heading: str) -> list[str]:

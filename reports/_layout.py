@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.report import Rows, Table
 from reports._columns import Column, Line, Place, Score
-from reports._format import SIZE, holes, protocols, size, unfinished
+from reports._format import SIZE, holes, marks, ports, protocols, size
 from reports._printed import numbers
 
 SPREAD = (
@@ -169,7 +169,7 @@ def _name(seeds: pd.DataFrame, students: pd.DataFrame) -> str:
     """Return a method's name, with a network that is not the students', and seeds that are lost."""
     name, network = seeds[["method", "architecture"]].iloc[0]
     other = "" if network == students["architecture"].iloc[0] else f" ({network})"
-    return f"{name}{other}{unfinished(seeds)}"
+    return f"{name}{other}{marks(seeds)}"
 
 
 def _rows(layout: Layout, group: pd.DataFrame) -> Iterator[tuple[Row, pd.DataFrame]]:
@@ -228,6 +228,7 @@ def _table(
     header = [*leading, *(column.heading(lines) for column, _ in shared), named, *layout.marks]
     header += [column.heading(lines) for column, _ in own]
     notes += [note for column, _ in own for note in column.notes(lines)]
+    notes += ports(pd.concat([line.seeds for line in lines]))
     notes = list(dict.fromkeys(notes))
     return Table(layout.name, layout.title, layout.caption, header, made, notes)
 

@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from bench.report import Figure, Report, Rows, Table
-from reports._format import SIZE, places, protocols, size, spread, unfinished
+from reports._format import SIZE, marks, places, ports, protocols, size, spread
 from reports._select import finite, places_by_size, seeds_note, widest_teacher
 from reports._style import MARKERS, TEACHER, Panel, Style, legend, pages, styles
 
@@ -125,7 +125,7 @@ def _table(rows: Rows, found: Found, notes: list[str]) -> Table:
                 for band in bands
             ]
             first = heading if not block else ""
-            block.append([first, size(width, judge, rows), f"{method}{unfinished(seeds)}", *cells])
+            block.append([first, size(width, judge, rows), f"{method}{marks(seeds)}", *cells])
         blocks.append(block)
     return Table(
         "band_error",
@@ -133,5 +133,5 @@ def _table(rows: Rows, found: Found, notes: list[str]) -> Table:
         CAPTION,
         ["Data", "Width", "Method", *bands],
         blocks,
-        notes,
+        [*notes, *ports(rows.entries)],
     )

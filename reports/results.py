@@ -13,11 +13,12 @@ from reports._format import (
     SIZE,
     by_seed,
     holes,
+    marks,
     places,
+    ports,
     protocols,
     size,
     spread,
-    unfinished,
 )
 
 COSTS = {"params": ("#Params", 1e6, "M"), "macs": ("MACs", 1e9, "G")}
@@ -75,7 +76,7 @@ class Results(Report):
                     students = group[~group["is_control"]]
                     gains.append(_block([heading, width], students, differences))
         header = ["Data", "Width", *(label for label, *_ in COSTS.values()), "Method"]
-        notes += _too_few(rows)
+        notes += [*ports(rows.entries), *_too_few(rows)]
         header += [_name(first[m]) + ARROWS.get(first[m]["better"], "") for m in columns]
         yield Table("results", "Results", CAPTION, header, blocks, notes)
         if gained and gains:
@@ -85,7 +86,9 @@ class Results(Report):
                 "Method",
                 *(f"Δ {_name(first[metric])}" for metric in gained),
             ]
-            yield Table("gains", "Gains over the student alone", GAINS, header, gains)
+            yield Table(
+                "gains", "Gains over the student alone", GAINS, header, gains, ports(rows.entries)
+            )
 
 
 def _block(first: list[str], group: pd.DataFrame, columns: list[dict[str, str]]) -> Block:
@@ -94,7 +97,7 @@ def _block(first: list[str], group: pd.DataFrame, columns: list[dict[str, str]])
     for method, seeds in group.groupby("method", sort=False):
         shared = [""] * len(first) if block else first
         cells = [column.get(str(method), "—") for column in columns]
-        block.append([*shared, f"{method}{unfinished(seeds)}", *cells])
+        block.append([*shared, f"{method}{marks(seeds)}", *cells])
     return block
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from bench.report import Bold, Report, Rows, Table
 from bench.statistics import LEVEL, Comparison, compare, holm, least_p, seeds_needed
-from reports._format import SIZE, by_seed, judged, p_value, places, signed, size, unfinished
+from reports._format import SIZE, by_seed, judged, marks, p_value, places, ports, signed, size
 
 CAPTION = (
     "Gain over the student alone at common seeds (n), positive where better; percentile bootstrap "
@@ -41,7 +41,7 @@ class Significance(Report):
                     methods = max(methods, len(found))
                     blocks.append(_block(where, column, group, found))
         if blocks:
-            notes = [_reach(most, methods)]
+            notes = [*ports(rows.entries), _reach(most, methods)]
             title = "Significance of the gains"
             yield Table("significance", title, CAPTION, HEADER, blocks, notes)
 
@@ -64,7 +64,7 @@ def _block(
     adjusted = holm([c.p for c in found.values()])
     block: list[list[str]] = []
     for (method, c), after in zip(found.items(), adjusted, strict=True):
-        lost = unfinished(group[group["method"] == method])
+        lost = marks(group[group["method"] == method])
         row = [*(["", "", ""] if block else [*where, name]), f"{method}{lost}", str(c.n)]
         row += [signed(c.mean, digits), interval(c, digits), p_value(c.p)]
         row.append(Bold(p_value(after)) if after <= LEVEL else p_value(after))

@@ -100,6 +100,16 @@ def test_the_main_table_is_the_golden_one(tmp_path: Path) -> None:
     )
 
 
+def test_a_port_is_called_one_in_every_table_of_methods(tmp_path: Path) -> None:
+    methods = {"none": {}, "mine": {"method": "pca_kd"}}
+    plan, store = filled(tmp_path, methods=methods)
+    table, gained = Results().make(collect(plan, store))
+    (errors,) = [i for i in BandErrors().make(collect(plan, store)) if isinstance(i, Table)]
+    for made in (table, gained, errors):
+        assert "mine †" in [cell for block in made.blocks for row in block for cell in row]
+        assert "† pca_kd: port of a style-transfer method." in made.notes
+
+
 def test_every_column_says_its_protocol(tmp_path: Path) -> None:
     notes = results(*filled(tmp_path)).notes
     assert any(
