@@ -23,8 +23,8 @@ COLUMN, PAGE = 3.3, 7.0  # inches: the widths of one column and of two
 HEIGHT = 2.4  # inches, of a panel
 PER_PAGE = 6  # panels
 LONGEST = 28  # letters of a name
-# Okabe & Ito's palette without its black and yellow; neighbours differ in lightness too
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+# Okabe & Ito's palette without black and yellow, and a brown; neighbours differ in lightness too
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C564B")
 MARKERS = "sD^vP*X<>p"  # a control's is a circle
 LINES = ("-", "--", "-.", (0, (1, 1.2)), (0, (6, 1, 1, 1, 1, 1)))
 FONTS: dict[Any, Any] = {

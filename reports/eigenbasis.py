@@ -31,11 +31,12 @@ class Eigenbasis(Report):
         """Yield the figure where a method has reported `mev` and `mcev` of hints."""
         if "facts" not in rows.entries:
             return
-        bases: dict[str, tuple[str, dict[str, Any]]] = {}  # one line for what many cells share
+        bases: dict[str, tuple[str, dict[str, Any]]] = {}  # cells of one teacher share one panel
         for _, entry in rows.entries[rows.entries["role"] == "student"].iterrows():
             for heading, hints in _bases(entry["facts"]):
                 place = f"{entry['dataset']} {heading}, {entry['architecture']}"
-                bases.setdefault(place + json.dumps(hints), (place, hints))
+                shares = {hint: found["mev"] for hint, found in hints.items()}
+                bases.setdefault(place + json.dumps(shares), (place, hints))
         names = list(dict.fromkeys(hint for _, hints in bases.values() for hint in hints))
         looks = {hint: nth_style(number) for number, hint in enumerate(names)}
         panels = []

@@ -31,7 +31,7 @@ Values = npt.NDArray[np.float64]
 
 COSTS = {"macs": "MACs of the generator (C1)", "latency": "latency"}
 TEACHER = Style("black", "p", "")
-APART = 6  # points between methods at one cost
+APART = 2  # points between methods at one cost
 RING: dict[str, Any] = {"marker": "o", "ms": 9, "mfc": "none", "mew": 0.8, "color": "0.3"}
 STEPS: dict[str, Any] = {"color": "0.3", "lw": 0.8, "ls": ":"}
 FRONT = Line2D([], [], label="Pareto front", **{**RING, **STEPS})

@@ -225,8 +225,11 @@ def test_spectra_are_by_frequency_and_relative_to_the_real_images() -> None:
 
 def test_an_eigenbasis_that_cells_share_is_drawn_once() -> None:
     frame = entries(seeds=2, methods=("none", "pca_kd"))
-    facts = {"AtoB": {"pca_kd": {"mid": {"mev": [0.7, 0.2, 0.1], "mcev": [0.7, 0.9, 1.0]}}}}
-    frame["facts"] = [{}, {}, {}, facts, facts]
+    of_teacher = {"mev": [0.7, 0.2, 0.1], "mcev": [0.7, 0.9, 1.0]}
+    narrow, wide = (  # what a student's width keeps is no part of the figure
+        {"AtoB": {"pca_kd": {"mid": {**of_teacher, "kept": kept}}}} for kept in (0.7, 0.9)
+    )
+    frame["facts"] = [{}, {}, {}, narrow, wide]
     shares, sums = panels("eigenbasis", rows(frame))
     assert line(shares, FIRST).tolist() == [[1, 0.7], [2, 0.2], [3, 0.1]]
     assert line(sums, FIRST)[:, 1].tolist() == [0.7, 0.9, 1.0]
