@@ -35,7 +35,7 @@ class Trace:
     real: Tensor  # [N, 3, S, S] of the output's domain: the ground truth where data are paired
     paired: bool  # whether `real` is the ground truth of `input`
     discriminator: Discriminator | None  # of the same player; judges outputs of this direction
-    gan: str = "lsgan"  # the kind of the task's adversarial game, of `bench.gan.LOSSES`
+    gan: str = "lsgan"  # kind of the adversarial game, of `bench.gan.LOSSES`; "": none
 
     def judge(
         self, image: Tensor, hints: Sequence[str] = ()

@@ -54,12 +54,13 @@ class Task:
     ) -> dict[str, Trace]:
         """Run each direction's generator on its domain; return one trace per direction."""
         traces = {}
+        game = self.params.get("gan", "")  # a task without adversaries has none
         for direction, (source, target) in self.directions.items():
             output, found = generators[direction](batch[source], hints)
             judges = discriminators
             judge: Any = judges[direction] if direction in judges else None  # noqa: SIM401
             traces[direction] = Trace(
-                batch[source], output, found, batch[target], self.paired, judge, self.params["gan"]
+                batch[source], output, found, batch[target], self.paired, judge, game
             )
         return traces
 
