@@ -29,17 +29,18 @@ def test_the_quick_suite_runs_reports_and_is_cached(tmp_path: Path) -> None:
     given = ("suites/quick.yaml", *tiny, "--allow-missing")
     run = distillbench("run", *given, "--jobs", "2", store=tmp_path / "runs")
     assert run.returncode == 0, run.stderr
-    assert run.stdout == "quick: 15 trained, 0 cached; 15 done\n"
+    assert run.stdout == "quick: 35 trained, 0 cached; 35 done\n"
     assert "fid needs weights that are not here: `distillbench fetch inception`" in run.stderr
     again = distillbench("run", *given, store=tmp_path / "runs")
-    assert again.stdout == "quick: 0 trained, 15 cached; 15 done\n"
+    assert again.stdout == "quick: 0 trained, 35 cached; 35 done\n"
     out = tmp_path / "report"
     report = distillbench(
         "report", "suites/quick.yaml", *tiny, "--out", str(out), store=tmp_path / "runs"
     )
     assert report.stdout == f"{out / 'index.html'}\n", report.stderr
     table = (out / "tables" / "results.md").read_text()
-    for method in ("teacher", "none", "hinton", "wkd"):
+    methods = ("none", "hinton", "at", "gan\\_compression", "wkd", "fesd-no-vgg")
+    for method in ("teacher", *methods, "pca\\_kd †", "sd †"):
         assert table.count(f"| {method} |") == 2
     body, notes = table.split("Mean ±")
     header = body.splitlines()[2]
@@ -53,8 +54,9 @@ def test_the_quick_suite_runs_reports_and_is_cached(tmp_path: Path) -> None:
     rows = (out / "rows.csv").read_text().splitlines()
     values = {"params": 1, "macs": 3, "latency": 4, "fid": 1, "swd": 4, "lpips": 1, "psnr": 1}
     values |= {"ssim": 1, "fsim": 2, "band_error": 10}
-    on_textures, on_edges, on_real = 7 * 6, 7 * 1, 6  # mIoU and that of 5 classes
-    assert len(rows) == 1 + 14 * sum(values.values()) + on_textures + on_edges + on_real
+    each = 1 + 8 * 2  # the teacher, eight methods at two seeds
+    on_textures, on_edges, on_real = each * 6, each * 1, 6  # mIoU and that of 5 classes
+    assert len(rows) == 1 + 2 * each * sum(values.values()) + on_textures + on_edges + on_real
     ends = [json.loads(p.read_text()) for p in (tmp_path / "runs" / "cells").glob("*/end.json")]
     assert {end["environment"]["threads"] for end in ends} == {1}
     assert all(end["nondeterministic"] == [] for end in ends)
