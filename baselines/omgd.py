@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -93,8 +95,7 @@ class OMGD(Distiller):
 def similarity(a: Tensor, b: Tensor) -> Tensor:
     """Return the mean SSIM of images [N, C, H, W], padded with zeros: []."""
     channels, radius = a.shape[1], len(WINDOW) // 2
-    window = a.new_tensor(WINDOW)
-    row = window.expand(channels, 1, 1, -1)
+    row = _window(a.device, a.dtype).expand(channels, 1, 1, -1)
 
     def blur(x: Tensor) -> Tensor:
         across = F.conv2d(x, row, padding=(0, radius), groups=channels)
@@ -105,6 +106,12 @@ def similarity(a: Tensor, b: Tensor) -> Tensor:
     common = blur(a * b) - mean_a * mean_b
     light = (2 * mean_a * mean_b + C1) / (mean_a.square() + mean_b.square() + C1)
     return (light * (2 * common + C2) / (spread + C2)).mean()
+
+
+@functools.cache
+def _window(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return SSIM's window on a device, once: a copy per step would wait for the device."""
+    return torch.tensor(WINDOW, device=device, dtype=dtype)
 
 
 def total_variation(images: Tensor) -> Tensor:

@@ -8,9 +8,13 @@ import math
 import torch
 from torch import Tensor
 
-GRAY = (0.2989, 0.5870, 0.1140)  # of R, G, B
 EPSILON = 1e-10  # added to the squared magnitude
 FLAT = 1e-3  # a spectrum that varies less counts as flat: that may be rounding (natural log units)
+
+
+def gray(images: Tensor) -> Tensor:
+    """[N, 3, H, W] -> [N, H, W]: 0.2989 R + 0.5870 G + 0.1140 B."""
+    return torch.einsum("nchw,c->nhw", images, _shares(images.device, images.dtype))
 
 
 def count_bins(side: int) -> int:
@@ -35,8 +39,7 @@ def log_spectrum(images: Tensor) -> Tensor:
     Returns:
         [N, count_bins(S)] in [0, 1].
     """
-    gray = torch.einsum("nchw,c->nhw", images, images.new_tensor(GRAY))
-    frequencies = torch.fft.rfft2(gray).flatten(1)
+    frequencies = torch.fft.rfft2(gray(images)).flatten(1)
     level = 0.5 * torch.log(frequencies.real.square() + frequencies.imag.square() + EPSILON)
     radius, share = _rings(images.shape[-1], images.device)
     count = count_bins(images.shape[-1]) + 3
@@ -44,6 +47,12 @@ def log_spectrum(images: Tensor) -> Tensor:
     low = profile.amin(1, keepdim=True)
     spread = profile.amax(1, keepdim=True) - low
     return (profile - low) * (spread > FLAT) / spread.clamp(min=FLAT)
+
+
+@functools.cache
+def _shares(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return the shares of R, G, B on a device, once: a copy per step would wait for the device."""
+    return torch.tensor((0.2989, 0.5870, 0.1140), device=device, dtype=dtype)
 
 
 @functools.cache

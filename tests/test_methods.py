@@ -153,16 +153,16 @@ def test_fifty_steps_down_a_methods_own_terms_lower_them(tmp_path: Path, name: s
 
 
 def lesson(
-    plan: Plan, folder: Path
+    plan: Plan, folder: Path, device: str = "cpu"
 ) -> tuple[Learner, Batches, Callable[[Batch], Mapping[str, Trace]]]:
     """Return a prepared learner, its batches, and what its teacher makes of a batch."""
-    store = Store(folder / "runs")
-    train_teachers(plan, store)
+    store, place = Store(folder / "runs"), torch.device(device)
+    train_teachers(plan, store, device)
     (cell,) = by_method(plan).values()
-    frozen = open_teacher(plan.cells[cell.teacher], store, CPU) if cell.teacher else None
-    learner = Learner(cell, CPU, frozen)
+    frozen = open_teacher(plan.cells[cell.teacher], store, place) if cell.teacher else None
+    learner = Learner(cell, place, frozen)
     batches = Batches(cell, learner.task.paired)
-    batch = batches[0]
+    batch = {domain: images.to(place) for domain, images in batches[0].items()}
     inputs = {d: lambda a=a: iter([batch[a]]) for d, (a, _) in learner.task.directions.items()}
     learner.prepare(inputs)
     teacher = frozen or learner.mentor

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from test_methods import lesson
 from tiny import by_method, tiny_plan, train_teachers, train_together, weights
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from bench import checkpoint
-from bench.batches import Batches
 from bench.device import clocks, configure, full_precision, nondeterminism
-from bench.learner import Learner
+from bench.plugins import names
 from bench.store import Store
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -25,7 +28,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def trained(folder: Path, device: str = "cpu", **changes: Any) -> tuple[Store, Any]:
-    plan = tiny_plan(folder, methods=["wkd"], **changes)
+    plan = tiny_plan(folder, **{"methods": ["wkd"]} | changes)
     store = Store(folder / "runs")
     (cell,) = by_method(plan).values()
     train_teachers(plan, store, device)
@@ -120,19 +123,77 @@ def test_a_gpu_repeats_bit_for_bit(tmp_path: Path, architecture: str) -> None:
 
 
 @pytest.mark.gpu
-def test_a_step_never_waits_for_the_gpu(tmp_path: Path) -> None:
-    (cell,) = by_method(
-        tiny_plan(tmp_path, methods={"dml": {"method": "wkd", "teacher": {"mode": "peers"}}})
-    ).values()
-    device = torch.device("cuda")
-    learner = Learner(cell, device, None)
-    batch = {d: x.to(device) for d, x in Batches(cell, paired=True)[0].items()}
-    learner.update(0, 1e-4, batch, None)
+@pytest.mark.usefixtures("vgg16")
+@pytest.mark.parametrize("name", names("method"))
+@pytest.mark.parametrize("unpaired", [False, True], ids=["paired", "unpaired"])
+def test_every_method_repeats_on_a_gpu_or_says_what_does_not(
+    tmp_path: Path, name: str, unpaired: bool
+) -> None:
+    place = {"datasets": ["grass2brick"], "architectures": ["resnet9"]} if unpaired else {}
+    runs = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        folder.mkdir()
+        runs.append(trained(folder, "cuda", methods=[name], **place))
+    (one, cell), (two, _) = runs
+    named = one.read(cell.key, "end.json")["nondeterministic"]
+    assert named or weights(one, cell) == weights(two, cell)
+
+
+METHODS = {name: {"method": name} for name in names("method")}
+DML = {"dml": {"method": "wkd", "teacher": {"mode": "peers"}}}
+
+
+def second_step(folder: Path, name: str, device: str) -> Callable[[], object]:
+    """Return a method's second step with its teacher's pass; the first fills what is kept."""
+    plan = tiny_plan(folder, methods={name: (METHODS | DML)[name]})
+    learner, batches, teach = lesson(plan, folder, device)
+    batch = {d: x.to(device) for d, x in batches[0].items()}
+
+    def step(number: int) -> None:
+        taught = teach(batch) if learner.teacher else None
+        learner.update(number, 1e-4, batch, taught)
+
+    step(0)
+    return lambda: step(1)
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("vgg16")
+@pytest.mark.parametrize("name", METHODS | DML)
+def test_a_step_never_waits_for_the_gpu(tmp_path: Path, name: str) -> None:
+    step = second_step(tmp_path, name, "cuda")
     torch.cuda.set_sync_debug_mode("error")
     try:
-        learner.update(1, 1e-4, batch, None)
+        step()
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+class Waits(TorchFunctionMode):
+    """Notes what would copy from Python's memory to a GPU, or back."""
+
+    calls = (torch.tensor, torch.from_numpy, Tensor.new_tensor, Tensor.item,
+             Tensor.tolist, Tensor.cpu, Tensor.numpy, Tensor.nonzero, Tensor.__bool__,
+             Tensor.__float__, Tensor.__int__)  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in self.calls:
+            self.found.append(func.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.usefixtures("vgg16")
+@pytest.mark.parametrize("name", METHODS | DML)
+def test_a_step_hands_no_numbers_of_python_to_the_device(tmp_path: Path, name: str) -> None:
+    """What the test above finds on a GPU, as far as it can be seen without one."""
+    step = second_step(tmp_path, name, "cpu")
+    with Waits() as waits:
+        step()
+    assert waits.found == []
 
 
 def test_clocks_are_those_of_the_device_that_was_timed(

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from bench.errors import DataError
 from bench.feature import Extractor
+from bench.spectrum import gray
 
-GRAY = (0.2989, 0.5870, 0.1140)  # of R, G, B
 MOST = 64  # radii
 LEAST = 4  # pixels of a side
 
@@ -38,8 +38,7 @@ class Spectrum(Extractor):
                 f"spectrum: images of {width} x {height} px; needs {LEAST} px or more on a side."
             )
         images = images.to(self.device, torch.float64)
-        gray = torch.einsum("nchw,c->nhw", images, images.new_tensor(GRAY))
-        power = torch.fft.fft2(gray).abs().square().flatten(1) / (height * width)
+        power = torch.fft.fft2(gray(images)).abs().square().flatten(1) / (height * width)
         radius = _radii(height, width).to(self.device)
         count = torch.bincount(radius)
         total = power.new_zeros(len(power), len(count)).index_add_(1, radius, power)
