@@ -9,7 +9,10 @@ from reports._columns import Printed, Score
 from reports._layout import SPREAD, Layout, Row, method_tables
 
 MARKS = ("Direction", "|h|", "α")
-BASE = Row("dcd", ("–", "–", "–"))
+BASES = (
+    Row("dcd", ("–", "–", "–")),
+    Row("fesd(direction=none, lambda_spec=0.0)", ("none", "–", "–")),
+)
 CHOSEN = Row("fesd(lambda_spec=0.0)", ("bi", "2", "1/8"))
 
 
@@ -17,13 +20,16 @@ def _layout(number: int, about: str, rows: tuple[Row, ...]) -> Layout:
     return Layout(
         f"fesd_table_{number}",
         f"FESD, Table {number}: {about}",
-        f"The channel shift alone, without the spectral loss; the first student row is the base "
-        f"without a shift. |h| is its length in pixels, α the share of channels. {SPREAD}",
+        f"The channel shift alone, without the spectral loss. The first student row is DCD, the "
+        f"paper's base: its discriminator does not learn from the student's image, and it compares "
+        f"VGG's features at one layer instead of four. The second, which the paper does not have, "
+        f"differs from those below in the shift alone. |h| is its length in pixels, α the share of "
+        f"channels. {SPREAD}",
         "FESD",
         (f"Table {number}",),
         columns=(Score("fid"), Printed("fid")),
         marks=MARKS,
-        rows=(BASE, *rows),
+        rows=(*BASES, *rows),
     )
 
 

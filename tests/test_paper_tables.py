@@ -347,6 +347,7 @@ SHIFTS = (
     "fesd(lambda_spec=0.0, ratio=0.0625)",
     "fesd(lambda_spec=0.0, ratio=0.25)",
 )
+UNSHIFTED = "fesd(direction=none, lambda_spec=0.0)"
 
 
 def test_each_table_of_the_shift_takes_its_own_rows() -> None:
@@ -358,23 +359,24 @@ def test_each_table_of_the_shift_takes_its_own_rows() -> None:
                 dataset="summer2winter_yosemite",
                 architecture="mobile_resnet9",
             )
-            for n, recipe in enumerate(("dcd", "fesd(lambda_spec=0.0)", *SHIFTS))
+            for n, recipe in enumerate(("dcd", "fesd(lambda_spec=0.0)", *SHIFTS, UNSHIFTED))
         )
     )
     tables = {
         t.name: [[*line[3:7]] for line in lines(t)] for t in made("fesd_tables_3_to_5", found)
     }
-    base, chosen = ["–", "–", "–", "70.00"], ["bi", "2", "1/8", "71.00"]
+    bases = [["–", "–", "–", "70.00"], ["none", "–", "–", "79.00"]]
+    chosen = ["bi", "2", "1/8", "71.00"]
     assert tables == {
         "fesd_table_3": [
-            base,
+            *bases,
             ["uni", "2", "1/8", "72.00"],
             chosen,
             ["cross", "2", "1/8", "73.00"],
             ["quad", "2", "1/8", "74.00"],
         ],
-        "fesd_table_4": [base, chosen, ["bi", "4", "1/8", "75.00"], ["bi", "8", "1/8", "76.00"]],
-        "fesd_table_5": [base, ["bi", "2", "1/16", "77.00"], chosen, ["bi", "2", "1/4", "78.00"]],
+        "fesd_table_4": [*bases, chosen, ["bi", "4", "1/8", "75.00"], ["bi", "8", "1/8", "76.00"]],
+        "fesd_table_5": [*bases, ["bi", "2", "1/16", "77.00"], chosen, ["bi", "2", "1/4", "78.00"]],
     }
     text = render.latex(made("fesd_tables_3_to_5", found)[0])
     assert r"Method & Direction & \textbar{}h\textbar{} & $\alpha$ &" in text
@@ -621,14 +623,15 @@ def test_papers_tables_compile(tmp_path: Path) -> None:
     bands = rows(
         *(seeds(r, fid(80.0)) for r in ("none", "wkd", "wkd(bands=low)", "wkd(bands=both)"))
     )
-    shift = rows(*(seeds(r, fid(70.0)) for r in ("dcd", "fesd(lambda_spec=0.0)", *SHIFTS)))
+    shift = rows(
+        *(seeds(r, fid(70.0)) for r in ("dcd", "fesd(lambda_spec=0.0)", *SHIFTS, UNSHIFTED))
+    )
     tables = [only("wkd_tables_1_to_3", wkd_rows()), only("fesd_table_1", fesd_rows())]
     tables += [only("wkd_table_4", bands), *made("fesd_tables_3_to_5", shift)]
     text = "\n".join(render.latex(table) for table in tables)
     assert "U+" not in text
-    page = "\n".join(
-        [r"\documentclass[landscape]{article}", r"\usepackage{booktabs}", r"\begin{document}", text]
-    )
+    packages = r"\usepackage{booktabs,graphicx}"
+    page = "\n".join([r"\documentclass[landscape]{article}", packages, r"\begin{document}", text])
     (tmp_path / "all.tex").write_text(page + "\n\\end{document}")
     done = subprocess.run(
         ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "all.tex"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from tiny import train_teachers, train_together
@@ -40,14 +41,74 @@ def test_a_suite_asks_a_question_and_is_planned_without_its_data(
     assert set(absent) <= set(suite.datasets)
 
 
-def test_a_suite_of_a_paper_has_its_protocol(path: Path) -> None:
-    if not path.stem.startswith(("wkd", "fesd")):
-        pytest.skip("not of a paper")
+class Protocol(NamedTuple):
+    """What a table was made with; a teacher is how it teaches, network, its two widths."""
+
+    epochs: int | None
+    batch: int
+    gan: str
+    widths: set[int]
+    teachers: set[str]
+    judges: set[int] = {64}  # widths of the students' discriminators
+    dropout: float | None = None  # of a U-Net
+
+
+RESNET, MOBILE, UNET = "frozen resnet9 64 64", "online mobile_resnet9 64 64", "frozen unet 64 64"
+PROTOCOLS = {
+    "wkd_table1_pix2pix": Protocol(15, 4, "vanilla", {32}, {UNET}, dropout=0.5),
+    "wkd_table1_pix2pixhd": Protocol(15, 4, "lsgan", {12}, {"frozen pix2pixhd 64 64"}),
+    "wkd_table2_cyclegan": Protocol(200, 1, "lsgan", {16, 24}, {RESNET}),
+    "wkd_table3_cityscapes": Protocol(200, 1, "vanilla", {32}, {UNET}, dropout=0.5),
+    "wkd_table4_bands": Protocol(200, 1, "lsgan", {16}, {RESNET}),
+    "wkd_table5_paradigms": Protocol(
+        200, 1, "lsgan", {16}, {f"frozen resnet9 {width} 64" for width in (16, 32, 48, 64)}
+    ),
+    "wkd_fig6_discriminators": Protocol(200, 1, "lsgan", {16}, {RESNET}, judges={16, 32, 48, 64}),
+    "fesd_table1_horse2zebra": Protocol(200, 1, "lsgan", {16}, {RESNET, MOBILE}),
+    "fesd_table1_summer2winter": Protocol(200, 1, "lsgan", {16}, {RESNET, MOBILE}),
+    "fesd_table1_edges2shoes": Protocol(
+        200, 4, "hinge", {16}, {"frozen unet 64 128", "online unet 64 128"}, {128}, dropout=0.0
+    ),
+    "fesd_table3_direction": Protocol(200, 1, "lsgan", {16}, {MOBILE}),
+    "fesd_table4_shift": Protocol(200, 1, "lsgan", {16}, {MOBILE}),
+    "fesd_table5_ratio": Protocol(200, 1, "lsgan", {16}, {MOBILE}),
+    "fesd_table6_components": Protocol(200, 1, "lsgan", {16}, {MOBILE}),
+    "fesd_table7_latency": Protocol(None, 1, "lsgan", {16, 64}, set()),
+}
+
+
+def test_every_suite_of_a_paper_has_a_protocol() -> None:
+    papers = {path.stem for path in SUITES if path.stem.startswith(("wkd", "fesd"))}
+    assert papers == set(PROTOCOLS)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_suite_of_a_paper_trains_by_its_protocol(name: str) -> None:
+    """As its plan has it, not as its text says."""
+    path = plugins.ROOT / "suites" / f"{name}.yaml"
     lines = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert "# Protocol of the paper:" in "\n".join(lines)
     suite = load(path)
-    assert suite.size in (None, 256)
-    assert len(suite.seeds) == 8 or suite.name == "fesd_table7_latency"
+    assert len(suite.seeds) == 8 or name == "fesd_table7_latency"
+    plan = expand(suite, absent={})
+    cells = [entry.cell for entry in plan.students if entry.cell]
+    taught = {("frozen", plan.cells[c.teacher].nets) for c in cells if c.teacher}
+    taught |= {("online", c.mentor) for c in cells if c.mentor}
+    networks = {c.nets for c in cells} | {nets for _, nets in taught}
+    (dropout,) = {nets.architecture.params.get("dropout") for nets in networks}
+    ((size, epochs, batch, gan),) = {
+        (c.size, c.budget.epochs, c.budget.batch, c.task.params["gan"]) for c in cells
+    }
+    assert size == 256
+    assert PROTOCOLS[name] == Protocol(
+        epochs,
+        batch,
+        gan,
+        {c.nets.width for c in cells},
+        {f"{how} {n.architecture.name} {n.width} {n.discriminator_width}" for how, n in taught},
+        {c.nets.discriminator_width for c in cells},
+        dropout,
+    )
 
 
 def test_a_suite_trains_on_photographs_in_place_of_its_data(path: Path, tmp_path: Path) -> None:
