@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from reports._format import ARROWS, spread
-from reports._printed import same_place, text_of
+from reports._printed import BEST, same_place, text_of
 
-BEST = "best on test"  # a checkpoint, in the file of printed numbers
 UNITS = {"params": (1e6, "M"), "macs": (1e9, "G")}
 
 

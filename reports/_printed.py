@@ -1,4 +1,10 @@
-"""The papers' numbers, and the join that finds the one of a place of the matrix."""
+"""The papers' numbers, and the join that finds the one of a place of the matrix.
+
+`baselines/reported.csv` has a row per number as it was printed. Those that a matrix can have
+name their place and `score` as suites do, and of the protocol what was stated: `epochs` (with
+`epochs_text`, what was printed, where that leaves room for another reading), `checkpoint`,
+`discriminator_width`, and how many `looks` at the test images a best checkpoint is of.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +15,8 @@ import pandas as pd
 from bench.plugins import ROOT
 
 REPORTED = ROOT / "baselines" / "reported.csv"
+BEST = "best on test"  # a checkpoint
+LOGS = "logs"  # in place of a table: computed from what the authors published beside the paper
 PLACE = ["dataset", "direction", "architecture", "width", "recipe"]
 
 
