@@ -44,7 +44,7 @@ def compare(new: str, base: str, metrics: Sequence[str], as_json: bool, **where:
     costs: MACs, latency, time of training. Fewer than six seeds cannot show anything. A distiller
     that is no row of the suite joins it with --set 'methods.NEW={}', given to `run` as well.
     """
-    from bench.comparison import compare_methods, cost_table, quality_table
+    from bench.comparison import compare_methods, cost_table, ports, quality_table
     from bench.publish import collect
 
     rows = collect(*open_suite(**where))
@@ -54,7 +54,7 @@ def compare(new: str, base: str, metrics: Sequence[str], as_json: bool, **where:
         found = {"new": new, "base": base, "quality": [_plain(line) for line in told]}
         click.echo(json.dumps({**found, "cost": [asdict(cost) for cost in costs]}, indent=1))
         return
-    show(quality_table(lines, new, base))
+    show(quality_table(lines, new, base, ports(rows, new, base)))
     show(cost_table(costs, new, base))
 
 

@@ -13,6 +13,7 @@ from test_reports import filled, finish
 from tiny import tiny_plan
 
 from bench.cli import main
+from bench.comparison import compare_methods, quality_table
 from bench.plan import Plan
 from bench.publish import collect
 from bench.render import comma_separated, latex, markdown
@@ -84,17 +85,86 @@ def test_few_seeds_are_said_and_a_lost_seed_makes_no_pair(tmp_path: Path) -> Non
     assert (code, "no scores at a common seed" in output) == (2, True)
 
 
-def test_costs_are_of_networks_and_of_training_apart(tmp_path: Path) -> None:
-    """In one cohort the share of the time is equal, which says nothing about a method."""
+def lose(plan: Plan, store: Store, method: str, seeds: list[int], dataset: str = "") -> None:
+    """Let runs of a method end as diverged."""
+    for entry in plan.students:
+        wanted = entry.method == method and entry.seed in seeds
+        if wanted and dataset in ("", entry.dataset) and entry.cell:
+            store.write(entry.cell.key, "end.json", {"status": "diverged", "step": 1})
+
+
+def test_who_wins_by_losing_seeds_is_better_among_survivors_only(tmp_path: Path) -> None:
     plan, store = seeded(tmp_path)
-    assert [cost["what"] for cost in told(plan, store, "wkd", "--to", "none")["cost"]] == ["MACs"]
+    lose(plan, store, "wkd", [7])
+    (line,) = told(plan, store, "wkd", "--to", "none")["quality"]
+    assert (line["n"], line["seeds"], line["verdict"]) == (7, 8, "better among survivors")
+    assert line["lost"] == {"wkd": {"diverged": 1}, "none": {}}
+    (back,) = told(plan, store, "none", "--to", "wkd")["quality"]
+    assert back["verdict"] == "worse among survivors"
+    rows = collect(plan, store)
+    table = quality_table(compare_methods(rows, "wkd", "none")[0], "wkd", "none", {})
+    assert table.blocks[0][0][6:9:2] == ["7/8 (wkd 1 diverged)", "better among survivors"]
+    assert not isinstance(table.blocks[0][0][8], Bold)
+
+
+def test_who_wins_against_lost_seeds_is_better(tmp_path: Path) -> None:
+    """That the other one diverged too is no reason to doubt it."""
+    plan, store = seeded(tmp_path)
+    lose(plan, store, "none", [7])
+    (line,) = told(plan, store, "wkd", "--to", "none")["quality"]
+    assert (line["n"], line["verdict"]) == (7, "better")
+
+
+def test_a_place_where_both_were_lost_is_named_and_not_tested(tmp_path: Path) -> None:
+    plan, store = seeded(tmp_path, datasets=["photo_edges", "photo_textures"])
+    for method in ("wkd", "none"):
+        lose(plan, store, method, SEEDS, "photo_textures")
+    edges, textures, mean = told(plan, store, "wkd", "--to", "none")["quality"]
+    assert (edges["verdict"], edges["p_holm"]) == ("better", 2 / 256)  # one test, not two
+    assert textures["place"].startswith("photo_textures")
+    assert (textures["n"], textures["seeds"], textures["verdict"]) == (0, 8, "no pair")
+    assert textures["lost"] == {"wkd": {"diverged": 8}, "none": {"diverged": 8}}
+    assert (mean["n"], mean["verdict"]) == (0, "no pair")
+    code, output = call(plan, store, "wkd", "--to", "none")
+    assert (code, "nan" in output) == (0, False)
+    assert "0/8 (wkd 8 diverged; none 8 diverged)" in output
+    lose(plan, store, "wkd", [6, 7])
+    lose(plan, store, "wkd", [4, 5])
+    edges, *_ = told(plan, store, "wkd", "--to", "none")["quality"]
+    assert edges["verdict"] == "too few seeds (6 needed)"  # for one place; for two it would be 7
+
+
+def test_what_no_method_has_for_its_data_is_no_place(tmp_path: Path) -> None:
+    """Where the data have no ground truth, nobody lost a PSNR."""
+    changes: dict[str, Any] = {"architectures": ["resnet9"], "metrics": ["psnr"]}
+    plan, store = seeded(tmp_path, datasets=["photo_edges", "grass2brick"], **changes)
+    for entry in plan.students:
+        if entry.dataset == "grass2brick" and entry.cell:
+            none = {k: s | {"values": {}} for k, s in store.scores(entry.cell.key).items()}
+            store.write(entry.cell.key, "scores.json", none)
+    (line,) = told(plan, store, "wkd", "--to", "none")["quality"]
+    assert line["place"].startswith("photo_edges")
+
+
+def test_a_method_against_itself_is_one_line(tmp_path: Path) -> None:
+    code, output = call(*seeded(tmp_path), "wkd", "--to", "wkd")
+    assert (code, len(output.strip().splitlines())) == (2, 1)
+    assert "wkd against itself is no comparison" in output
+
+
+def test_costs_are_of_networks_and_of_training_apart(tmp_path: Path) -> None:
+    """A cell's time is its share of a cohort: of two cohorts' shares there is no ratio."""
+    plan, store = seeded(tmp_path)
     for entry in plan.students:
         if entry.method == "wkd" and entry.cell:
             store.write(entry.cell.key, "end.json", {"status": "done", "seconds": 3.0})
-    cost = told(plan, store, "wkd", "--to", "none")["cost"][-1]
-    assert (cost["what"], cost["new"], cost["base"]) == ("training", 3.0, 1.0)
+    macs, cost = told(plan, store, "wkd", "--to", "none")["cost"]
+    assert (macs["what"], macs["comparable"]) == ("MACs", True)
+    assert (cost["what"], cost["new"], cost["base"]) == ("training (share of a cohort)", 3.0, 1.0)
+    assert not cost["comparable"]
     code, output = call(plan, store, "wkd", "--to", "none")
-    assert (code, "3.00×" in output, "better" in output) == (0, True, True)
+    assert (code, "3 s" in output, "1.00×" in output, "better" in output) == (0, True, True, True)
+    assert "3.00×" not in output
 
 
 def test_a_wrong_name_is_one_line_with_what_is_close(tmp_path: Path) -> None:
