@@ -16,9 +16,10 @@ from reports._style import Panel, Style, legend, mean_and_range, pages, styles
 
 CAPTION = (
     "Left the generator, right the discriminator: means over seeds of the original losses as they "
-    "are weighted in training, without what a method adds; shaded: the seeds' range. A diverged "
-    "seed is a thin line that ends in a cross. Only the control's losses come from the task alone; "
-    "a method may leave out terms of the task. In a group of peers, those of the first."
+    "are weighted in training, without what a method adds; shaded: the seeds' range. Seeds that "
+    "did not end well are thin lines and in no mean; that of a diverged one ends in a cross. Only "
+    "the control's losses come from the task alone; a method may leave out terms of the task. In a "
+    "group of peers, those of the first."
 )
 
 
@@ -41,10 +42,10 @@ class Losses(Report):
             dataset, architecture, width, judge = key
             heading = f"{dataset}, {architecture}, width {size(width, judge, rows)}"
             notes = [seeds_note(entries[key], heading)]
-            diverged = set(entries[key].loc[entries[key]["status"] == "diverged", "key"])
+            status = dict(zip(entries[key]["key"], entries[key]["status"], strict=True))
             for player in ("generator", "discriminator"):
                 mine = group[group["player"] == player]
-                draw = partial(_curves, curves=mine, looks=looks, diverged=diverged, player=player)
+                draw = partial(_curves, curves=mine, looks=looks, status=status, player=player)
                 panels.append(Panel(heading, notes, draw))
         handles = legend(looks, curves["method"].unique())
         yield from pages("losses", "Losses of both players", CAPTION, panels, handles)
@@ -71,15 +72,17 @@ def _player(term: str) -> str | None:
 
 
 def _curves(
-    axes: Axes, curves: pd.DataFrame, looks: dict[str, Style], diverged: set[str], player: str
+    axes: Axes, curves: pd.DataFrame, looks: dict[str, Style], status: dict[str, str], player: str
 ) -> None:
     for number, (method, look) in enumerate(looks.items()):
         mine = curves[curves["method"] == method]
-        lost = mine["key"].isin(diverged)
-        for _, run in mine[lost].groupby("key"):
+        ended = mine["key"].map(status)
+        lost = ended != "done"
+        for (_, how), run in mine[lost].groupby(["key", ended[lost]]):
             run = run.dropna()
             axes.plot(run["step"], run["value"], color=look.colour, lw=0.6, ls=look.line)
-            axes.plot(run["step"].tail(1), run["value"].tail(1), "x", color=look.colour, ms=6)
+            if how == "diverged":
+                axes.plot(run["step"].tail(1), run["value"].tail(1), "x", color=look.colour, ms=6)
         if lost.all():
             continue
         seeds = mine[~lost].pivot_table(index="step", columns="seed", values="value")

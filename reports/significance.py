@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from bench.report import Bold, Report, Rows, Table
@@ -13,9 +14,10 @@ from reports._format import SIZE, by_seed, judged, marks, p_value, places, ports
 CAPTION = (
     "Gain over the student alone at common seeds (n), positive where better; percentile bootstrap "
     "interval of its mean, exact up to 9 seeds; two-sided p of all changes of sign, before and "
-    f"after Holm's correction over the methods of the block. Bold: p ≤ {LEVEL} after it. P(better) "
-    "is the probability that some run of the method beats some run of the student alone, ties "
-    "counting half. Seeds that failed, diverged or are missing make no pair and are named."
+    "after Holm's correction over the methods of the block. Bold: better than the student alone at "
+    f"p ≤ {LEVEL} after it, with a score at every seed of the method. P(better) is the probability "
+    "that some run of the method beats some run of the student alone, ties counting half. Seeds "
+    "that failed, diverged or are missing make no pair and are named."
 )
 HEADER = ["Data", "Width", "Metric", "Method", "n", "Gain", "95 % interval", "p", "p (Holm)"]
 HEADER += ["P(better)"]
@@ -36,28 +38,33 @@ class Significance(Report):
                     continue
                 where = [heading, size(width, judge, rows)]
                 for _, column in judged(scores, group):
-                    found = _compared(column, group)
+                    values = by_seed(column, group).astype(float)
+                    whole = set(values.columns[np.isfinite(values.to_numpy()).all(axis=0)])
+                    found = _compared(values, column["better"].iloc[0], group)
                     most = max(most, *(c.n for c in found.values()))
                     methods = max(methods, len(found))
-                    blocks.append(_block(where, column, group, found))
+                    blocks.append(_block(where, column, group, found, whole))
         if blocks:
             notes = [*ports(rows.entries), _reach(most, methods)]
             title = "Significance of the gains"
             yield Table("significance", title, CAPTION, HEADER, blocks, notes)
 
 
-def _compared(column: pd.DataFrame, group: pd.DataFrame) -> dict[str, Comparison]:
+def _compared(values: pd.DataFrame, better: str, group: pd.DataFrame) -> dict[str, Comparison]:
     """Return method -> comparison with the control, in the group's order."""
-    values = by_seed(column, group)
     control = group.loc[group["is_control"], "method"].iloc[0]
     others = group.loc[~group["is_control"], "method"].unique()
-    better = column["better"].iloc[0]
     return {str(m): compare(values[m], values[control], better) for m in others}
 
 
 def _block(
-    where: list[str], column: pd.DataFrame, group: pd.DataFrame, found: dict[str, Comparison]
+    where: list[str],
+    column: pd.DataFrame,
+    group: pd.DataFrame,
+    found: dict[str, Comparison],
+    whole: set[str],
 ) -> list[list[str]]:
+    """Return one row per method; `whole` are those that have a score at each of their seeds."""
     digits = int(column["digits"].iloc[0])
     unit = column["unit"].iloc[0]
     name = f"{column['label'].iloc[0]} [{unit}]" if unit else column["label"].iloc[0]
@@ -67,7 +74,8 @@ def _block(
         lost = marks(group[group["method"] == method])
         row = [*(["", "", ""] if block else [*where, name]), f"{method}{lost}", str(c.n)]
         row += [signed(c.mean, digits), interval(c, digits), p_value(c.p)]
-        row.append(Bold(p_value(after)) if after <= LEVEL else p_value(after))
+        shown = after <= LEVEL and c.mean > 0 and method in whole
+        row.append(Bold(p_value(after)) if shown else p_value(after))
         block.append([*row, f"{c.improvement:.2f}" if c.n else "—"])
     return block
 

@@ -226,7 +226,21 @@ def test_a_diverged_seed_is_named_where_gains_are_tested(tmp_path: Path) -> None
     assert one is not None
     store.write(one.key, "end.json", {"status": "diverged", "step": 1})
     (table,) = Significance().make(collect(plan, store))
-    assert table.blocks[0][1][3:5] == ["wkd [1 diverged]", "7"]
+    wkd = table.blocks[0][1]
+    assert wkd[3:5] == ["wkd [1 diverged]", "7"]
+    assert float(wkd[8]) <= 0.05
+    assert not isinstance(wkd[8], Bold)  # of seven survivors
+
+
+def test_what_is_significantly_worse_is_not_bold(tmp_path: Path) -> None:
+    plan, store = seeded(tmp_path)
+    for entry in plan.students:
+        if entry.method == "wkd":
+            finish(store, plan, entry, 18 + NOISE[entry.seed])
+    (table,) = Significance().make(collect(plan, store))
+    wkd = table.blocks[0][1]
+    assert (wkd[5][0], wkd[8]) == ("-", "0.0156")
+    assert not isinstance(wkd[8], Bold)
 
 
 def test_one_seed_tests_nothing(tmp_path: Path) -> None:

@@ -141,6 +141,17 @@ def test_a_diverged_run_ends_in_a_cross_and_is_not_in_the_mean() -> None:
     assert "none: seed 1 diverged" in figure.notes[0]
 
 
+@pytest.mark.parametrize("status", ["failed", "started"])
+def test_a_run_that_did_not_end_is_thin_and_not_in_the_mean(status: str) -> None:
+    frame = entries(seeds=2, methods=("none",))
+    frame.loc[2, "status"] = status
+    log = losses(frame, [1, 2], {"gan": [1.0, 1.0]})
+    log.loc[log["seed"] == 1, "value"] = 5.0
+    (axes, *_) = panels("losses", rows(frame, losses=log[log["role"] == "student"]))
+    assert [x.get_ydata().tolist() for x in axes.lines] == [[5, 5], [1, 1]]
+    assert not any(x.get_marker() == "x" for x in axes.lines)  # which says that it diverged
+
+
 def test_quality_by_discriminator_needs_two_of_them() -> None:
     frame = entries(judges=(4, 16), seeds=1, methods=("none",))
     given = rows(frame, scores(frame, "swd", [9.0, 3, 2]))
