@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Drawing
 
 from bench.report import Figure, Report, Rows, Table
 from bench.statistics import LEVEL, Ranks, ranks
-from reports._format import SIZE, by_seed, judged, p_value, places, size
+from reports._format import SIZE, by_seed, judged, p_value, places, ports, size
 
 TITLE = "Mean ranks over data sets"
 CAPTION = (
@@ -34,6 +34,7 @@ class Ranked(NamedTuple):
     heading: str  # of the metric
     ranks: Ranks
     left_out: list[str]  # methods without a score somewhere
+    apart: list[str]  # places without a seed that all of their methods have
 
 
 class MeanRanks(Report):
@@ -43,8 +44,12 @@ class MeanRanks(Report):
 
     def make(self, rows: Rows) -> Iterator[Table | Figure]:
         """Yield the table and the plot of the critical difference."""
-        found = [ranked for ranked in _ranked(rows) if not math.isnan(ranked.ranks.critical)]
-        if not found:
+        if rows.entries.loc[rows.entries["role"] == "student", "method"].nunique() < 3:
+            return
+        every = list(_ranked(rows))
+        found = [ranked for ranked in every if not math.isnan(ranked.ranks.critical)]
+        apart = [ranked for ranked in every if ranked.apart]
+        if not (found or apart):
             return
         notes = [
             f"{', '.join(ranked.left_out)} at width {ranked.width}: not ranked by "
@@ -52,31 +57,46 @@ class MeanRanks(Report):
             for ranked in found
             if ranked.left_out
         ]
-        reach = max(len(ranked.ranks.mean) - 1 - ranked.ranks.critical for ranked in found)
+        notes += [
+            f"{'; '.join(ranked.apart)}, at width {ranked.width}: not in the ranks by "
+            f"{ranked.heading}, as no seed has a score of every method."
+            for ranked in apart
+        ]
+        reach = max((len(r.ranks.mean) - 1 - r.ranks.critical for r in found), default=1.0)
         if reach <= 0:
             notes.append("So few places cannot show any difference: see the critical difference.")
+        notes += ports(rows.entries)
         yield Table("ranks", TITLE, CAPTION, *_table(found), notes)
-        yield Figure("ranks", TITLE, f"{CAPTION} {BARS}", _draw(found), notes)
+        if found:
+            yield Figure("ranks", TITLE, f"{CAPTION} {BARS}", _draw(found), notes)
 
 
 def _ranked(rows: Rows) -> Iterator[Ranked]:
     """Yield every metric's ranks, width by width."""
     means: dict[tuple[str, str], list[pd.Series[float]]] = {}
+    apart: dict[tuple[str, str], list[str]] = {}
     sides: dict[str, tuple[str, str]] = {}
-    for _, entries, scores in places(rows):
+    for heading, entries, scores in places(rows):
         students = entries[entries["role"] == "student"]
+        names = {m: f"{m} †" for m in students.loc[students["port"] != "", "method"]}
         for (width, judge), group in students.groupby(SIZE, sort=True):
             for metric, column in judged(scores, group):
                 values = by_seed(column, group).dropna(axis=1, how="all").dropna()
                 key = (size(width, judge, rows), metric)
-                means.setdefault(key, []).append(values.mean())
+                means.setdefault(key, [])
+                if len(values):
+                    means[key].append(values.rename(columns=names).mean())
+                else:
+                    apart.setdefault(key, []).append(heading)
                 sides[metric] = (column["label"].iloc[0], column["better"].iloc[0])
     for (width, metric), found in means.items():
         table = pd.DataFrame(found)
         whole = table.dropna(axis=1)
         heading, better = sides[metric]
         left_out = [str(name) for name in table.columns.difference(whole.columns)]
-        yield Ranked(width, heading, ranks(whole, better), left_out)
+        without = apart.get((width, metric), [])
+        several = len(found) + len(without) > 1
+        yield Ranked(width, heading, ranks(whole, better), left_out, without if several else [])
 
 
 def _table(found: list[Ranked]) -> tuple[list[str], list[list[list[str]]]]:
@@ -84,7 +104,7 @@ def _table(found: list[Ranked]) -> tuple[list[str], list[list[list[str]]]]:
     names = list(dict.fromkeys(name for ranked in found for name in ranked.ranks.mean.index))
     header = ["Width", "Metric", *map(str, names), "Critical difference", "Friedman p", "Places"]
     blocks: dict[str, list[list[str]]] = {}
-    for width, heading, of, _ in found:
+    for width, heading, of, *_ in found:
         block = blocks.setdefault(width, [])
         cells = [f"{of.mean[name]:.2f}" if name in of.mean else "—" for name in names]
         start = ["" if block else width, heading]

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 import pandas as pd
 
 from bench.report import Report, Rows, Table
-from reports._format import ARROWS, SIZE, size, spread
+from reports._format import ARROWS, SIZE, marks, ports, size, spread
 
 CAPTION = (
     "The last checkpoint is the result. The best of several is what remains when each run reports "
     "whichever checkpoint scored best on the test images: it is not a result, it grows with the "
     "number of looks, and it is shown to tell how much of a published gain such a choice explains. "
-    "Mean ± standard deviation (n - 1) over seeds."
+    "Mean ± standard deviation (n - 1) over seeds; a seed that is missing, failed or diverged is "
+    "named and in neither."
 )
 
 
@@ -30,22 +31,25 @@ class Selection(Report):
         shown = shown[shown["headline"] & shown["value"].notna()]
         header = ["Data", "Width", "Method", "Metric", "Last", "Best of n (no result)", "n", "At"]
         blocks = []
+        students = rows.entries[rows.entries["role"] == "student"]
+        sizes = dict(list(students.groupby(["dataset", "architecture", *SIZE], sort=False)))
         places = ["dataset", "direction", "architecture", "metric", *SIZE]
         for place, group in shown.groupby(places, sort=False):
+            dataset, direction, network, _, width, judge = place
             block: list[list[str]] = []
-            for method, scores in group.groupby("method", sort=False):
-                row = _row(scores)
-                name = f"{place[0]} {place[1]}, {place[2]}" if not block else ""
-                width = size(place[4], place[5], rows) if not block else ""
-                block.append([name, width, str(method), *row])
+            trained = sizes[dataset, network, width, judge]
+            for method, seeds in trained.groupby("method", sort=False):
+                first = [f"{dataset} {direction}, {network}", size(width, judge, rows)]
+                row = _row(group[group["method"] == method], group.iloc[0], len(seeds))
+                block.append([*(["", ""] if block else first), f"{method}{marks(seeds)}", *row])
             blocks.append(block)
         if blocks:
-            yield Table("selection", "Last and best checkpoint", CAPTION, header, blocks)
+            title = "Last and best checkpoint"
+            yield Table("selection", title, CAPTION, header, blocks, ports(students))
 
 
-def _row(scores: pd.DataFrame) -> list[str]:
+def _row(scores: pd.DataFrame, first: pd.Series[str], seeds: int) -> list[str]:
     """Return one method's cells: metric, last, best, number of snapshots, where the best lie."""
-    first = scores.iloc[0]
     last, best, steps = {}, {}, {}
     for seed, run in scores.groupby("seed"):
         last[seed] = run.sort_values("step")["value"].iloc[-1]
@@ -54,7 +58,7 @@ def _row(scores: pd.DataFrame) -> list[str]:
     unit = f" [{first['unit']}]" if first["unit"] else ""
     return [
         f"{first['label']}{unit}{ARROWS.get(first['better'], '')}",
-        *(spread(pd.Series(v, dtype=float), len(v), first["digits"]) for v in (last, best)),
+        *(spread(pd.Series(v, dtype=float), seeds, int(first["digits"])) for v in (last, best)),
         str(scores["step"].nunique()),
-        "step " + ", ".join(str(step) for step in steps.values()),
+        f"step {', '.join(map(str, steps.values()))}" if steps else "—",
     ]

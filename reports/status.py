@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bench.report import Report, Rows, Table
+from reports._format import ports, size
 
 HEADER = ["Data", "Architecture", "Method", "Width", "Seed", "Status", "Reason", "Cell", "Training"]
 
@@ -20,7 +21,7 @@ class Status(Report):
     def make(self, rows: Rows) -> Iterator[Table]:
         """Yield the table."""
         blocks = [
-            [_row(entry) for entry in group.to_dict("records")]
+            [_row(entry, rows) for entry in group.to_dict("records")]
             for _, group in rows.entries.groupby("dataset", sort=False)
         ]
         counts = rows.entries["status"].value_counts()
@@ -29,13 +30,19 @@ class Status(Report):
             "Training is a cell's share of the time in its cohort's loop. An operator named "
             "under Reason had no deterministic implementation."
         )
-        yield Table("status", "Status of every cell", f"{summary}. {note}", HEADER, blocks)
+        caption = f"{summary}. {note}"
+        title = "Status of every cell"
+        yield Table("status", title, caption, HEADER, blocks, ports(rows.entries))
 
 
-def _row(entry: dict[Hashable, Any]) -> list[str]:
+def _row(entry: dict[Hashable, Any], rows: Rows) -> list[str]:
     seconds = entry["training_s"]
     return [
-        *(str(entry[axis]) for axis in ("dataset", "architecture", "method", "width", "seed")),
+        entry["dataset"],
+        entry["architecture"],
+        f"{entry['method']} †" if entry["port"] else str(entry["method"]),
+        size(entry["width"], entry["discriminator_width"], rows),
+        str(entry["seed"]),
         entry["status"],
         entry["reason"] or entry["nondeterministic"],
         entry["key"],

@@ -275,6 +275,30 @@ def test_a_method_without_scores_somewhere_is_left_out_of_the_ranks(tmp_path: Pa
     )
 
 
+def test_a_place_without_a_common_seed_is_left_out_of_the_ranks_and_named(tmp_path: Path) -> None:
+    names = ["photo_edges", "photo_textures", "more"]
+    datasets: dict[str, Any] = {name: {} for name in names[:2]}
+    datasets["more"] = {"dataset": "photo_edges"}
+    plan, store = seeded(tmp_path, datasets=datasets, seeds=[0, 1])
+    assert next(MeanRanks().make(collect(plan, store))).blocks[0][0][-1] == "3"  # type: ignore[union-attr]
+    lose(plan, store, "wkd", [0], "photo_textures")
+    lose(plan, store, "none", [1], "photo_textures")
+    table, _ = MeanRanks().make(collect(plan, store))
+    assert isinstance(table, Table)
+    assert table.blocks[0][0][-1] == "2"
+    said = (
+        "photo_textures, unet, at width 2: not in the ranks by PSNR, as no seed has a score of "
+        "every method."
+    )
+    assert said in table.notes
+    plan, store = seeded(tmp_path, datasets=names[:2], seeds=[0, 1])
+    lose(plan, store, "wkd", [0], "photo_textures")
+    lose(plan, store, "none", [1], "photo_textures")
+    (table,) = MeanRanks().make(collect(plan, store))  # one place is left, and has no ranks
+    assert isinstance(table, Table)
+    assert (list(table.blocks), said in table.notes) == ([], True)
+
+
 def test_bold_is_markup_of_each_format_and_its_text_stays_escaped() -> None:
     from jinja2 import Environment
 

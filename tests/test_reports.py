@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import pytest
 from PIL import Image
 from tiny import tiny_plan
 
-from bench import render
+from bench import plugins, render
+from bench.comparison import compare_methods, ports, quality_table
 from bench.errors import ReportError
 from bench.expand import expand
 from bench.plan import Plan
@@ -29,6 +31,8 @@ from bench.suite import load
 from reports._format import protocol_of, spread
 from reports.band_error import BandErrors
 from reports.results import Results
+from reports.selection import Selection
+from reports.status import Status
 
 METRICS = ["params", "macs", "latency", "psnr", "band_error"]
 PSNR = {"none": (20.0, 22.0), "hinton": (21.0, 24.0), "wkd": (19.5, 23.0)}
@@ -101,13 +105,58 @@ def test_the_main_table_is_the_golden_one(tmp_path: Path) -> None:
 
 
 def test_a_port_is_called_one_in_every_table_of_methods(tmp_path: Path) -> None:
-    methods = {"none": {}, "mine": {"method": "pca_kd"}}
-    plan, store = filled(tmp_path, methods=methods)
-    table, gained = Results().make(collect(plan, store))
-    (errors,) = [i for i in BandErrors().make(collect(plan, store)) if isinstance(i, Table)]
-    for made in (table, gained, errors):
-        assert "mine †" in [cell for block in made.blocks for row in block for cell in row]
-        assert "† pca_kd: port of a style-transfer method." in made.notes
+    """In every report whose tables name methods, and in `compare`."""
+    methods = {"none": {}, "mine": {"method": "pca_kd"}, "wkd": {}}
+    plan, store = filled(tmp_path, methods=methods, datasets=["photo_edges", "photo_textures"])
+    found = collect(plan, store)
+    found = replace(found, snapshots=found.scores.query("metric == 'psnr' and role == 'student'"))
+    made = [
+        item
+        for name in plugins.names("report")
+        for item in plugins.load("report", name, "here")().make(found)
+    ]
+    tables = [item for item in made if isinstance(item, Table)]
+    compared = quality_table(
+        compare_methods(found, "mine", "none")[0], "mine", "none", ports(found, "mine", "none")
+    )
+    named = set()
+    for table in tables:
+        cells = [*table.header, *(cell for block in table.blocks for row in block for cell in row)]
+        assert "mine" not in cells
+        if "mine †" in cells:
+            named.add(table.name)
+            assert "† pca_kd: port of a style-transfer method." in table.notes
+    assert named >= {
+        "results", "gains", "significance", "ranks", "selection", "status", "band_error",
+    }  # fmt: skip
+    assert compared.header[2:4] == ["mine †", "none"]
+    assert compared.caption.endswith("† pca_kd: port of a style-transfer method.")
+
+
+def test_the_best_of_survivors_says_how_many_there_are(tmp_path: Path) -> None:
+    plan, store = filled(tmp_path)
+    lost = {(e.method, e.seed): e.cell for e in plan.students}
+    store.write(lost["hinton", 1].key, "end.json", {"status": "diverged", "step": 12})
+    for seed in (0, 1):
+        store.fail(lost["wkd", seed].key, "no memory")
+    found = collect(plan, store)
+    found = replace(found, snapshots=found.scores.query("metric == 'psnr' and role == 'student'"))
+    (table,) = Selection().make(found)
+    assert isinstance(table, Table)
+    assert [row[2:6] for block in table.blocks for row in block] == [
+        ["none", "PSNR [dB] ↑", "21.00 ± 1.41", "21.00 ± 1.41"],
+        ["hinton [1 diverged]", "PSNR [dB] ↑", "21.00 (n=1/2)", "21.00 (n=1/2)"],
+        ["wkd [2 failed]", "PSNR [dB] ↑", "—", "—"],
+    ]
+
+
+def test_status_tells_discriminators_apart(tmp_path: Path) -> None:
+    plan, store = filled(tmp_path, discriminator_widths=[2, 4], seeds=[0])
+    (table,) = Status().make(collect(plan, store))
+    assert isinstance(table, Table)
+    shown = [tuple(row[2:5]) for block in table.blocks for row in block]
+    assert ("wkd", "2 (D 4)", "0") in shown
+    assert len(set(shown)) == len(shown)
 
 
 def test_every_column_says_its_protocol(tmp_path: Path) -> None:
