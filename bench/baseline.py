@@ -7,6 +7,7 @@ timed, and where; what had not ended well; speeds of pytest-benchmark.
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -33,10 +34,19 @@ def accept(rows: Rows, suite: Json, machine: Json, speeds: Json, tolerance: floa
             stands per score, in the metric's own unit, to be edited there.
 
     Raises:
-        ReportError: there is no score, or one of a single seed, whose spread nobody knows.
+        ReportError: there is no score, one that is not finite, or one of a single seed, whose
+            spread nobody knows.
     """
     scores = image_scores(rows)
     lonely = [what for what, score in scores.items() if len(score["values"]) < 2]
+    odd = [
+        f"{what} is {value} at seed {seed}"
+        for what, score in scores.items()
+        for seed, value in score["values"].items()
+        if not math.isfinite(value)
+    ]
+    if odd:
+        raise ReportError(f"{rows.suite}: {odd[0]}; a gate needs finite scores.")
     if not scores or lonely:
         said = f"{lonely[0]}: one seed" if lonely else "no score of images"
         raise ReportError(f"{rows.suite}: {said}; a gate needs the spread of two seeds or more.")
@@ -106,7 +116,8 @@ def _shown(rows: Rows, judges: str) -> pd.DataFrame:
     scores = rows.scores
     if scores.empty:
         return scores
-    shown = scores[scores["headline"] & (scores["role"] == "student") & scores["value"].notna()]
+    measured = scores["reason"] == ""  # to a value that may not be finite
+    shown = scores[scores["headline"] & (scores["role"] == "student") & measured]
     return shown[(shown["judges"] == judges) & (shown["better"] != "")]
 
 

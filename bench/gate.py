@@ -15,6 +15,7 @@ quartiles where these were measured. That is a rule of thumb, not a test.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -83,7 +84,9 @@ def judge(rows: Rows, suite: Json, speeds: Json, accepted: Json) -> Verdict:
     then = {w: {**s, "protocol": protocols[s["protocol"]]} for w, s in accepted["scores"].items()}
     verdict = judge_scores(image_scores(rows), then)
     for what, status in not_done(rows).items():
-        kind = "skipped" if accepted["not done"].get(what) == status else "missing"
+        before = accepted["not done"].get(what, "")
+        same = status.partition(":")[0] == before.partition(":")[0]  # whatever step or reason
+        kind = "skipped" if same else "missing"
         verdict.findings.append(Finding(kind, what, note=status))
     verdict.findings.extend(_speeds(network_scores(rows), accepted["networks"]))
     verdict.findings.extend(_benchmarks(speeds, accepted["benchmarks"]))
@@ -109,12 +112,15 @@ def judge_scores(now: Mapping[str, Json], accepted: Mapping[str, Json]) -> Verdi
     """Hold scores, as `image_scores` returns them, against accepted ones."""
     findings: list[Finding] = []
     fair = []
+    given, now = now, {what: _finite(score) for what, score in now.items()}
     for what, then in accepted.items():
         here = now.get(what, {"protocol": then["protocol"], "values": {}})
         lost = sorted(then["values"].keys() - here["values"].keys(), key=int)
-        if lost:
-            note = f"no value at seed{'s' * (len(lost) > 1)} {', '.join(lost)}"
-            findings.append(Finding("missing", what, note=note))
+        odd = [seed for seed in lost if seed in given.get(what, here)["values"]]
+        for said, seeds in (("not finite", odd), ("no value", [s for s in lost if s not in odd])):
+            if seeds:
+                note = f"{said} at seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}"
+                findings.append(Finding("missing", what, note=note))
         if here["protocol"] != then["protocol"]:
             names = {**then["protocol"], **here["protocol"]}
             pairs = {n: (then["protocol"].get(n), here["protocol"].get(n)) for n in sorted(names)}
@@ -124,11 +130,17 @@ def judge_scores(now: Mapping[str, Json], accepted: Mapping[str, Json]) -> Verdi
             findings.append(Finding("not comparable", what, note=said))
         elif then["values"].keys() & here["values"].keys():
             fair.append(what)
-    findings += [Finding("new", what, note="not yet accepted") for what in now.keys() - accepted]
+    added = (what for what in now if what not in accepted)
+    findings += [Finding("new", what, note="not yet accepted") for what in added]
     changed = [what for what in fair if _moved(now[what]["values"], accepted[what]["values"])]
     single = [_Shift.of([what], what, now, accepted) for what in changed]
     means = list(_means(fair, changed, now, accepted))
     return Verdict([*findings, *_tested(means), *_tested(single)], len(accepted), len(changed))
+
+
+def _finite(score: Json) -> Json:
+    """Return a score without the seeds at which it is nan or infinite."""
+    return {**score, "values": {s: v for s, v in score["values"].items() if math.isfinite(v)}}
 
 
 def _moved(now: Mapping[str, float], accepted: Mapping[str, float]) -> bool:
@@ -206,10 +218,10 @@ def _spread(values: Values) -> str:
 def _speeds(now: Mapping[str, Json], accepted: Mapping[str, Json]) -> Iterator[Finding]:
     """Compare what was measured on networks: counts exactly, speeds on the same device."""
     for what, then in accepted.items():
-        if what not in now:
+        here = now.get(what, {"value": math.nan})
+        if math.isnan(here["value"]):
             yield Finding("missing", what, f"{then['value']:.4g}", note="not measured")
             continue
-        here = now[what]
         machines = [_machine(night["protocol"]) for night in (then, here)]
         if machines[0] != machines[1]:
             said = f"accepted on {machines[0]}, measured on {machines[1]}"
@@ -250,6 +262,8 @@ def _benchmarks(now: Json, accepted: Json) -> Iterator[Finding]:
 
 def _pace(then: Json, here: Json, tolerance: float) -> str:
     """Return "slower" or "faster" where a value moved by more than the tolerance and the noise."""
+    if here["value"] == then["value"]:  # infinity, which is out of memory, among them
+        return ""
     if abs(here["value"] - then["value"]) <= tolerance * abs(then["value"]):
         return ""
     if then["quartiles"] and here["quartiles"]:

@@ -163,10 +163,11 @@ def best(values: pd.DataFrame, better: str, level: float = LEVEL) -> str | None:
     correction (an intersection-union test).
 
     Args:
-        values: one column per method, one row per seed; nan where a run is missing.
+        values: one column per method, one row per seed; nan, or not finite, where a run is lost.
         better: "higher" or "lower".
         level: of every comparison.
     """
+    values = values.where(np.isfinite(values))
     means = values.mean()
     if len(means) < 2 or means.isna().all():
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from bench.report import Bold, Report, Rows, Table
@@ -112,7 +113,7 @@ def _cells(scores: pd.DataFrame | None, group: pd.DataFrame) -> dict[str, str]:
     seeds = group["method"].value_counts().to_dict()
     cells = {str(m): spread(values[m].dropna(), seeds[m], head["digits"]) for m in values}
     winner = best(values, head["better"]) if head["better"] else None
-    if winner and values[winner].notna().all():
+    if winner and np.isfinite(values[winner]).all():
         cells[winner] = Bold(cells[winner])
     return cells
 

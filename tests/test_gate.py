@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,22 @@ def test_holes_and_other_protocols_fail() -> None:
     assert verdict.fails
 
 
+@pytest.mark.parametrize("odd", [-math.inf, math.inf, math.nan])
+def test_a_score_that_is_not_finite_is_missing(odd: float) -> None:
+    """Even where it says "better", or makes the means of the other seeds infinite."""
+    accepted, now = nights(np.random.default_rng(0), **QUICK)
+    now["cell 0: fid"]["values"]["3"] = odd
+    verdict = judge_scores(now, accepted)
+    (lost,) = (f for f in verdict.findings if f.fails)
+    assert (lost.kind, lost.what, lost.note) == ("missing", "cell 0: fid", "not finite at seed 3")
+    assert all(f.p is None or 0 <= f.p <= 1 for f in verdict.findings)
+
+
+def test_new_scores_are_named_in_their_own_order() -> None:
+    accepted, now = nights(np.random.default_rng(0), **QUICK)
+    assert [f.what for f in judge_scores(now, {}).findings] == list(now)
+
+
 class Gate:
     """A suite with results in a store, and the command."""
 
@@ -164,6 +181,28 @@ def test_what_was_accepted_as_diverged_may_diverge(tmp_path: Path) -> None:
     assert code == 0
     assert "accepted without photo_edges, unet, width 2 (D 2), wkd, seed 0 (diverged" in output
     assert gate()[0] == 0
+
+
+def test_another_step_of_divergence_passes_and_another_end_does_not(tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    (cell,) = (e.cell for e in gate.plan.students if (e.method, e.seed) == ("wkd", 1))
+    assert cell is not None
+    for entry in gate.plan.students:
+        if entry.method == "wkd" and entry.cell:
+            gate.store.write(entry.cell.key, "end.json", {"status": "diverged", "step": 3})
+    gate("--accept")
+    gate.store.write(cell.key, "end.json", {"status": "diverged", "step": 4})
+    assert gate()[0] == 0
+    gate.store.write(cell.key, "end.json", {"status": "failed", "reason": "no memory"})
+    assert gate()[0] == 1
+
+
+def test_only_finite_scores_are_accepted(tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    gate.change("psnr", math.nan)
+    code, output = gate("--accept")
+    assert code == 2
+    assert re.search(r"wkd: psnr is nan at seed 0; a gate needs finite scores", output)
 
 
 def test_speeds_are_compared_on_the_same_device_only(tmp_path: Path) -> None:

@@ -124,6 +124,17 @@ def test_best_beats_every_other_method() -> None:
     assert st.best(pd.DataFrame({"a": [1.0] * 6, "b": [1.0] * 6}), "higher") is None
 
 
+def test_an_infinite_score_makes_no_other_method_best() -> None:
+    """Seed 5 of `a` is no pair: five are left, which cannot show anything."""
+    values = pd.DataFrame({"a": np.arange(6.0), "b": np.arange(6.0) + 1})
+    assert st.best(values, "higher") == "b"
+    for odd in (-math.inf, math.inf, math.nan):
+        values.loc[5, "a"] = odd
+        assert st.best(values, "higher") is None
+    values.loc[:, "a"] = -math.inf
+    assert st.best(values, "higher") is None
+
+
 def test_best_errs_no_more_often_than_its_level() -> None:
     """Two equal methods far ahead of a third are the worst case: either one may win by chance."""
     draw = np.random.default_rng(0)
