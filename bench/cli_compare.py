@@ -126,6 +126,7 @@ def gate(
         for place, status in accepted["not done"].items():
             click.echo(f"note: accepted without {place} ({status})", err=True)
         click.echo(f"{against}: {len(accepted['scores'])} scores accepted; review and commit it.")
+        click.echo(gating.sight(accepted["scores"]))
         return
     accepted = read_json(against)
     if "scores" not in accepted:
@@ -134,7 +135,7 @@ def gate(
             f"`distillbench gate {where['suite']} --against {against} --accept` writes it."
         )
     verdict = gating.judge(rows, suite, speeds, accepted)
-    table = gating.table(verdict, plan.suite.name)
+    table = gating.table(verdict, plan.suite.name, gating.sight(accepted["scores"]))
     show(table)
     if markdown:
         with replacing(markdown) as file:

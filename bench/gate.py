@@ -26,11 +26,12 @@ from bench.baseline import image_scores, network_scores, not_done
 from bench.cell import without_path
 from bench.errors import ReportError
 from bench.report import Bold, Rows, Table
-from bench.statistics import Values, holm, rise_p
+from bench.statistics import Values, holm, least_rise, rise_p
 
 Json = dict[str, Any]
 
 LEVEL = 0.01  # false alarms per night on which bits changed
+FEW = 4  # seeds below which hardly any worsening can fail
 SLOWER = 0.1  # of an accepted speed
 MATRIX = ("seeds", "widths", "discriminator_widths")  # of a suite: what is gone is found missing
 NAMED = ("datasets", "architectures", "methods", "metrics")  # likewise, but not what they say
@@ -215,6 +216,50 @@ def _spread(values: Values) -> str:
     return f"{values.mean():.4g}{spread}"
 
 
+def sight(scores: Mapping[str, Json]) -> str:
+    """Say how much worse accepted scores must become before a night can be expected to fail.
+
+    Per metric the median over its cells, and the mean of all cells: at that size half of the nights
+    fail, if all scores change and two nights share nothing. Where nights correlate by r at a seed,
+    the square root of 1 - r of it is enough.
+    """
+    metrics = dict.fromkeys(score["metric"] for score in scores.values())
+    cells = {m: [what for what in scores if scores[what]["metric"] == m] for m in metrics}
+    several = [metric for metric in metrics if len(cells[metric]) > 1]
+    said = []
+    for metric, names in cells.items():
+        alone = [_Shift.of([name], name, scores, scores) for name in names]
+        unit, mean = alone[0].unit, float(np.median([abs(s.accepted.mean()) for s in alone]))
+        least = float(np.median([_least(shift, len(scores)) for shift in alone]))
+        text = f"{metric} {_amount(least, mean, unit)}"
+        whole = _Shift.of(names, metric, scores, scores)
+        if metric in several and len(whole.now) > 1:
+            shift = _least(whole, len(several))
+            text += f", mean of {len(names)} cells {_amount(shift, abs(whole.now.mean()), unit)}"
+        said.append(text)
+    seeds = min(len(score["values"]) for score in scores.values())
+    few = f"With {seeds} seeds hardly anything can fail: take {FEW}, or better 8. "
+    return (
+        f"{few * (seeds < FEW)}Half of the nights fail on which one is worse by "
+        f"{'; '.join(said)} (less where nights are alike at a seed)."
+    )
+
+
+def _least(shift: _Shift, tests: int) -> float:
+    """Return the least worsening that matters and is significant, as the first of several tests."""
+    spread = math.sqrt(2) * float(shift.accepted.std(ddof=1))
+    found = least_rise(spread, len(shift.accepted), LEVEL / 2 / tests)
+    return max(found, shift.tolerance)
+
+
+def _amount(value: float, mean: float, unit: str) -> str:
+    """Return an amount with its share of a mean."""
+    if not mean:
+        return f"{value:.3g} {unit}".rstrip()
+    share = f"{100 * value / mean:.2g} %" if value < mean else "over 100 %"
+    return f"{value:.3g} {unit}".rstrip() + f" ({share})"
+
+
 def _speeds(now: Mapping[str, Json], accepted: Mapping[str, Json]) -> Iterator[Finding]:
     """Compare what was measured on networks: counts exactly, speeds on the same device."""
     for what, then in accepted.items():
@@ -283,8 +328,11 @@ def _speed(kind: str, what: str, then: Json, here: Json) -> Finding:
 ORDER = ("worse", "slower", "missing", "not comparable", "better", "faster", "skipped", "new")
 
 
-def table(verdict: Verdict, suite: str) -> Table:
-    """Return a verdict as a table: what fails first; of what merely changed, only the means."""
+def table(verdict: Verdict, suite: str, sight: str = "") -> Table:
+    """Return a verdict as a table: what fails first; of what merely changed, only the means.
+
+    `sight` says what could have been seen at all, as the function of that name does.
+    """
     shown = [f for kind in ORDER for f in verdict.findings if f.kind == kind]
     shown += [f for f in verdict.findings if f.kind == "changed" and f.what.startswith("mean of")]
     block = [
@@ -299,8 +347,9 @@ def table(verdict: Verdict, suite: str) -> Table:
         f"{verdict.changed} of {verdict.scores} accepted scores have other bits. A score is worse "
         "or better where its mean over seeds moved by more than its tolerance and Student's "
         f"one-sided paired test gives p ≤ {LEVEL} after correction for all that changed. Slower: "
-        f"by more than {SLOWER:.0%}, and beyond both nights' quartiles, on the same device."
-    )
+        f"by more than {SLOWER:.0%}, and beyond both nights' quartiles, on the same device. "
+        + sight
+    ).strip()
     title = f"{suite}: {'FAILED' if verdict.fails else 'passed'}"
     header = ["Verdict", "Score", "Accepted", "Now", "Change", "p (Holm)", "Note"]
     return Table("gate", title, caption, header, [block])

@@ -227,3 +227,11 @@ def rise_p(differences: Values) -> float:
         return float(differences[0] <= 0)
     t = differences.mean() / (differences.std(ddof=1) / math.sqrt(len(differences)))
     return float(stats.t.sf(t, len(differences) - 1))
+
+
+def least_rise(spread: float, n: int, level: float) -> float:
+    """Return the mean of n differences at which `rise_p` is `level`, given their deviation.
+
+    If the true rise is as large, half of the samples show it.
+    """
+    return float(stats.t.isf(level, n - 1) * spread / math.sqrt(n))

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from nights import alarms, nights, plant
-from test_reports import filled
+from scipy import stats
+from test_reports import METRICS, filled, finish
+from tiny import tiny_plan
 
 from bench.cli import main
-from bench.gate import LEVEL, judge_scores, table
+from bench.gate import LEVEL, judge_scores, sight, table
 from bench.store import write_json
 
 DOCS = Path(__file__).parent.parent / "docs" / "statistics.md"
@@ -106,8 +108,38 @@ def test_a_score_that_is_not_finite_is_missing(odd: float) -> None:
 
 
 def test_new_scores_are_named_in_their_own_order() -> None:
-    accepted, now = nights(np.random.default_rng(0), **QUICK)
+    _, now = nights(np.random.default_rng(0), **QUICK)
     assert [f.what for f in judge_scores(now, {}).findings] == list(now)
+
+
+def test_what_a_gate_says_it_sees_it_sees_on_half_of_the_nights() -> None:
+    """One cell of each metric: three scores are tested, by Student's t with 3 degrees."""
+    suite = {"cells": 1, "seeds": 4, "spread": 0.02, "kept": 0.0}
+    least = stats.t.isf(LEVEL / 2 / 3, 3) * math.sqrt(2) * 0.02 / math.sqrt(4)
+    assert alarms(100, factor=1 + least, **suite) == pytest.approx(0.5, abs=0.15)
+    accepted, _ = nights(np.random.default_rng(0), **suite)
+    values = accepted["cell 0: fid"]["values"]
+    values |= {str(seed): 80 + 1.6 * step for seed, step in enumerate((-1.5, -0.5, 0.5, 1.5))}
+    wanted = least * np.std(list(values.values()), ddof=1) / 0.02
+    assert f"fid {wanted:.3g} ({100 * wanted / 80:.2g} %); lpips" in sight(accepted)
+    for score in accepted.values():
+        score["values"] = {seed: score["values"][seed] for seed in "03"}
+    assert sight(accepted).startswith("With 2 seeds hardly anything can fail: take 4")
+    assert "fid 648 (over 100 %)" in sight(accepted)  # 191, of t with 1 degree, x 4.8 / sqrt(2)
+
+
+def test_what_a_gate_sees_in_the_mean_of_all_cells() -> None:
+    """Cells that go up and down together: a mean has their spread, and is one of three tests."""
+    accepted, _ = nights(np.random.default_rng(0), cells=2, seeds=4, spread=0.02, kept=0.9)
+    for what, score in accepted.items():
+        centre = 80 if "fid" in what else 1
+        score["values"] = dict(
+            zip("0123", centre * np.array([0.97, 0.99, 1.01, 1.03]), strict=True)
+        )
+    spread = math.sqrt(2) * 80 * np.std([-0.03, -0.01, 0.01, 0.03], ddof=1) / 2
+    alone, mean = (stats.t.isf(LEVEL / 2 / tests, 3) * spread for tests in (6, 3))
+    said = f"fid {alone:.3g} ({alone / 0.8:.2g} %), mean of 2 cells {mean:.3g} ({mean / 0.8:.2g} %)"
+    assert said in sight(accepted)
 
 
 class Gate:
@@ -116,6 +148,14 @@ class Gate:
     def __init__(self, folder: Path, **changes: Any) -> None:
         self.folder, self.baseline = folder, folder / "base.json"
         self.plan, self.store = filled(folder, **changes)
+
+    @classmethod
+    def of_four_seeds(cls, folder: Path) -> Gate:
+        gate = cls(folder)
+        gate.plan = tiny_plan(folder, seeds=[0, 1, 2, 3], metrics=METRICS)
+        for entry in gate.plan.entries:
+            finish(gate.store, gate.plan, entry, 20 + entry.seed / 4 + len(entry.method) / 8)
+        return gate
 
     def __call__(self, *options: str) -> tuple[int, str]:
         where = [str(self.plan.suite.path), "--store", str(self.store.root)]
@@ -170,6 +210,21 @@ def test_accept_then_pass_then_fail(tmp_path: Path) -> None:
     assert re.search(r"\*\*missing\*\* \|[^|]*wkd: psnr \|.*no value at seed 1", said)
     assert re.search(r"\*\*missing\*\* \|[^|]*wkd, seed 1 \|.*diverged", said)
     assert gate("--accept")[0] == 2  # one seed is left of a score: no spread
+
+
+def test_four_seeds_tell_a_worse_score(tmp_path: Path) -> None:
+    gate = Gate.of_four_seeds(tmp_path)
+    code, output = gate("--accept")
+    assert (code, "With" in output) == (0, False)
+    assert re.search(r"fail on which one is worse by psnr \S+ dB \(\S+ %\), mean of 3", output)
+    gate.change("psnr", 0.995)
+    assert gate()[0] == 0  # within the tolerance of 1 %
+    gate.change("psnr", 0.9)
+    code, output = gate("--markdown", str(tmp_path / "gate.md"))
+    assert (code, "missing" in output) == (1, False)
+    said = (tmp_path / "gate.md").read_text()
+    assert re.search(r"\| \*\*worse\*\* \|[^|]*wkd: psnr \|", said)
+    assert "Half of the nights fail on which one is worse by" in said
 
 
 def test_what_was_accepted_as_diverged_may_diverge(tmp_path: Path) -> None:
