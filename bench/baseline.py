@@ -19,6 +19,7 @@ from bench.store import identity
 
 Json = dict[str, Any]
 
+ROUNDS = 5  # of a benchmark, from which on its time can be judged
 AXES = ["dataset", "direction", "architecture", "width", "discriminator_width", "method"]
 
 
@@ -122,23 +123,33 @@ def _shown(rows: Rows, judges: str) -> pd.DataFrame:
 
 
 def benchmarks(found: Json) -> Json:
-    """Return what matters of a file of pytest-benchmark: medians and quartiles in seconds.
+    """Return what can be judged of a file of pytest-benchmark, and the names of the other tests.
+
+    A test may give ratios of our time to a peer's in the same run, `extra_info["ours_over_peer"]`,
+    name -> ratio: these are judged, since the test's own time includes the peer's. Of another test
+    it is the median in seconds, with quartiles, if it was run `ROUNDS` times.
 
     Raises:
         ReportError: it is no such file.
     """
+    tests: Json = {}
+    unjudged = []
     try:
         machine, cpu = found["machine_info"], found["machine_info"]["cpu"]
-        tests = {
-            test["fullname"]: {
-                "value": test["stats"]["median"],
-                "quartiles": [test["stats"]["q1"], test["stats"]["q3"]],
-                "unit": "s",
-                "better": "lower",
-            }
-            for test in found["benchmarks"]
-        }
+        for test in found["benchmarks"]:
+            name, stats = test["fullname"], test["stats"]
+            ratios = test["extra_info"].get("ours_over_peer", {})
+            for part, ratio in ratios.items():
+                tests[f"{name}: {part}"] = _speed(ratio, [], "of the peer's time")
+            if not ratios and stats["rounds"] >= ROUNDS:
+                tests[name] = _speed(stats["median"], [stats["q1"], stats["q3"]], "s")
+            elif not ratios:
+                unjudged.append(name)
         named = f"{machine['node']}, {cpu.get('brand_raw', '')}, {cpu.get('count', '?')} cores"
     except (KeyError, TypeError, AttributeError) as error:
         raise ReportError(f"no JSON of pytest-benchmark: it lacks {error}.") from error
-    return {"machine": named, "tests": tests}
+    return {"machine": named, "tests": tests, "not judged": unjudged}
+
+
+def _speed(value: float, quartiles: list[float], unit: str) -> Json:
+    return {"value": value, "quartiles": quartiles, "unit": unit, "better": "lower"}

@@ -10,7 +10,8 @@ what shifts everything a little; scores and means are each tested at half of `LE
 a false alarm in a night on which bits changed, but quality did not, is `LEVEL` at most.
 
 Speeds are compared on one device only: slower by more than a tenth, and beyond both nights'
-quartiles where these were measured. That is a rule of thumb, not a test.
+quartiles where these were measured. Benchmarks are judged by their ratio to a peer in the same run,
+or by five rounds. That is a rule of thumb, not a test.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.baseline import image_scores, network_scores, not_done
+from bench.baseline import ROUNDS, image_scores, network_scores, not_done
 from bench.cell import without_path
 from bench.errors import ReportError
 from bench.report import Bold, Rows, Table
@@ -240,8 +241,8 @@ def sight(scores: Mapping[str, Json]) -> str:
     seeds = min(len(score["values"]) for score in scores.values())
     few = f"With {seeds} seeds hardly anything can fail: take {FEW}, or better 8. "
     return (
-        f"{few * (seeds < FEW)}Half of the nights fail on which one is worse by "
-        f"{'; '.join(said)} (less where nights are alike at a seed)."
+        f"{few * (seeds < FEW)}Losses that half of the nights would fail on: {'; '.join(said)}. "
+        "Smaller ones, where nights are alike at a seed."
     )
 
 
@@ -300,9 +301,13 @@ def _benchmarks(now: Json, accepted: Json) -> Iterator[Finding]:
     for name, then in accepted["tests"].items():
         here = now["tests"].get(name)
         if here is None:
-            yield Finding("missing", name, f"{then['value']:.4g} s", note="not measured")
+            was = f"{then['value']:.4g} {then['unit']}"
+            yield Finding("missing", name, was, note="not measured")
         elif kind := _pace(then, here, SLOWER):
             yield _speed(kind, name, then, here)
+    for name in now["not judged"]:
+        note = f"neither a ratio to a peer nor {ROUNDS} rounds: its time is not judged"
+        yield Finding("skipped", name, note=note)
 
 
 def _pace(then: Json, here: Json, tolerance: float) -> str:

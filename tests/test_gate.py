@@ -6,6 +6,8 @@ import copy
 import json
 import math
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from scipy import stats
 from test_reports import METRICS, filled, finish
 from tiny import tiny_plan
 
+from bench.baseline import benchmarks
 from bench.cli import main
 from bench.gate import LEVEL, judge_scores, sight, table
 from bench.store import write_json
@@ -216,7 +219,7 @@ def test_four_seeds_tell_a_worse_score(tmp_path: Path) -> None:
     gate = Gate.of_four_seeds(tmp_path)
     code, output = gate("--accept")
     assert (code, "With" in output) == (0, False)
-    assert re.search(r"fail on which one is worse by psnr \S+ dB \(\S+ %\), mean of 3", output)
+    assert re.search(r"would fail on: psnr \S+ dB \(\S+ %\), mean of 3", output)
     gate.change("psnr", 0.995)
     assert gate()[0] == 0  # within the tolerance of 1 %
     gate.change("psnr", 0.9)
@@ -224,7 +227,7 @@ def test_four_seeds_tell_a_worse_score(tmp_path: Path) -> None:
     assert (code, "missing" in output) == (1, False)
     said = (tmp_path / "gate.md").read_text()
     assert re.search(r"\| \*\*worse\*\* \|[^|]*wkd: psnr \|", said)
-    assert "Half of the nights fail on which one is worse by" in said
+    assert "Losses that half of the nights would fail on" in said
 
 
 def test_what_was_accepted_as_diverged_may_diverge(tmp_path: Path) -> None:
@@ -290,10 +293,11 @@ def test_another_question_is_not_compared(tmp_path: Path) -> None:
     assert gate()[0] == 2
 
 
-def benchmark(median: float, node: str = "here") -> dict[str, Any]:
-    stats = {"median": median, "q1": 0.95 * median, "q3": 1.05 * median}
+def benchmark(median: float, node: str = "here", **test: Any) -> dict[str, Any]:
+    stats = {"median": median, "q1": 0.95 * median, "q3": 1.05 * median, "rounds": 5}
     machine = {"node": node, "cpu": {"brand_raw": "a CPU", "count": 2}}
-    return {"machine_info": machine, "benchmarks": [{"fullname": "bench_x.py::x", "stats": stats}]}
+    test = {"fullname": "bench_x.py::x", "stats": stats, "extra_info": {}} | test
+    return {"machine_info": machine, "benchmarks": [test]}
 
 
 def test_benchmarks_of_the_same_machine(tmp_path: Path) -> None:
@@ -311,6 +315,56 @@ def test_benchmarks_of_the_same_machine(tmp_path: Path) -> None:
     assert run({"something": "else"})[0] == 2
     code, output = gate()
     assert (code, "none given" in output) == (0, True)
+
+
+def test_a_time_that_includes_the_peers_is_not_judged_but_its_ratio_is(tmp_path: Path) -> None:
+    gate, file = Gate(tmp_path), tmp_path / "speeds.json"
+
+    def run(seconds: float, ratio: float, *options: str) -> tuple[int, str]:
+        info = {"ours_over_peer": {"a step": ratio}, "other": 3}
+        write_json(file, benchmark(seconds, extra_info=info))
+        return gate("--benchmarks", str(file), *options)
+
+    assert run(1.0, 0.5, "--accept")[0] == 0
+    assert run(9.0, 0.5)[0] == 0
+    code, output = run(1.0, 0.6)
+    assert (code, "bench_x.py::x: a step" in output, "+20.0%" in output) == (1, True, True)
+
+
+BENCHMARKS = """
+def bench_ratio(benchmark):
+    benchmark.pedantic(sum, args=([1],), rounds=1)
+    benchmark.extra_info["ours_over_peer"] = {"all": 0.5}
+def bench_rounds(benchmark):
+    benchmark.pedantic(sum, args=([1],), rounds=5)
+def bench_once(benchmark):
+    benchmark.pedantic(sum, args=([1],), rounds=1)
+"""
+
+
+def test_pytest_benchmarks_own_file_is_read_and_a_single_sample_is_skipped(tmp_path: Path) -> None:
+    (tmp_path / "bench_x.py").write_text(BENCHMARKS)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:xdist",
+        "-o",
+        "python_files=bench_*.py",
+    ]
+    command += ["-o", "python_functions=bench_*", "--benchmark-json=speeds.json", "bench_x.py"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    found = benchmarks(json.loads((tmp_path / "speeds.json").read_text()))
+    assert set(found["tests"]) == {"bench_x.py::bench_ratio: all", "bench_x.py::bench_rounds"}
+    assert found["tests"]["bench_x.py::bench_ratio: all"]["value"] == 0.5
+    gate = Gate(tmp_path)
+    assert gate("--benchmarks", str(tmp_path / "speeds.json"), "--accept")[0] == 0
+    code, output = gate("--benchmarks", str(tmp_path / "speeds.json"))
+    assert code == 0
+    said = "bench_x.py::bench_once.*neither a ratio to a peer nor 5 rounds: its time is not judged"
+    assert re.search(said, output)
 
 
 def test_a_hostile_score_is_text_in_the_verdict() -> None:

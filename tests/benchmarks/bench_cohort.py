@@ -81,7 +81,7 @@ def compare(plan: Plan, folder: Path, benchmark: Any, goal: float | None) -> Non
     benchmark.extra_info |= {
         "students": len(students),
         "cohorts": len(groups),
-        "ratio": round(statistics.median(ratios), 3),
+        "ours_over_peer": {"together": round(statistics.median(ratios), 3)},
         "ratios": [round(ratio, 3) for ratio in ratios],
         "macs_predict": round(predicted(students, plan), 3),
     }

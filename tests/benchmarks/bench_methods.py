@@ -163,7 +163,7 @@ def bench_methods(
     students = sum(alone["none"]) * len(alone) / rounds
     benchmark.extra_info |= {
         "methods": len(cells),
-        "ratio": round(statistics.median(ratios), 3),
+        "ours_over_peer": {"together": round(statistics.median(ratios), 3)},
         "ratios": [round(ratio, 3) for ratio in ratios],
         "macs_predict": round(floor / separate, 3),
         "of_its_students": round(statistics.median(together) / students, 3),
