@@ -8,19 +8,83 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, Field, FiniteFloat, NonNegativeFloat, ValidationError
 
 from bench.errors import ReportError
 from bench.report import Rows
-from bench.store import identity
+from bench.store import identity, read_json
 
 Json = dict[str, Any]
 
 ROUNDS = 5  # of a benchmark, from which on its time can be judged
 AXES = ["dataset", "direction", "architecture", "width", "discriminator_width", "method"]
+
+
+class _Suite(BaseModel):
+    datasets: dict[str, Json]
+    architectures: dict[str, Json]
+    methods: dict[str, Json]
+    metrics: dict[str, Json]
+
+
+class _Score(BaseModel):
+    metric: str
+    unit: str
+    better: Literal["higher", "lower"]
+    protocol: str
+    values: Annotated[
+        dict[Annotated[str, Field(pattern="^[0-9]+$")], FiniteFloat], Field(min_length=2)
+    ]
+    tolerance: NonNegativeFloat
+
+
+class _Speed(BaseModel):
+    unit: str
+    better: Literal["higher", "lower"]
+    protocol: Json = {}  # of a network
+    value: float  # infinite: out of memory
+    quartiles: tuple[float, float] | tuple[()]
+
+
+class _Benchmarks(BaseModel):
+    machine: str = ""
+    tests: dict[str, _Speed] = {}
+
+
+class _Baseline(BaseModel):
+    """What a gate reads of a baseline."""
+
+    suite: _Suite
+    not_done: Annotated[dict[str, str], Field(alias="not done")]
+    protocols: dict[str, Json]
+    scores: Annotated[dict[str, _Score], Field(min_length=1)]
+    networks: dict[str, _Speed]
+    benchmarks: _Benchmarks
+
+
+def read(path: Path, again: str) -> Json:
+    """Return what was accepted; `again` is the command that accepts anew, for the message.
+
+    Raises:
+        ReportError: the file is not there, or is no baseline.
+    """
+    accepted = read_json(path)
+    try:
+        known = _Baseline.model_validate(accepted)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"])) or "all of it"
+        said = f"no baseline: {where}: {fault['msg']}" if path.exists() else "not there"
+        raise ReportError(f"{path}: {said}; `{again}` writes it.") from error
+    for what, score in known.scores.items():
+        if score.protocol not in known.protocols:
+            raise ReportError(f"{path}: no baseline: {what} has a protocol that is not there.")
+    return accepted
 
 
 def accept(rows: Rows, suite: Json, machine: Json, speeds: Json, tolerance: float) -> Json:
@@ -122,7 +186,7 @@ def _shown(rows: Rows, judges: str) -> pd.DataFrame:
     return shown[(shown["judges"] == judges) & (shown["better"] != "")]
 
 
-def benchmarks(found: Json) -> Json:
+def benchmarks(path: Path) -> Json:
     """Return what can be judged of a file of pytest-benchmark, and the names of the other tests.
 
     A test may give ratios of our time to a peer's in the same run, `extra_info["ours_over_peer"]`,
@@ -130,8 +194,9 @@ def benchmarks(found: Json) -> Json:
     it is the median in seconds, with quartiles, if it was run `ROUNDS` times.
 
     Raises:
-        ReportError: it is no such file.
+        ReportError: it is no such file, or there is none.
     """
+    found = read_json(path)
     tests: Json = {}
     unjudged = []
     try:
@@ -147,7 +212,8 @@ def benchmarks(found: Json) -> Json:
                 unjudged.append(name)
         named = f"{machine['node']}, {cpu.get('brand_raw', '')}, {cpu.get('count', '?')} cores"
     except (KeyError, TypeError, AttributeError) as error:
-        raise ReportError(f"no JSON of pytest-benchmark: it lacks {error}.") from error
+        said = f"no JSON of pytest-benchmark: it lacks {error}" if path.exists() else "not there"
+        raise ReportError(f"{path}: {said}.") from error
     return {"machine": named, "tests": tests, "not judged": unjudged}
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli_suite import choice_options, open_suite, suite_options
-from bench.errors import ReportError
+from bench.errors import DistillbenchError, ReportError, StoreError
 from bench.files import replacing
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 )
 @click.option(
     "--benchmarks",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="JSON of pytest-benchmark, compared on the same machine only.",
 )
@@ -90,7 +90,7 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     "--markdown",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write the verdict as markdown too.",
+    help="Write the verdict as markdown too, or why there is none.",
 )
 def gate(
     against: Path,
@@ -110,38 +110,67 @@ def gate(
     than a tenth on the same device, or a score is missing. docs/statistics.md has the rule, its
     false alarms and its power. Exit codes: 0, passed or accepted; 1, failed; 2, wrong usage.
     """
-    from bench import baseline
-    from bench import gate as gating
-    from bench.publish import collect
-    from bench.render import markdown as as_markdown
-    from bench.store import read_json, write_json
+    from bench.report import Bold, Table
 
-    plan, store = open_suite(**where)
-    rows = collect(plan, store)
-    suite = json.loads(plan.suite.model_dump_json())
-    speeds = baseline.benchmarks(read_json(benchmarks)) if benchmarks else {}
     if accept:
-        accepted = baseline.accept(rows, suite, _made_by(rows, store), speeds, tolerance)
-        write_json(against, accepted)
-        for place, status in accepted["not done"].items():
-            click.echo(f"note: accepted without {place} ({status})", err=True)
-        click.echo(f"{against}: {len(accepted['scores'])} scores accepted; review and commit it.")
-        click.echo(gating.sight(accepted["scores"]))
+        _accept(against, tolerance, benchmarks, **where)
         return
-    accepted = read_json(against)
-    if "scores" not in accepted:
-        raise ReportError(
-            f"{against}: {'no baseline' if accepted else 'not there'}; "
-            f"`distillbench gate {where['suite']} --against {against} --accept` writes it."
-        )
-    verdict = gating.judge(rows, suite, speeds, accepted)
-    table = gating.table(verdict, plan.suite.name, gating.sight(accepted["scores"]))
+    try:
+        table, fails = _judged(against, benchmarks, **where)
+    except DistillbenchError as error:
+        cells = [[Bold("none"), str(error)]]
+        title = f"{where['suite']}: no verdict"
+        _write(markdown, Table("gate", title, "", ["Verdict", "Note"], [cells]))
+        raise
     show(table)
+    _write(markdown, table)
+    if fails:
+        sys.exit(1)
+
+
+def _write(markdown: Path | None, table: Table) -> None:
+    from bench.render import markdown as as_markdown
+
     if markdown:
         with replacing(markdown) as file:
             file.write(as_markdown(table).encode())
-    if verdict.fails:
-        sys.exit(1)
+
+
+def _accept(against: Path, tolerance: float, benchmarks: Path | None, **where: Any) -> None:
+    """Write a baseline from a suite's results."""
+    from bench import baseline
+    from bench.gate import sight
+    from bench.publish import collect
+    from bench.store import write_json
+
+    plan, store = open_suite(**where)
+    rows = collect(plan, store)
+    speeds = baseline.benchmarks(benchmarks) if benchmarks else {}
+    suite = json.loads(plan.suite.model_dump_json())
+    accepted = baseline.accept(rows, suite, _made_by(rows, store), speeds, tolerance)
+    write_json(against, accepted)
+    for place, status in accepted["not done"].items():
+        click.echo(f"note: accepted without {place} ({status})", err=True)
+    click.echo(f"{against}: {len(accepted['scores'])} scores accepted; review and commit it.")
+    click.echo(sight(accepted["scores"]))
+
+
+def _judged(against: Path, benchmarks: Path | None, **where: Any) -> tuple[Table, bool]:
+    """Return the verdict on a suite's results, and whether they fail."""
+    from bench import baseline, gate
+    from bench.publish import collect
+
+    plan, store = open_suite(**where)
+    again = f"distillbench gate {where['suite']} --against {against} --accept"
+    accepted = baseline.read(against, again)
+    speeds: dict[str, Any] | str = {}
+    try:
+        speeds = baseline.benchmarks(benchmarks) if benchmarks else {}
+    except (ReportError, StoreError) as error:
+        speeds = str(error)
+    suite = json.loads(plan.suite.model_dump_json())
+    verdict = gate.judge(collect(plan, store), suite, speeds, accepted)
+    return gate.table(verdict, plan.suite.name, gate.sight(accepted["scores"])), verdict.fails
 
 
 def _made_by(rows: Any, store: Any) -> dict[str, Any]:

@@ -51,6 +51,15 @@ def test_workflows_hold_no_secret_and_pin_their_actions(workflow: Path) -> None:
             assert re.fullmatch(r"actions/[\w-]+@v\d+", step.get("uses", "actions/none@v1"))
 
 
+def test_the_nightly_fetches_what_it_needs_before_it_runs() -> None:
+    lines = [
+        line.split()[1:3] for line in tox()["testenv:nightly"]["commands"].splitlines() if line
+    ]
+    suite = "suites/nightly.yaml"
+    order = [lines.index([verb, suite]) for verb in ("fetch", "run", "report", "gate")]
+    assert order == sorted(order)
+
+
 def test_tox_calls_commands_and_options_that_exist() -> None:
     for section in tox().values():
         for line in section.get("commands", "").splitlines():

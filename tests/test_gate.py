@@ -289,8 +289,30 @@ def test_another_question_is_not_compared(tmp_path: Path) -> None:
     assert "methods.wkd, budget differ from the accepted" in output
     code, output = gate("--only", "method=none,hinton")
     assert (code, "missing" in output) == (1, True)
-    gate.baseline.write_text("[]")
-    assert gate()[0] == 2
+
+
+def test_a_file_that_is_no_baseline_is_one_line_and_written_down_too(tmp_path: Path) -> None:
+    gate, file = Gate(tmp_path), tmp_path / "gate.md"
+    gate("--accept")
+    kept = json.loads(gate.baseline.read_text())
+    first = next(iter(kept["scores"]))
+    one_seed = {**kept["scores"][first], "values": {"0": 1.0}}
+    for value, said in (
+        ([], "no baseline: all of it: "),
+        ({"scores": {}}, "no baseline: suite: Field required"),
+        ({**kept, "scores": {}}, "no baseline: scores: "),
+        ({**kept, "scores": {first: one_seed}}, f"no baseline: scores.{first}.values: "),
+        ({**kept, "protocols": {}}, f"no baseline: {first} has a protocol that is not there"),
+    ):
+        gate.baseline.write_text(json.dumps(value))
+        code, output = gate("--markdown", str(file))
+        assert (code, len(output.splitlines())) == (2, 1)
+        assert f"base.json: {said}" in output
+        assert "| **none** |" in file.read_text()
+    gate.baseline.unlink()
+    code, output = gate("--markdown", str(file))
+    assert (code, "base.json: not there; `distillbench gate" in output) == (2, True)
+    assert "no verdict" in file.read_text()
 
 
 def benchmark(median: float, node: str = "here", **test: Any) -> dict[str, Any]:
@@ -312,9 +334,27 @@ def test_benchmarks_of_the_same_machine(tmp_path: Path) -> None:
     assert run(benchmark(1.3))[0] == 1
     assert run(benchmark(1.3, node="elsewhere"))[0] == 0
     assert run({**benchmark(1.0), "benchmarks": []})[0] == 1  # gone
-    assert run({"something": "else"})[0] == 2
     code, output = gate()
     assert (code, "none given" in output) == (0, True)
+
+
+def test_benchmarks_that_are_not_there_fail_and_do_not_hide_the_verdict(tmp_path: Path) -> None:
+    gate = Gate.of_four_seeds(tmp_path)
+    options = ("--benchmarks", str(tmp_path / "speeds.json"))
+    assert gate(*options, "--accept")[0] == 2
+    gate("--accept")
+    gate.change("psnr", 0.9)
+    for text, said in (
+        ("", "not there"),
+        ('{"something": "else"}', "no JSON of pytest-benchmark"),
+        ("{", "not JSON"),
+    ):
+        if text:
+            (tmp_path / "speeds.json").write_text(text)
+        assert gate(*options, "--markdown", str(tmp_path / "gate.md"))[0] == 1
+        verdict = (tmp_path / "gate.md").read_text()
+        assert "**worse**" in verdict
+        assert re.search(rf"\*\*missing\*\* \| benchmarks \|.*speeds.json: {said}", verdict)
 
 
 def test_a_time_that_includes_the_peers_is_not_judged_but_its_ratio_is(tmp_path: Path) -> None:
@@ -356,7 +396,7 @@ def test_pytest_benchmarks_own_file_is_read_and_a_single_sample_is_skipped(tmp_p
     ]
     command += ["-o", "python_functions=bench_*", "--benchmark-json=speeds.json", "bench_x.py"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    found = benchmarks(json.loads((tmp_path / "speeds.json").read_text()))
+    found = benchmarks(tmp_path / "speeds.json")
     assert set(found["tests"]) == {"bench_x.py::bench_ratio: all", "bench_x.py::bench_rounds"}
     assert found["tests"]["bench_x.py::bench_ratio: all"]["value"] == 0.5
     gate = Gate(tmp_path)
