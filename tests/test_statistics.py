@@ -25,6 +25,18 @@ def test_sign_flips_by_hand() -> None:
     assert st.sign_flip_p(np.full(8, 0.1)) == 2 / 256 == st.least_p(8)
 
 
+def test_sums_that_differ_by_rounding_tie() -> None:
+    """In tenths the gains are seven times 1 and once -1: of 256 sums 18 are as far from 0 as 6."""
+    new = series(79.9, 79.7, 80.2, 79.4, 81.2, 78.9, 79.9, 80.4)
+    base = series(79.8, 79.6, 80.1, 79.3, 81.3, 78.8, 79.8, 80.3)
+    ties = sum(math.comb(8, ups) for ups in range(9) if abs(2 * ups - 8) >= 6)
+    assert st.compare(new, base, "higher").p == ties / 256 == 18 / 256
+    many = pd.concat([new, new, new], ignore_index=True)
+    less = pd.concat([base, base, base], ignore_index=True)
+    exact = sum(math.comb(24, ups) for ups in range(25) if abs(2 * ups - 24) >= 18) / 2**24
+    assert st.compare(many, less, "higher").p == pytest.approx(exact, abs=1e-4)
+
+
 @pytest.mark.parametrize("n", [2, 5, 8])
 def test_sign_flips_against_all_changes_of_sign(n: int) -> None:
     gains = np.random.default_rng(n).normal(0.5, 1, n).round(1)  # rounded: sums tie
