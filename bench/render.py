@@ -23,6 +23,7 @@ LATEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "[": "{[}",  # after a row's end it would be an argument
+    "*": "{*}",  # and this one would be taken as part of it
     "±": r"$\pm$",
     "×": r"$\times$",
     "Δ": r"$\Delta$",
@@ -38,8 +39,8 @@ LATEX = {
     "—": "---",
 }
 
-
-PLAIN = {chr(code) for code in (*range(32, 127), *range(161, 384))}  # what pdflatex can set
+FOREIGN = set("«»ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")  # need another font encoding than LaTeX's own (OT1)
+PLAIN = {chr(code) for code in (*range(32, 127), *range(161, 384))} - FOREIGN  # pdflatex sets it
 
 
 def markdown(table: Table) -> str:
@@ -106,8 +107,8 @@ def filled(table: Table) -> list[list[list[tuple[str, bool]]]]:
 
 
 def _markdown(text: str) -> str:
-    """Escape what would be markup; HTML in a markdown file is markup too."""
-    plain = " ".join(re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", text).split())
+    """Escape what would be markup; HTML in a markdown file is markup too, and so are formulas."""
+    plain = " ".join(re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", text).split())
     return f"**{plain}**" if plain and isinstance(text, Bold) else plain
 
 

@@ -8,13 +8,13 @@ import json
 import math
 import re
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from test_reports import compiled
 from tiny import tiny_plan
 
 from bench import plugins, render
@@ -630,11 +630,5 @@ def test_papers_tables_compile(tmp_path: Path) -> None:
     tables += [only("wkd_table_4", bands), *made("fesd_tables_3_to_5", shift)]
     text = "\n".join(render.latex(table) for table in tables)
     assert "U+" not in text
-    packages = r"\usepackage{booktabs,graphicx}"
-    page = "\n".join([r"\documentclass[landscape]{article}", packages, r"\begin{document}", text])
-    (tmp_path / "all.tex").write_text(page + "\n\\end{document}")
-    done = subprocess.run(
-        ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "all.tex"],
-        cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False,
-    )  # fmt: skip
+    done = compiled(tmp_path, [text])
     assert done.returncode == 0, done.stdout[-2000:]

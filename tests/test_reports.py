@@ -309,24 +309,43 @@ def test_markdown_and_latex_hold_no_markup_from_outside(tmp_path: Path) -> None:
     assert r"\$x\_1\$ \& " in text
 
 
+def test_a_dollar_is_no_formula_in_markdown() -> None:
+    """GitHub sets $x_1$ as one."""
+    assert r"| \$x\_1\$ |" in render.markdown(Table("t", "T", "c", ["a"], [[["$x_1$"]]]))
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_latex_compiles(tmp_path: Path) -> None:
-    publish(*hostile(tmp_path), tmp_path / "report")
-    parts = [rf"\input{{{p}}}" for p in sorted((tmp_path / "report" / "tables").glob("*.tex"))]
+def test_every_letter_that_is_set_as_it_is_compiles(tmp_path: Path) -> None:
+    every = [[f"* {character}"] for character in sorted(render.PLAIN | set(render.LATEX))]
+    tables = [Table("t", "T", "c", ["a"], [every[n : n + 40]]) for n in range(0, len(every), 40)]
+    done = compiled(tmp_path, [render.latex(table) for table in tables])
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Missing character" not in (tmp_path / "all.log").read_text(errors="replace")
+
+
+def compiled(folder: Path, parts: list[str]) -> subprocess.CompletedProcess[str]:
+    """Compile a page of tables by pdflatex, which stops at the first error."""
     lines = [
         r"\documentclass[landscape]{article}",
         r"\usepackage{booktabs,graphicx}",
         r"\begin{document}",
     ]
-    (tmp_path / "all.tex").write_text("\n".join([*lines, *parts, r"\end{document}"]))
-    done = subprocess.run(
+    (folder / "all.tex").write_text("\n".join([*lines, *parts, r"\end{document}"]))
+    return subprocess.run(
         ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "all.tex"],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         errors="replace",
         check=False,
     )
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_compiles(tmp_path: Path) -> None:
+    publish(*hostile(tmp_path), tmp_path / "report")
+    parts = [rf"\input{{{p}}}" for p in sorted((tmp_path / "report" / "tables").glob("*.tex"))]
+    done = compiled(tmp_path, parts)
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Overfull" not in done.stdout  # a table that leaves the page
 
@@ -438,6 +457,8 @@ def test_a_bracket_at_the_start_of_a_row_is_no_argument_in_latex() -> None:
     table = Table("t", "T", "c", ["a"], [[["x"], ["[y] β"]]])
     assert "{[}y]" in render.latex(table)
     assert "β" not in render.latex(table)  # pdflatex has no such letter
+    starred = render.latex(Table("t", "T", "c", ["a"], [[["x"], ["*y ą"]]]))
+    assert "\n{*}y U+0105" in starred  # a star would belong to the end of the row above
 
 
 def test_latency_is_of_the_cells_own_numerics(tmp_path: Path) -> None:
