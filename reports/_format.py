@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -106,20 +106,30 @@ def protocols(scores: pd.DataFrame, heading: str) -> list[str]:
         ReportError: a column would hold scores of two protocols.
     """
     found: dict[str, list[str]] = {}
-    for label, column in scores.groupby("label", sort=False):
+    labels = _labels(scores)
+    for metric, column in scores.groupby("metric", sort=False):
         text = protocol_of(column)
         if text:
-            found.setdefault(text, []).append(str(label))
-    return [f"{', '.join(labels)} ({heading}): {text}." for text, labels in found.items()]
+            found.setdefault(text, []).append(labels[metric])
+    return [f"{', '.join(names)} ({heading}): {text}." for text, names in found.items()]
 
 
 def holes(scores: pd.DataFrame, heading: str) -> list[str]:
     """Return why scores of one place are missing, those with the same reason together."""
     found: dict[str, list[str]] = {}
-    missing = scores[scores["value"].isna()].drop_duplicates(["label", "reason"])
-    for label, reason in zip(missing["label"], missing["reason"], strict=True):
-        found.setdefault(str(reason), []).append(str(label))
-    return [f"{', '.join(labels)} ({heading}): {reason}." for reason, labels in found.items()]
+    labels = _labels(scores)
+    missing = scores[scores["value"].isna()].drop_duplicates(["metric", "reason"])
+    for metric, reason in zip(missing["metric"], missing["reason"], strict=True):
+        found.setdefault(str(reason or "not a number"), []).append(labels[metric])
+    return [f"{', '.join(names)} ({heading}): {reason}." for reason, names in found.items()]
+
+
+def _labels(scores: pd.DataFrame) -> dict[Hashable, str]:
+    """Return metric -> label, with the metric's own name where two have the same label."""
+    first = scores.drop_duplicates("metric")
+    several = first["label"].duplicated(keep=False)
+    names = first["label"].mask(several, first["label"] + " (" + first["metric"] + ")")
+    return dict(zip(first["metric"], names, strict=True))
 
 
 def protocol_of(scores: pd.DataFrame) -> str:

@@ -28,7 +28,7 @@ from bench.rows import score_rows, state_of
 from bench.score import image_scores, network_id, network_metrics, record, score_id
 from bench.store import Store, write_json
 from bench.suite import load
-from reports._format import protocol_of, spread
+from reports._format import holes, protocol_of, protocols, spread
 from reports.band_error import BandErrors
 from reports.results import Results
 from reports.selection import Selection
@@ -203,6 +203,25 @@ def test_two_protocols_never_share_a_column(tmp_path: Path) -> None:
     psnr.loc[psnr.index[0], "protocol"] = psnr["protocol"].iloc[0].replace("75", "10")
     with pytest.raises(ReportError, match=r"two protocols \(images: 10 and 75\)"):
         protocol_of(psnr)
+
+
+def test_two_metrics_of_one_label_have_a_protocol_each(tmp_path: Path) -> None:
+    frame = pd.DataFrame(list(score_rows(*filled(tmp_path))))
+    psnr = frame[frame["metric"] == "psnr"]
+    other = psnr.assign(metric="mine", protocol=psnr["protocol"].str.replace("75", "10"))
+    notes = protocols(pd.concat([psnr, other]), "here")
+    assert [note.partition(" images")[0] for note in notes] == [
+        "PSNR (psnr) (here): test split, 75",
+        "PSNR (mine) (here): test split, 10",
+    ]
+    unlike = [psnr.assign(value=None, reason="a"), other.assign(value=None, reason="b")]
+    assert holes(pd.concat(unlike), "h") == ["PSNR (psnr) (h): a.", "PSNR (mine) (h): b."]
+
+
+def test_a_score_that_is_no_number_is_called_that(tmp_path: Path) -> None:
+    plan, store = filled(tmp_path)
+    finish(store, plan, plan.students[0], float("nan"))
+    assert "PSNR (photo_edges, unet): not a number." in results(plan, store).notes
 
 
 def test_lower_is_better_turns_the_sign_of_a_gain(tmp_path: Path) -> None:
