@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from bench.report import Report, Rows, Table
-from reports._format import marks, ports, size, spread
+from reports._format import marks, ports, signed, size, spread
 from reports._printed import BEST, LOGS, PLACE, numbers, same_place, text_of
 
 LEVEL = 0.95
@@ -185,6 +185,8 @@ def _open(number: pd.Series[Any]) -> Iterator[str]:
         yield "checkpoint not stated"
     if number["checkpoint"] == BEST and not number["looks"]:
         yield "number of looks not stated"
+    if not number["discriminator_width"]:
+        yield "D not stated"
 
 
 def _verdict(number: pd.Series[Any], ours: Ours) -> list[str]:
@@ -198,8 +200,8 @@ def _verdict(number: pd.Series[Any], ours: Ours) -> list[str]:
     gap = values.mean() - float(number["mean"])
     own = values.std() if len(values) > 1 else math.nan
     theirs = float(number["std"] or "nan")
-    cells = [f"{gap:+.{ours.digits}f}"]
-    cells += [f"{gap / s:+.1f}" if s > 0 else "" for s in (theirs, own)]
+    cells = [signed(gap, ours.digits)]
+    cells += [signed(gap / s, 1) if s > 0 else "" for s in (theirs, own)]
     if ours.differences:
         return [*cells, f"not comparable: {ours.differences}"]
     if len(values) < 2:

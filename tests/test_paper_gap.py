@@ -206,7 +206,10 @@ def test_a_row_of_each_discriminator_says_which() -> None:
 def test_a_verdict_says_what_a_paper_leaves_open() -> None:
     close = [76.0, 77.0, 78.0]
     assert verdicts(rows(close, close), "FESD") == {
-        'reproduced, as far as stated (epochs: "100 epochs", read as 200; checkpoint not stated)'
+        (
+            'reproduced, as far as stated (epochs: "100 epochs", read as 200; checkpoint not stated; '
+            "D not stated)"
+        )
     }
     assert verdicts(rows(close, close, epochs=100.0), "FESD") == {
         'not comparable: 100 epochs, the paper "100 epochs", read as 200'
