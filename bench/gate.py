@@ -7,7 +7,8 @@ and however much two nights share at one seed is noise removed. A score is worse
 the wrong way by more than its tolerance AND Student's one-sided paired test says so, after Holm's
 correction over all scores that changed. So is the mean of a metric over all its cells, which shows
 what shifts everything a little; scores and means are each tested at half of `LEVEL`. The chance of
-a false alarm in a night on which bits changed, but quality did not, is `LEVEL` at most.
+a false alarm in a night on which bits changed, but quality did not, is `LEVEL` at most, as a mean
+over accepted nights: after a lucky one it is higher (docs/statistics.md).
 
 Speeds are compared on one device only: slower by more than a tenth, and beyond both nights'
 quartiles where these were measured. Benchmarks are judged by their ratio to a peer in the same run,
