@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +22,7 @@ from bench.files import replacing
 from bench.plan import Plan
 from bench.report import Figure, Report, Rows, Table
 from bench.rows import AXES, entry_rows, score_rows
-from bench.store import Store, write_json
+from bench.store import Store, read_json, write_json
 
 Json = dict[str, Any]
 
@@ -46,7 +47,8 @@ def publish(
 
     Writes `index.html`, `tables/*.{md,tex,csv}`, `figures/*.{pdf,png}`, `rows.csv` (every value)
     and `bundle.json` (suite, specs, outcomes, scores, provenance, and the sha256 of the other
-    files: what a second party needs to verify a table).
+    files: what a second party needs to verify a table). Tables and figures of an earlier report of
+    the folder that this one lacks are removed.
 
     Args:
         plan: what the suite asks for.
@@ -71,6 +73,7 @@ def publish(
     bundle = _bundle(plan, store)
     page = _page(plan, rows, items, bundle["provenance"], tracking, runs)
     folder.write("index.html", page.encode())
+    folder.clear()
     write_json(out / "bundle.json", bundle | {"files": folder.files})
     return out / "index.html"
 
@@ -86,6 +89,16 @@ class _Folder:
         with replacing(self.root / name) as file:
             file.write(data)
         self.files[name] = hashlib.sha256(data).hexdigest()
+
+    def clear(self) -> None:
+        """Remove what an earlier report wrote here and this one did not, if it is as it was."""
+        before: dict[str, str] = read_json(self.root / "bundle.json").get("files", {})
+        for name in before.keys() - self.files.keys():
+            path = self.root / name
+            if not re.fullmatch(r"(tables|figures)/[^/]+", name) or not path.is_file():
+                continue
+            if hashlib.sha256(path.read_bytes()).hexdigest() == before[name]:
+                path.unlink()
 
 
 def collect(plan: Plan, store: Store) -> Rows:

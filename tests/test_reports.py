@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html.parser
+import json
 import re
 import shutil
 import subprocess
@@ -454,6 +455,24 @@ def test_a_bundle_holds_what_a_table_rests_on(tmp_path: Path) -> None:
         for p in (tmp_path / "report").rglob("*.*")
     }
     assert bundle["files"] == {n: h for n, h in files.items() if n != "bundle.json"}
+
+
+def test_a_report_leaves_nothing_of_an_earlier_one_of_its_folder(tmp_path: Path) -> None:
+    plan, store = filled(tmp_path)
+    out = tmp_path / "report"
+    publish(plan, store, out)
+    gone = json.loads((out / "bundle.json").read_text())
+    for name in ("tables/old.md", "tables/edited.md", "old.md", "../old.md", "tables/../../old.md"):
+        (out / name).write_text("old")
+        gone["files"][name] = hashlib.sha256(b"old").hexdigest()
+    (out / "tables" / "mine.md").write_text("old")
+    (out / "tables" / "edited.md").write_text("a note")
+    write_json(out / "bundle.json", gone)
+    publish(plan, store, out)
+    left = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.md")}
+    assert {"old.md", "report/old.md", "report/tables/mine.md", "report/tables/edited.md"} <= left
+    assert "report/tables/old.md" not in left
+    assert "report/tables/results.md" in left
 
 
 def test_one_method_alone_still_has_its_figure(tmp_path: Path) -> None:
