@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +13,7 @@ from bench.store import Store
 from bench.tracking import Copy
 
 PERIOD_S = 5.0  # between two looks at what is new
+FAILING_S = 10.0  # of one look, to spend on what cannot be logged
 
 
 class Tracker:
@@ -24,6 +27,7 @@ class Tracker:
                 self._entries.setdefault(entry.cell.key, []).append(entry)
         self.trouble = ""  # what MLflow last said, while something could not be written
         self._behind: set[str] = set()
+        self._failures: Counter[str] = Counter()
         self._in_hand = ""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -45,8 +49,9 @@ class Tracker:
         closing = False
         while not closing:
             closing = self._closing.wait(PERIOD_S)
-            failures = 0
-            for key in sorted(self._behind):
+            patience = FAILING_S
+            for key in sorted(self._behind, key=lambda key: (self._failures[key], key)):
+                started = time.monotonic()
                 try:
                     self._in_hand = key
                     self._behind.discard(key)  # what is heard from now on counts again
@@ -56,6 +61,7 @@ class Tracker:
                 except Exception as error:  # a server may fail in any way
                     self.trouble = f"{type(error).__name__}: {error}".splitlines()[0]
                     self._behind.add(key)
-                    failures += 1
-                    if failures == 2:  # not this cell's fault; try again later
+                    self._failures[key] += 1  # so others come first the next time
+                    patience -= time.monotonic() - started
+                    if patience < 0:  # the server may be gone; try again later
                         break
