@@ -13,9 +13,10 @@ from pathlib import Path
 
 from bench.archive import Limits, extract
 from bench.cell import Cell
+from bench.errors import FetchError
 from bench.files import make_folder
 from bench.score import network_id
-from bench.store import Store, read_json, write_json
+from bench.store import Json, Store, is_identity, read_json, write_json
 
 FILES = ("spec.json", "end.json", "scores.json", "losses.jsonl")
 LIMITS = Limits(members=10_000, size=1 << 30, ratio=1032)  # text may shrink by all that deflate can
@@ -35,6 +36,18 @@ def pack(cell: Cell, store: Store, path: Path) -> None:
                 file.write(source, name)
 
 
+def checked(spec: Json, key: str) -> Json:
+    """Return a cell's spec from elsewhere, if it is what it should be.
+
+    Raises:
+        FetchError: it is another cell's, or names its provenance by something else than an id.
+    """
+    provenance = spec.get("provenance", "")
+    if spec.get("key") != key or not (provenance == "" or is_identity(provenance)):
+        raise FetchError(f"cell {key}: the server's spec.json is another cell's, or hostile.")
+    return spec
+
+
 def unpack(key: str, path: Path, store: Store) -> None:
     """Put a cell's parcel into a store that does not have the cell.
 
@@ -44,6 +57,7 @@ def unpack(key: str, path: Path, store: Store) -> None:
     with tempfile.TemporaryDirectory(dir=store.root) as temporary:
         inside = Path(temporary) / "parcel"
         extract(path, inside, LIMITS)
+        checked(read_json(inside / "cell" / "spec.json"), key)
         make_folder(store.folder(key).parent)
         (inside / "cell").rename(store.folder(key))
         for source in (*inside.glob("networks/*.json"), *inside.glob("provenance/*.json")):

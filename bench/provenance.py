@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from bench.plugins import ROOT
 
 MAX_DIFF_CHARS = 200_000
+USER = re.compile(r"[^:/@]*(:[^@]*)?@")  # of a database, whose password may hold / ? and #
 
 
 def collect() -> dict[str, Any]:
     """Return the provenance of this process as JSON values."""
     return {
-        "argv": sys.argv,
+        "argv": [without_password(word) for word in sys.argv],
         "commit": _git("rev-parse", "HEAD").strip(),
         "changes": _git("diff", "HEAD")[:MAX_DIFF_CHARS],
         "untracked": _git("ls-files", "--others", "--exclude-standard").splitlines(),
@@ -28,6 +31,17 @@ def collect() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "packages": {d.name: d.version for d in metadata.distributions() if d.name},
     }
+
+
+def without_password(uri: str) -> str:
+    """Return an address as others may see it, without user, password and query; or another text."""
+    scheme, mark, rest = uri.partition("://")
+    if scheme.endswith(("http", "https")):
+        parts = urlsplit(f"//{rest}")
+        return f"{scheme}{mark}{parts.netloc.rpartition('@')[2]}{parts.path}"
+    user = USER.match(rest)
+    host, slash, path = rest[user.end() if user else 0 :].partition("?")[0].partition("/")
+    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def cpu_name() -> str:

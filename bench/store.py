@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,7 +153,13 @@ class Store:
         return name
 
     def provenance(self, name: str) -> Json:
-        """Return a provenance record."""
+        """Return a provenance record; {} where there is none.
+
+        Raises:
+            StoreError: the name, which a server may have given, is no id.
+        """
+        if name and not is_identity(name):
+            raise StoreError(f"{self.root}: a cell has {name!r} in place of its provenance's id.")
         return read_json(self.root / "provenance" / f"{name}.json")
 
     def specs(self) -> Iterator[Json]:
@@ -184,6 +191,11 @@ def identity(value: object) -> str:
     """Return 12 hex digits of the sha256 of a JSON value."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def is_identity(name: object) -> bool:
+    """Say whether a text could be what `identity` returns, and so is safe as a file's name."""
+    return isinstance(name, str) and re.fullmatch("[0-9a-f]{12}", name) is not None
 
 
 def read_json(path: Path) -> Json:

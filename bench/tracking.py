@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import shlex
 import tempfile
 import time
@@ -31,8 +30,9 @@ from bench.cell import Cell
 from bench.errors import StoreError
 from bench.files import make_folder
 from bench.grid import sample_grid
-from bench.parcel import pack, unpack
+from bench.parcel import checked, pack, unpack
 from bench.plan import Entry, Plan
+from bench.provenance import without_password
 from bench.rows import scores_of
 from bench.store import Json, Store, identity, read_json
 
@@ -114,7 +114,7 @@ class Copy:
                 if path.name == PARCEL:
                     unpack(key, path, self.store)
                 else:
-                    self.store.write(key, "spec.json", read_json(path))
+                    self.store.write(key, "spec.json", checked(read_json(path), key))
 
     def links(self) -> tuple[str, dict[str, str]]:
         """Return where to see the runs, and the address of each cell's run where there is one.
@@ -127,10 +127,10 @@ class Copy:
         """
         if not self.uri.startswith(("http://", "https://")):
             near = self.uri.replace(f"sqlite:///{Path.cwd()}/", "sqlite:///")
-            return f"mlflow ui --backend-store-uri {shlex.quote(_without_password(near))}", {}
+            return f"mlflow ui --backend-store-uri {shlex.quote(without_password(near))}", {}
         self._connect(create=False)
         self._find_runs()
-        base = f"{_without_password(self.uri).rstrip('/')}/#/experiments/{self.experiment}"
+        base = f"{without_password(self.uri).rstrip('/')}/#/experiments/{self.experiment}"
         runs = {
             key: f"{base}/runs/{run.info.run_id}" for (_, key), run in self._runs.items() if key
         }
@@ -172,7 +172,7 @@ class Copy:
         name = f"distillbench/{self.plan.suite.name}"
         found = client.get_experiment_by_name(name)
         if found is None and not create:
-            raise StoreError(f"{_without_password(self.uri)}: MLflow has no experiment {name!r}.")
+            raise StoreError(f"{without_password(self.uri)}: MLflow has no experiment {name!r}.")
         if found is None:
             local = self.uri.startswith("sqlite:")
             place = (self.store.root.resolve() / "mlartifacts").as_uri() if local else None
@@ -354,11 +354,6 @@ def _values(scores: Iterable[Json]) -> Iterator[tuple[str, float, Json]]:
 def _has_ended(run: Any) -> bool:
     """Say whether a run has its parcel."""
     return "distillbench.final" in run.data.tags
-
-
-def _without_password(uri: str) -> str:
-    """Return an address as others may see it."""
-    return re.sub(r"//[^/@]*@", "//", uri)
 
 
 def _flat(cell: Cell) -> dict[str, Any]:

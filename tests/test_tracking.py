@@ -22,6 +22,8 @@ from mlflow import MlflowClient
 from test_reports import finish
 from tiny import by_method, tiny_plan, train_teachers, train_together
 
+from bench import provenance, tracker
+from bench.errors import FetchError, StoreError
 from bench.plan import Plan
 from bench.publish import collect
 from bench.reporting import results
@@ -290,6 +292,102 @@ def test_a_password_of_the_server_is_not_on_the_page(tmp_path: Path) -> None:
     plan = tiny_plan(tmp_path)
     copy = Copy(plan, Store(tmp_path), "postgresql://me:secret@host/db")
     assert copy.links() == ("mlflow ui --backend-store-uri postgresql://host/db", {})
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://me:secret@host:5000/ml?token=secret#x", "http://host:5000/ml"),
+        ("--mlflow=https://me:se@cret@host", "--mlflow=https://host"),
+        ("mlflow:http://secret@host/", "mlflow:http://host/"),
+        ("postgresql://me:se/c?r#et@host:1/db?password=secret", "postgresql://host:1/db"),
+        ("mysql+pymysql://host/db?user=me&password=secret", "mysql+pymysql://host/db"),
+        ("postgresql://me:se@cret@host/db", "postgresql://host/db"),
+        ("sqlite:////home/me@work/ml.db", "sqlite:////home/me@work/ml.db"),
+        ("suites/quick.yaml", "suites/quick.yaml"),
+        ("methods.wkd.levels=2", "methods.wkd.levels=2"),
+    ],
+)
+def test_addresses_are_shown_without_what_is_secret(
+    uri: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert provenance.without_password(uri) == shown
+    monkeypatch.setattr(sys, "argv", ["distillbench", "run", uri])
+    assert provenance.collect()["argv"] == ["distillbench", "run", shown]
+
+
+@pytest.mark.parametrize("change", [{"provenance": "../../../secret"}, {"key": "another"}])
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_servers_spec_names_no_file_and_no_other_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, str], ended: bool
+) -> None:
+    plan = tiny_plan(tmp_path, methods=["none"], metrics=["psnr", "params"])
+    store = Store(tmp_path / "runs")
+    (entry,) = plan.students
+    assert entry.cell is not None
+    if ended:
+        finish(store, plan, entry)
+    spec = {"key": entry.cell.key, "provenance": "", **change}
+    store.write(entry.cell.key, "spec.json", spec)
+    (tmp_path / "secret.json").write_text('{"secret": 1}')
+    monkeypatch.setattr(Store, "provenance", lambda self, name: {})  # as a hostile server would
+    Copy(plan, store, default_uri(store)).update(entry)
+    monkeypatch.undo()
+    with (
+        pytest.raises(FetchError, match=r"spec.json is another cell's, or hostile"),
+        results(plan, Store(Path("nowhere")), default_uri(store)),
+    ):
+        pass
+
+
+def test_a_provenance_is_read_by_its_id_only(tmp_path: Path) -> None:
+    store = Store(tmp_path / "runs")
+    (tmp_path / "secret.json").write_text("{}")
+    assert store.provenance("") == {}
+    with pytest.raises(StoreError, match="in place of its provenance's id"):
+        store.provenance("../../secret")
+
+
+def test_two_cells_that_cannot_be_logged_hold_up_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = tiny_plan(tmp_path, methods=["none"], seeds=[0, 1, 2, 3])
+    first, second, *others = sorted(plan.cells)
+    logged = []
+
+    def update(self: Copy, entry: Any) -> None:
+        if entry.cell.key in (first, second):
+            raise OSError("too large")
+        logged.append(entry.cell.key)
+
+    monkeypatch.setattr(Copy, "update", update)
+    assert Tracker(plan, Store(tmp_path / "runs"), "sqlite:///nowhere.db").close(10.0) == 2
+    assert logged == others
+
+
+def test_a_server_that_hangs_is_not_waited_for_by_every_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where failing costs time a look ends early, and the next begins with what was not tried."""
+    plan = tiny_plan(tmp_path, methods=["none"], seeds=[0, 1, 2, 3])
+    tried = []
+
+    def update(self: Copy, entry: Any) -> None:
+        tried.append(entry.cell.key)
+        time.sleep(0.2)
+        raise OSError("no answer")
+
+    monkeypatch.setattr(Copy, "update", update)
+    monkeypatch.setattr(tracker, "FAILING_S", 0.3)
+    monkeypatch.setattr(tracker, "PERIOD_S", 0.1)
+    copy = Tracker(plan, Store(tmp_path / "runs"), "sqlite:///nowhere.db")
+    for key in plan.cells:
+        copy.listen("ended", key, {})
+    deadline = time.monotonic() + 20
+    while len(tried) < 4 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    copy.close(10.0)
+    assert set(tried[:4]) == set(sorted(plan.cells)[:4])
 
 
 def test_a_server_that_dies_half_way_loses_nothing(tmp_path: Path, port: int) -> None:
