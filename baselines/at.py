@@ -18,9 +18,9 @@ class AT(Distiller):
     Paper and code differ: equation 2 has the distance itself, the code its square averaged over
     positions (`reduction: mean`), with weight 1000 on maps of 8 to 32 px. That mean shrinks with
     the area of the map; on the larger maps of a generator it all but vanishes. The default is the
-    sum over positions, and weight 10 is the code's at 8 px (1000 / 64), rounded down; with it the
-    gradient was 0.5 to 3.3 of the original loss's on the built-in data sets (64 px, student of
-    width 8, after 150 steps). WKD does not state the layers or the weight of its comparison.
+    sum over positions, and weight 10 is the code's at 10 px (1000 / 100); with it the gradient
+    was 0.5 to 3.3 of the original loss's on the built-in data sets (64 px, student of width 8,
+    after 150 steps). WKD does not state the layers or the weight of its comparison.
     """
 
     defaults = {"weight": 10.0, "reduction": "sum"}

@@ -6,12 +6,12 @@ from torch import Tensor
 
 from bench.adapters import Views, cooperation
 from bench.distiller import Distiller, Layout, Trace
-from bench.errors import SuiteError
 from bench.gan import generator_loss
+from bench.imitation import Imitation
 from bench.perceptual import perceptual_terms
 
 
-class DCD(Distiller):
+class DCD(Imitation, Distiller):
     """Hints are compared in the eyes of the teacher's discriminator, which also judges the image.
 
     Each hint of both players is mapped to the discriminator's channels (`bench/adapters.py`); its
@@ -25,7 +25,10 @@ class DCD(Distiller):
     to an option that reads two, so that style and feature are swapped (`lambda_style: 10.0,
     lambda_feature: 10000.0` repeats that). The kind of adversarial loss is the task's. Hints
     smaller than 32 px, as the U-Net has, are enlarged; the code would fail on them with instance
-    norm. Teacher and student take turns step by step; `teacher_every` is the code's n_dis.
+    norm. Teacher and student take turns step by step. On paired data `teacher_every` is the code's
+    n_dis; on CycleGAN n_dis multiplies the student's epochs instead (4: it sees 800, the teacher
+    200), while here both players have those of the budget. A discriminator of several scales, as
+    Pix2PixHD's, compares hints by the features of its full scale alone.
     """
 
     defaults = {
@@ -40,22 +43,14 @@ class DCD(Distiller):
     hints = ("down", "mid1", "mid2", "up")
     keeps = ()
 
-    @property
-    def weights(self) -> tuple[str, ...]:
-        """VGG-16 where a term compares its features."""
-        p = self.params
-        return ("vgg16",) if p["lambda_style"] or p["lambda_feature"] else ()
-
     def build(self, student: Layout, teacher: Layout) -> None:
         """Create both players' adapters.
 
         Raises:
-            SuiteError: `teacher_every` is not positive, or hints differ in height or width.
+            SuiteError: every weight is 0, `teacher_every` is not positive, or hints differ in
+                height or width.
         """
-        if self.params["teacher_every"] < 1:
-            raise SuiteError(
-                f"dcd: teacher_every: should be at least 1: {self.params['teacher_every']}."
-            )
+        super().build(student, teacher)
         self.views = Views(self.hints, student, teacher)
 
     def terms(self, student: Trace, teacher: Trace) -> dict[str, Tensor]:
@@ -72,7 +67,3 @@ class DCD(Distiller):
             views = self.views(student.hints, teacher.hints)
             found["cooperation"] = p["lambda_cd"] * cooperation(teacher.discriminator, views)
         return found
-
-    def teacher_trains(self, step: int) -> bool:
-        """Say whether an online teacher moves at this step."""
-        return step % int(self.params["teacher_every"]) == 0

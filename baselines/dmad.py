@@ -23,7 +23,8 @@ class DMAD(Distiller):
     width. The original differs in three points that are not repeated: it resizes the
     discriminator's map as an 8-bit image where sizes differ; its map there may be of the student's
     image, since both losses hook the same discriminator, here it is of the teacher's; on U-Nets it
-    taps the norms, here the hints are those of all other methods.
+    taps the norms, here the hints are those of all other methods. Of a discriminator of several
+    scales, as Pix2PixHD's, the features of the full scale alone are read.
     """
 
     defaults = {"paired_weight": 10.0, "unpaired_weight": 100.0, "discriminator_weight": 1e-4}

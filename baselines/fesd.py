@@ -12,6 +12,7 @@ from bench.adapters import LEAST, View, Views, cooperation, enlarged
 from bench.distiller import Distiller, Layout, Trace
 from bench.errors import SuiteError
 from bench.gan import discriminator_loss, fake_loss, generator_loss, initialise
+from bench.imitation import Imitation
 from bench.perceptual import TAPS, perceptual_terms
 from bench.spectrum import count_bins, log_spectrum
 
@@ -25,7 +26,7 @@ DIRECTIONS = {
 }
 
 
-class FESD(Distiller):
+class FESD(Imitation, Distiller):
     """A teacher that trains along, hints enhanced by channel shifts, and spectra of the hints.
 
     L = L_GAN + 10 L_feat + 1e4 L_sty + L_dcd + 0.2 L_spec. As in DCD the student has no
@@ -47,10 +48,17 @@ class FESD(Distiller):
 
     The paper does not say how the classifier is trained. Here it learns with the teacher's
     discriminator to tell spectra of real images from those of the teacher's, both averaged to the
-    side of the first hint, so that the number of frequencies agrees. It has no spectral norm.
+    side of the largest hint, so that the number of frequencies agrees. Smaller hints are enlarged
+    to that by repeating pixels. It has no spectral norm.
+
+    Teacher and student take turns step by step. On CycleGAN the base code's n_dis multiplies the
+    student's epochs (4: it sees 800, the teacher 200); here both players have those of the budget.
+    A discriminator of several scales, as Pix2PixHD's, compares hints by the features of its full
+    scale alone.
 
     Tables 3 to 5 are `direction`, `shift` and `ratio`. Of Table 6, BL is `dcd` (the same FID) and
-    BL+PCS is `lambda_spec: 0.0`.
+    BL+PCS is `lambda_spec: 0.0`. DCD differs from that in L_GAN and L_feat too; `direction: none,
+    lambda_spec: 0.0` differs in the shift alone.
     """
 
     defaults = {
@@ -69,18 +77,14 @@ class FESD(Distiller):
     hints = ("down", "mid1", "mid2", "up")
     keeps = ()
 
-    @property
-    def weights(self) -> tuple[str, ...]:
-        """VGG-16 where a term compares its features."""
-        p = self.params
-        return ("vgg16",) if p["lambda_style"] or p["lambda_feature"] else ()
-
     def build(self, student: Layout, teacher: Layout) -> None:
         """Create both players' adapters and the spectral classifier.
 
         Raises:
-            SuiteError: no shift is left of `shift` or `ratio`, or hints differ in height or width.
+            SuiteError: every weight is 0, no shift is left of `shift` or `ratio`, or hints differ
+                in height or width.
         """
+        super().build(student, teacher)
         p = self.params
         if not 0 < p["ratio"] <= 1 or p["shift"] < 1:
             raise SuiteError(
@@ -95,7 +99,7 @@ class FESD(Distiller):
                 f"fesd: a hint of {fewest} channels cannot be shifted {p['direction']}."
             )
         self.views = Views(self.hints, student, teacher)
-        self.side = max(LEAST, student.hints[self.hints[0]][1])
+        self.side = max(LEAST, *(student.hints[role][1] for role in self.hints))
         if p["lambda_spec"]:
             self.classifier = nn.Linear(count_bins(self.side), 1)
             initialise(self.classifier)

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from bench.adapters import adapter
 from bench.distiller import Distiller, Layout, Trace
-from bench.errors import SuiteError
+from bench.imitation import Imitation
 from bench.metrics.ssim import C1, C2, WINDOW
 from bench.perceptual import perceptual_terms
 
 
-class OMGD(Distiller):
+class OMGD(Imitation, Distiller):
     """The student imitates the image and the channels of a teacher that trains along.
 
     No original term stays: the student has no discriminator and sees no ground truth. The image
@@ -33,7 +33,9 @@ class OMGD(Distiller):
 
     Not in here: the second, deeper teacher of the paper's Pix2Pix runs, and the alternation of
     its CycleGAN runs (ten epochs of the teacher, forty of the student with the best teacher so
-    far). Teacher and student take turns step by step; `teacher_every` is the code's n_dis.
+    far). Teacher and student take turns step by step. On paired data `teacher_every` is the code's
+    n_dis; on CycleGAN n_dis multiplies the student's epochs instead (4: it sees 800, the teacher
+    200), while here both players have those of the budget.
     """
 
     defaults = {
@@ -49,22 +51,13 @@ class OMGD(Distiller):
     hints = ("down", "mid1", "mid2", "up")
     keeps = ()
 
-    @property
-    def weights(self) -> tuple[str, ...]:
-        """VGG-16 where a term compares its features."""
-        p = self.params
-        return ("vgg16",) if p["lambda_style"] or p["lambda_feature"] else ()
-
     def build(self, student: Layout, teacher: Layout) -> None:
         """Create an adapter per hint.
 
         Raises:
-            SuiteError: `teacher_every` is not positive.
+            SuiteError: every weight is 0, or `teacher_every` is not positive.
         """
-        if self.params["teacher_every"] < 1:
-            raise SuiteError(
-                f"omgd: teacher_every: should be at least 1: {self.params['teacher_every']}."
-            )
+        super().build(student, teacher)
         if self.params["lambda_cd"]:
             channels = {r: (student.hints[r][0], teacher.hints[r][0]) for r in self.hints}
             self.adapters = nn.ModuleDict({r: adapter(*both) for r, both in channels.items()})
@@ -86,10 +79,6 @@ class OMGD(Distiller):
             ]
             found["channels"] = p["lambda_cd"] * torch.stack(distances).sum()
         return found
-
-    def teacher_trains(self, step: int) -> bool:
-        """Say whether an online teacher moves at this step."""
-        return step % int(self.params["teacher_every"]) == 0
 
 
 def similarity(a: Tensor, b: Tensor) -> Tensor:

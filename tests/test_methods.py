@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import pywt
 import torch
-from tiny import by_method, tiny_plan, train_teachers, train_together
+from test_train import losses, stop_after
+from tiny import by_method, tiny_plan, train_teachers, train_together, weights
 
 from bench import checkpoint
 from bench.batches import Batches
 from bench.distiller import Distiller, Trace
+from bench.errors import Interrupted
 from bench.learner import Learner, open_distiller
 from bench.plan import Plan
 from bench.player import below, digest
@@ -93,6 +95,28 @@ def test_a_method_repeats_bit_for_bit(tmp_path: Path, name: str, place: dict[str
     assert digests[0] == digests[1]
 
 
+def test_methods_end_with_the_same_bits_together_alone_and_after_a_kill(tmp_path: Path) -> None:
+    """All in one cohort, which is cut off; what they keep (adapters, bases, teachers) goes on."""
+    slow = dict.fromkeys(("lambda_style", "lambda_feature"), 0.0)  # of VGG-16, which has no state
+    methods = {
+        name: {p: x for p, x in slow.items() if p in declared("method", name, "test")["defaults"]}
+        for name in METHODS
+    }
+    methods["full"] = {"method": "gan_compression", "recipe": "full"}
+    plan = tiny_plan(tmp_path, methods=methods, budget={"steps": 3, "batch": 2})
+    cells = list(by_method(plan).values())
+    together, alone = Store(tmp_path / "together"), Store(tmp_path / "alone")
+    for store in (together, alone):
+        train_teachers(plan, store)
+    with pytest.raises(Interrupted):
+        train_together(cells, plan, together, stop=stop_after(2))
+    train_together(cells, plan, together)
+    for cell in cells:
+        train_together([cell], plan, alone)
+        assert weights(together, cell) == weights(alone, cell), cell.method
+        assert losses(together, cell) == losses(alone, cell), cell.method
+
+
 @pytest.mark.parametrize("name", TEACHING)
 def test_every_term_has_a_finite_gradient_that_is_not_zero(
     tmp_path: Path, name: str, place: dict[str, Any]
@@ -105,10 +129,10 @@ def test_every_term_has_a_finite_gradient_that_is_not_zero(
     for direction, _, distiller in learner.distillers[0]:
         terms = distiller.terms(trace[direction], taught[direction])
         assert terms
-        weights = list(learner.students[0].generators[direction].parameters())
+        moved = list(learner.students[0].generators[direction].parameters())
         for term, value in terms.items():
             assert value.ndim == 0
-            grads = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True)
+            grads = torch.autograd.grad(value, moved, retain_graph=True, allow_unused=True)
             found = torch.cat([g.flatten() for g in grads if g is not None])
             assert torch.isfinite(found).all(), term
             assert found.abs().max() > 0, term
@@ -125,18 +149,19 @@ def test_a_method_passes_the_preflight_on_every_architecture(tmp_path: Path, nam
 
 @pytest.mark.parametrize("name", TEACHING)
 def test_fifty_steps_down_a_methods_own_terms_lower_them(tmp_path: Path, name: str) -> None:
-    """On real photographs, with a teacher that stands still; adversarial terms are left out."""
+    """On real photographs, with a teacher and adapters that stand still; without adversarial terms.
+
+    If the adapters moved too, they alone could lower the loss of a student that does not.
+    """
     tasks = declared("method", name, "test")["tasks"]
     place = {} if "paired" in tasks else {"datasets": ["grass2brick"], "architectures": ["resnet9"]}
     plan = plan_for(tmp_path, name, place | {"budget": {"steps": 50, "batch": 2}})
     learner, batches, teach = lesson(plan, tmp_path)
     (student,) = learner.students
-    judging = {p for t in learner.distillers[0] for p in t.distiller.discriminator_parameters()}
-    own = [p for t in learner.distillers[0] for p in t.distiller.parameters() if p not in judging]
-    moved = [*student.generators.parameters(), *(p for p in own if p.requires_grad)]
+    moved = list(student.generators.parameters())
     optimiser = torch.optim.Adam(moved, lr=1e-3)
     losses = []
-    for batch in (batches[i] for i in range(50)):
+    for batch in (batches[i % 5] for i in range(50)):  # the same ones first and last
         taught, traces = teach(batch), student.forward(batch, learner.hints)
         terms = [
             value
@@ -150,6 +175,28 @@ def test_fifty_steps_down_a_methods_own_terms_lower_them(tmp_path: Path, name: s
         optimiser.step()
         losses.append(loss.item())
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
+
+
+@pytest.mark.parametrize("name", ["dmad", "dcd", "fesd"])
+def test_of_two_discriminators_the_full_scale_compares_and_both_judge(
+    tmp_path: Path, name: str
+) -> None:
+    """On Pix2PixHD: what the half scale would say changes no term but the adversarial one."""
+    changes = {"architectures": ["pix2pixhd"], "task": {"lambda_vgg": 0.0}}
+    learner, batches, teach = lesson(tiny_plan(tmp_path, methods=[name], **changes), tmp_path)
+    ((direction, _, method),) = learner.distillers[0]
+    student = learner.students[0].forward(batches[0], learner.hints)[direction]
+    teacher = teach(batches[0])[direction]
+    found = []
+    for scale in ("", "coarse", "fine"):
+        for weight in teacher.discriminator.get_submodule(scale).parameters() if scale else ():
+            torch.nn.init.normal_(weight, 0.0, 0.1)
+        found.append({n: value.item() for n, value in method.terms(student, teacher).items()})
+    before, coarse, fine = found
+    assert np.isfinite(list(before.values())).all()
+    assert {n for n in before if coarse[n] != before[n]} == {"gan"} & set(before)
+    compared = {"attention", "discriminator", "cooperation", "gan"} & set(before)
+    assert {n for n in before if fine[n] != coarse[n]} == compared
 
 
 def lesson(

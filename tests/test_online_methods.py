@@ -280,6 +280,18 @@ def test_spectra_are_compared_by_the_classifiers_verdicts_after_the_shift() -> N
     assert found["spectrum"].item() == pytest.approx(0.5 * expected, rel=1e-3)
 
 
+def test_spectra_are_as_fine_as_the_largest_hint_allows_wherever_it_is() -> None:
+    fesd = method("fesd", **BLIND)
+    sides = dict(zip(ROLES, (16, 32, 64, 48), strict=True))
+    hints = [{r: torch.randn(1, c, side, side) for r, side in sides.items()} for c in (8, 16)]
+    fesd.build(*(Layout({r: tuple(x.shape[1:]) for r, x in h.items()}, 64, 3) for h in hints))
+    assert fesd.classifier.in_features == count_bins(64)
+    image = torch.rand(1, 3, 64, 64)
+    student, teacher = (Trace(image, image, h, image, False, Sees()) for h in hints)
+    assert fesd.terms(student, teacher)["spectrum"] > 0
+    assert fesd.discriminator_terms(student, teacher)["spectrum"] > 0
+
+
 @pytest.mark.parametrize(("gan", "fools", "rejects"), [("lsgan", 0.25, 0.25), ("hinge", -0.5, 1.5)])
 def test_the_adversarial_terms_are_of_the_tasks_kind(
     gan: str, fools: float, rejects: float
@@ -322,12 +334,19 @@ def test_a_weight_scales_its_own_term_and_zero_leaves_it_out(
     assert all(torch.equal(once[n], never[n]) for n in never)
 
 
-def test_what_cannot_be_shifted_or_timed_is_refused() -> None:
+def nothing(name: str) -> dict[str, Any]:
+    """Return parameters of a student that would never move."""
+    weights = declared("method", name, "test")["defaults"]
+    return {weight: 0.0 for weight in weights if weight.startswith("lambda_")}
+
+
+def test_what_cannot_be_shifted_or_timed_or_moved_is_refused() -> None:
     for name, given, said in (
         ("fesd", {"ratio": 0.0}, "ratio 0.0 and shift 2"),
         ("fesd", {"shift": 0}, "ratio 0.125 and shift 0"),
         ("dcd", {"teacher_every": 0}, "dcd: teacher_every: should be at least 1: 0"),
         ("omgd", {"teacher_every": 0}, "omgd: teacher_every: should be at least 1: 0"),
+        *((name, nothing(name), f"{name}: every weight is 0 .* lambda_cd") for name in ONLINE),
     ):
         with pytest.raises(SuiteError, match=said):
             built(name, **given)
@@ -350,12 +369,11 @@ def test_an_edit_of_the_online_teachers_network_is_noticed(tmp_path: Path) -> No
     assert {"network unet", "network resnet9", "network patchgan"} <= set(cell.sources())
 
 
-@pytest.mark.parametrize("place", [{}, UNPAIRED], ids=["paired", "unpaired"])
 def test_online_methods_end_with_the_same_bits_together_alone_and_after_a_kill(
-    tmp_path: Path, place: dict[str, Any]
+    tmp_path: Path,
 ) -> None:
-    """Their adapters, classifier, teacher and its discriminator all have a state."""
-    plan = tiny_plan(tmp_path, methods=ONLINE, budget={"steps": 4, "batch": 1}, **place)
+    """On unpaired data, where the teacher's adapters stay as drawn; test_methods.py has the rest."""
+    plan = tiny_plan(tmp_path, methods=ONLINE, budget={"steps": 4, "batch": 1}, **UNPAIRED)
     cells = list(by_method(plan).values())
     together, alone = Store(tmp_path / "together"), Store(tmp_path / "alone")
     with pytest.raises(Interrupted):
