@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bench.distiller import Distiller, Layout, Side, Trace, check_grids
 from bench.errors import SuiteError
-from bench.positions import positions
+from bench.positions import check_side, positions
 
 
 class CAT(Distiller):
@@ -30,7 +30,8 @@ class CAT(Distiller):
     hints = ("down", "mid1", "mid2", "up")
 
     def build(self, student: Layout, teacher: Layout) -> None:
-        """Check that positions correspond; there is nothing to build."""
+        """Check that there are positions and that they correspond; there is nothing to build."""
+        check_side("cat", self.params["side"])
         if self.params["rows"] == "positions":
             check_grids(self.hints, student, teacher)
 

@@ -24,10 +24,11 @@ class GANCompression(Distiller):
     paired `l1`; where they are not, the L1 distance to the teacher's image takes the place of the
     cycle, with weight `recon`, and the hints have `weight`. On paired data the hints have
     `paired_weight`. The student starts from the teacher's strongest channels, its discriminator
-    from the teacher's, which has to have the same width. The original trains one direction of
-    CycleGAN, here both are trained; it searches widths as well, which is not done here. Its other
-    settings belong to the suite: on paired data hinge loss and discriminators of width 128.
-    Pix2PixHD's own losses have no L1: set `task: {lambda_l1: 100}` with it.
+    from the teacher's, which has to have the same width; a teacher that is not trained yet
+    (`online`, `peers`) is refused. The original trains one direction of CycleGAN, here both are
+    trained; it searches widths as well, which is not done here. Its other settings belong to the
+    suite: on paired data hinge loss and discriminators of width 128. Pix2PixHD's own losses have
+    no L1: set `task: {lambda_l1: 100}` with it.
     """
 
     defaults = {"recipe": "hints", "weight": 0.01, "paired_weight": 1.0, "recon": 10.0}
@@ -40,6 +41,7 @@ class GANCompression(Distiller):
         self.is_full = params["recipe"] == "full"
         if self.is_full:
             self.keeps = ("gan", "l1")
+            self.teachers = ("frozen", "same", "assistant")
 
     def build(self, student: Layout, teacher: Layout) -> None:
         """Create a 1x1 convolution per hint, N(0, 0.02); they train with the student."""

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.distiller import Distiller, Layout, Trace, check_grids
-from bench.fourier import spectral_weight, weighted_power
+from bench.errors import SuiteError
+from bench.fourier import STEEPEST, spectral_weight, weighted_power
 
 
 class SD(Distiller):
@@ -39,8 +40,14 @@ class SD(Distiller):
         """Create a 1x1 convolution per hint, in torch's own initialisation.
 
         Raises:
-            SuiteError: a hint of the student has another size than the teacher's.
+            SuiteError: a hint of the student has another size than the teacher's, or weights with
+                this `exponent` may not be finite.
         """
+        if not abs(self.params["exponent"]) <= STEEPEST:
+            raise SuiteError(
+                f"sd: exponent: should be from {-STEEPEST} to {STEEPEST}: "
+                f"{self.params['exponent']}."
+            )
         check_grids(self.hints, student, teacher)
         self.adapters = nn.ModuleDict(
             {

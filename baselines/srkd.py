@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.distiller import Distiller, Layout, Trace, check_grids
-from bench.positions import positions
+from bench.positions import check_side, positions
 
 
 class SRKD(Distiller):
@@ -29,7 +29,8 @@ class SRKD(Distiller):
     hints = ("down",)
 
     def build(self, student: Layout, teacher: Layout) -> None:
-        """Check that positions correspond; there is nothing to build."""
+        """Check that there are positions and that they correspond; there is nothing to build."""
+        check_side("srkd", self.params["side"])
         check_grids(self.hints, student, teacher)
 
     def terms(self, student: Trace, teacher: Trace) -> dict[str, Tensor]:

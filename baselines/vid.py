@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.distiller import Distiller, Layout, Trace, check_grids
+from bench.errors import SuiteError
 
 
 class VID(Distiller):
@@ -26,10 +27,19 @@ class VID(Distiller):
     defaults = {"weight": 1.0, "variance": 5.0}
     source = "Ahn et al., CVPR 2019, eq. 4-6; HobbitLong/RepDistiller, distiller_zoo/VID.py"
     hints = ("down", "mid1", "mid2", "up")
-    least = 1e-5
+    least, most = 1e-5, 700.0  # of a variance: beyond, its exponential is infinite
 
     def build(self, student: Layout, teacher: Layout) -> None:
-        """Create the Gaussians; they train with the student."""
+        """Create the Gaussians; they train with the student.
+
+        Raises:
+            SuiteError: `variance` cannot be a start, or hints differ in height or width.
+        """
+        if not self.least < self.params["variance"] <= self.most:
+            raise SuiteError(
+                f"vid: variance: should be above {self.least} and at most {self.most}: "
+                f"{self.params['variance']}."
+            )
         check_grids(self.hints, student, teacher)
         start = math.log(math.expm1(self.params["variance"] - self.least))
         self.means, self.raw_variances = nn.ModuleDict(), nn.ParameterDict()

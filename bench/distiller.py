@@ -89,7 +89,7 @@ class Distiller(nn.Module):
     source: ClassVar[str] = ""  # paper and equation
     port: ClassVar[str] = ""  # "port of a ... method", where the paper treats another problem
     tasks: ClassVar[Sequence[str]] = ("paired", "unpaired")  # elsewhere a cell is skipped
-    teachers: ClassVar[Sequence[str]] = ("frozen", "same", "assistant", "peers", "online")
+    teachers: Sequence[str] = ("frozen", "same", "assistant", "peers", "online")
     hints: Sequence[str] = ()  # roles of the features `terms` reads
     keeps: Sequence[str] | None = None  # original terms that stay; None: all of them
 

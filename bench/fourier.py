@@ -11,6 +11,8 @@ from torch import Tensor
 
 FLOOR = 1e-3  # of the largest magnitude: an absent frequency must not outweigh all others
 
+STEEPEST = 6.0  # exponent whose weights float32 holds for every image of 8 bits up to 1024 px
+
 
 @torch.no_grad()
 def spectral_weight(images: Tensor, size: tuple[int, int], exponent: float) -> Tensor:
@@ -22,7 +24,7 @@ def spectral_weight(images: Tensor, size: tuple[int, int], exponent: float) -> T
     Args:
         images: [N, C, S, S], any range.
         size: (H, W) to resize to, bilinear with antialiasing.
-        exponent: of the magnitude.
+        exponent: of the magnitude, from -STEEPEST to STEEPEST.
 
     Returns:
         [N, 1, H, W // 2 + 1], the half that `rfft2` gives; the mean of one is that of the whole.

@@ -45,7 +45,7 @@ class Learner:
         self.players = [*self.students, *([self.mentor] if self.mentor else [])]
         self.distillers = [self._open_distillers() for _ in self.students]
         self.hints = self._agreed_hints()
-        keeps = self._kept_terms()
+        keeps = kept_terms(self.task, [taught.distiller for taught in self.distillers[0]])
         for student in self.students:
             student.keeps = keeps
             if not set(keeps) & set(self.task.adversarial):
@@ -187,11 +187,6 @@ class Learner:
                 check_hints(nets, roles, self.cell.method)
         return tuple(roles)
 
-    def _kept_terms(self) -> tuple[str, ...]:
-        """Return the original terms that every method keeps."""
-        keeps = [t.distiller.keeps for t in self.distillers[0] if t.distiller.keeps is not None]
-        return tuple(term for term in self.task.terms if all(term in kept for kept in keeps))
-
     def _build(self) -> None:
         """Create the methods' own modules and move everything to the device."""
         cell, channels = self.cell, self.task.judged_channels
@@ -238,6 +233,12 @@ def open_distiller(name: str, params: Mapping[str, object]) -> Distiller:
     """Return a distiller with its parameters."""
     distiller: Distiller = plugins.load("method", name, name)(params)
     return distiller
+
+
+def kept_terms(task: Task, distillers: Iterable[Distiller]) -> tuple[str, ...]:
+    """Return the original terms that every method keeps."""
+    keeps = [distiller.keeps for distiller in distillers if distiller.keeps is not None]
+    return tuple(term for term in task.terms if all(term in kept for kept in keeps))
 
 
 def check_hints(nets: Nets, roles: Iterable[str], method: str) -> None:

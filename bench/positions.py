@@ -5,6 +5,18 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.errors import SuiteError
+
+
+def check_side(method: str, side: int) -> None:
+    """Refuse a map without positions.
+
+    Raises:
+        SuiteError: `side` is below 1.
+    """
+    if side < 1:
+        raise SuiteError(f"{method}: side: should be at least 1: {side}.")
+
 
 def positions(feature: Tensor, side: int) -> Tensor:
     """[N, C, H, W] -> [N, P, C], P positions in raster order.

@@ -10,9 +10,9 @@ import torch
 from bench import weights
 from bench.cell import Cell, Nets, open_dataset
 from bench.dataset import DOMAINS
-from bench.distiller import Side
+from bench.distiller import Distiller, Side
 from bench.errors import DataError, SuiteError
-from bench.learner import check_hints, open_distiller, open_task
+from bench.learner import check_hints, kept_terms, open_distiller, open_task
 from bench.player import discriminator, generator, layout
 
 DECODE_AT_MOST = 5000  # images of a local folder; of more, only those a step asks for
@@ -44,19 +44,42 @@ def _check_networks(cell: Cell, teacher: Cell | None) -> None:
     task = open_task(cell)
     _check_optimiser(cell)
     distillers = [open_distiller(part.name, part.params) for part in cell.methods]
+    _check_mode(cell, distillers)
     for name in (*task.weights, *(name for d in distillers for name in d.weights)):
         weights.find(name)
     hints = tuple(dict.fromkeys(role for d in distillers for role in d.hints))
     above = teacher.nets if teacher else cell.mentor or cell.nets
+    is_judged = _is_judged(cell)
+    is_teacher_judged = _is_judged(teacher) if teacher else cell.mentor is not None or is_judged
     sides = []
-    for nets in (cell.nets, above):
+    for nets, keeps_judge in ((cell.nets, is_judged), (above, is_teacher_judged)):
         check_hints(nets, hints, cell.method)
-        sides.append(_check_sizes(cell, nets, task.judged_channels))
+        side = _check_sizes(cell, nets, task.judged_channels)
+        sides.append(side if keeps_judge else side._replace(discriminator=None))
     shapes = [layout(nets, cell.size, task.judged_channels, hints) for nets in (cell.nets, above)]
     with torch.device("meta"):
         for distiller in distillers:
             distiller.build(*shapes)
             distiller.check(sides[0], sides[1], cell.budget.batch)
+
+
+def _check_mode(cell: Cell, distillers: Iterable[Distiller]) -> None:
+    """Refuse a kind of teacher that a method takes, but not with the parameters it has."""
+    mode = "peers" if cell.peers > 1 else "online" if cell.mentor else ""
+    for part, distiller in zip(cell.methods, distillers, strict=True):
+        if mode and distiller.teachers and mode not in distiller.teachers:
+            accepted = ", ".join(distiller.teachers)
+            raise SuiteError(
+                f"{part.name}: with its parameters the mode of its teacher can be {accepted}, "
+                f"not {mode}."
+            )
+
+
+def _is_judged(cell: Cell) -> bool:
+    """Tell whether a cell's students have discriminators: a kept term has to need one."""
+    task = open_task(cell)
+    distillers = (open_distiller(part.name, part.params) for part in cell.methods)
+    return bool(set(kept_terms(task, distillers)) & set(task.adversarial))
 
 
 def _check_optimiser(cell: Cell) -> None:

@@ -245,6 +245,8 @@ def test_gan_compressions_own_recipe_plays_its_own_game(
             },
             "ResNet9 .* cannot start from MobileResNet9",
         ),
+        ({"teacher": {"width": 4, "mode": "peers"}}, "frozen, same, assistant, not peers"),
+        ({"teacher": {"width": 4, "mode": "online"}}, "frozen, same, assistant, not online"),
     ],
 )
 def test_a_start_that_cannot_be_is_refused_before_training(
@@ -253,6 +255,23 @@ def test_a_start_that_cannot_be_is_refused_before_training(
     plan = tiny_plan(tmp_path, methods=FULL, **changes)
     with pytest.raises(SuiteError, match=said):
         check(plan.cells.values(), plan.cells, print)
+
+
+def test_only_its_own_recipe_needs_a_trained_teacher(tmp_path: Path) -> None:
+    for mode in ("peers", "online"):
+        plan = tiny_plan(tmp_path, methods=["gan_compression"], teacher={"width": 4, "mode": mode})
+        check(plan.cells.values(), plan.cells, print)
+
+
+def test_discriminators_that_nobody_plays_with_may_differ_in_width(tmp_path: Path) -> None:
+    """OMGD's student has none, so that there is none to start as the teacher's."""
+    omgd = {"lambda_style": 0.0, "lambda_feature": 0.0}
+    row = {"method": "omgd+gan_compression", "omgd": omgd, "gan_compression": {"recipe": "full"}}
+    teacher = {"width": 4, "discriminator_width": 3}
+    plan = tiny_plan(tmp_path, methods={"both": row}, teacher=teacher)
+    check(plan.cells.values(), plan.cells, print)
+    learner, batches, teach = lesson(plan, tmp_path)
+    assert learner.update(0, 1e-3, batches[0], teach(batches[0]))
 
 
 # DMAD
@@ -297,6 +316,33 @@ def test_dmad_is_its_equation(paired: bool) -> None:
 
 
 # All of them
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("cat", {"side": 0}, "cat: side: should be at least 1: 0"),
+        ("srkd", {"side": -1}, "srkd: side: should be at least 1: -1"),
+        ("vid", {"variance": 0.0}, "vid: variance: should be above 1e-05 and at most 700.0: 0.0"),
+        ("vid", {"variance": 1e3}, r"at most 700.0: 1000.0"),
+        ("vid", {"variance": math.nan}, r"at most 700.0: nan"),
+        ("sd", {"exponent": -40.0}, "sd: exponent: should be from -6.0 to 6.0: -40.0"),
+        ("sd", {"exponent": math.nan}, "from -6.0 to 6.0: nan"),
+    ],
+)
+def test_a_parameter_that_would_break_the_first_step_is_refused_before_it(
+    tmp_path: Path, name: str, given: dict[str, Any], said: str
+) -> None:
+    plan = tiny_plan(tmp_path, methods={name: given})
+    with pytest.raises(SuiteError, match=said):
+        check(plan.cells.values(), plan.cells, print)
+
+
+def test_vid_starts_at_the_least_and_the_largest_variance_it_takes() -> None:
+    same = trace(features(0, 1, 4, 6, 6))
+    for variance in (1e-4, 700.0):
+        (first, *_) = built("vid", same, same, variance=variance).raw_variances.values()
+        assert F.softplus(first.detach())[0].item() + 1e-5 == pytest.approx(variance, rel=1e-4)
 
 
 @pytest.mark.parametrize(("name", "least"), [("at", 0.0), ("srkd", 0.0), ("cat", -4.0)])

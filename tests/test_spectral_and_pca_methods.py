@@ -16,7 +16,7 @@ from tiny import by_method, tiny_plan, train_teachers, train_together
 
 from bench.distiller import Distiller, Layout, Trace
 from bench.errors import DataError, Interrupted, SuiteError
-from bench.fourier import spectral_weight, weighted_power, whole_mean
+from bench.fourier import STEEPEST, spectral_weight, weighted_power, whole_mean
 from bench.learner import open_distiller
 from bench.pca import Covariance, eigenbasis, learned_basis, residual
 from bench.plugins import declared
@@ -268,6 +268,17 @@ def test_an_error_at_a_frequency_that_the_target_lacks_costs_most() -> None:
     assert whole_mean(weight, 16).item() == pytest.approx(1)
     ratio = weighted_power(fine, weight) / weighted_power(coarse, weight)
     assert ratio.item() == pytest.approx(1000)
+
+
+@pytest.mark.parametrize("exponent", [-STEEPEST, STEEPEST])
+def test_weights_are_finite_up_to_the_steepest_exponent(exponent: float) -> None:
+    """For the faintest image of 8 bits and for the brightest large one, whose spectra are points."""
+    for value, side, size in ((1 / 255, 16, 256), (1 / 255, 16, 2), (1.0, 1024, 1024)):
+        image = torch.full((1, 3, side, side), value)
+        weight = spectral_weight(image, (size, size), exponent)
+        assert torch.isfinite(weight).all()
+        assert whole_mean(weight, size).item() == pytest.approx(1, rel=1e-3)
+    assert not torch.isfinite(spectral_weight(image, (2, 2), -40.0)).all()
 
 
 def test_the_target_is_resized_without_aliasing() -> None:
