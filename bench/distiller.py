@@ -80,7 +80,8 @@ class Distiller(nn.Module):
     """What a student is asked besides its original task.
 
     A subclass must define `terms`, and should declare `source` and `defaults`. All that follows
-    is optional. Declarations are literals; `params` are the defaults overlaid by the suite.
+    is optional. Declarations are literals; `params` are the defaults overlaid by the suite. By its
+    parameters an instance may keep less (`keeps`) and take fewer kinds of teachers (`teachers`).
     """
 
     defaults: ClassVar[Mapping[str, Any]] = {}  # parameters a suite may set
