@@ -110,10 +110,11 @@ def _cells(scores: pd.DataFrame | None, group: pd.DataFrame) -> dict[str, str]:
     head = scores[scores["headline"]].iloc[0]
     if head["judges"] != "images":
         return {str(m): _measured(scores, head) for m in values if values[m].notna().any()}
+    values = values.where(np.isfinite(values))  # infinite: lost, and the count of seeds says so
     seeds = group["method"].value_counts().to_dict()
     cells = {str(m): spread(values[m].dropna(), seeds[m], head["digits"]) for m in values}
     winner = best(values, head["better"]) if head["better"] else None
-    if winner and np.isfinite(values[winner]).all():
+    if winner and values[winner].notna().all():
         cells[winner] = Bold(cells[winner])
     return cells
 
@@ -135,6 +136,7 @@ def _gains(scores: pd.DataFrame | None, group: pd.DataFrame) -> dict[str, str]:
         return {}
     head = scores[scores["headline"]].iloc[0]
     values = by_seed(scores[scores["headline"]], group)
+    values = values.where(np.isfinite(values))
     control = values[group.loc[group["is_control"], "method"].iloc[0]]
     sign = 1 if head["better"] == "higher" else -1
     seeds = group["method"].value_counts().to_dict()

@@ -24,7 +24,7 @@ from bench.errors import ReportError
 from bench.expand import expand
 from bench.plan import Plan
 from bench.publish import collect, publish
-from bench.report import Rows, Table
+from bench.report import Bold, Rows, Table
 from bench.rows import score_rows, state_of
 from bench.score import image_scores, network_id, network_metrics, record, score_id
 from bench.store import Store, write_json
@@ -186,6 +186,19 @@ def test_a_missing_or_diverged_seed_is_shown_and_not_averaged_away(tmp_path: Pat
         ["hinton [1 failed]", "+1.00 (n=1/2)"],
         ["wkd [1 diverged]", "-0.50 (n=1/2)"],
     ]
+
+
+def test_a_method_with_an_infinite_score_is_not_bold(tmp_path: Path) -> None:
+    """Six of its seven seeds would do."""
+    plan = tiny_plan(tmp_path, seeds=list(range(7)), methods=["none", "wkd"], metrics=["psnr"])
+    store = Store(tmp_path / "runs")
+    for odd, bold in ((30.0, 1), (float("inf"), 0)):
+        for entry in plan.entries:
+            worth = odd if entry.seed == 6 else 30.0
+            finish(store, plan, entry, worth if entry.method == "wkd" else 20.0)
+        cells = [c for block in results(plan, store).blocks for row in block for c in row]
+        assert sum(isinstance(cell, Bold) for cell in cells) == bold
+    assert "30.00 ± 0.00 (n=6/7)" in cells
 
 
 def test_a_method_without_any_seed_has_dashes(tmp_path: Path) -> None:
