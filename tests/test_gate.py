@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -405,7 +406,8 @@ def test_pytest_benchmarks_own_file_is_read_and_a_single_sample_is_skipped(tmp_p
         "python_files=bench_*.py",
     ]
     command += ["-o", "python_functions=bench_*", "--benchmark-json=speeds.json", "bench_x.py"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    environment = {n: v for n, v in os.environ.items() if not n.startswith("PYTEST_")}  # a worker's
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
     found = benchmarks(tmp_path / "speeds.json")
     assert set(found["tests"]) == {"bench_x.py::bench_ratio: all", "bench_x.py::bench_rounds"}
     assert found["tests"]["bench_x.py::bench_ratio: all"]["value"] == 0.5
