@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from tiny import write_suite
 
 from bench.cli import main
+from bench.plugins import names
 
 ROOT = Path(__file__).parent.parent
 
@@ -40,7 +41,7 @@ def test_an_unknown_method_is_one_line_and_exit_code_2(tmp_path: Path, verb: str
     assert output == ""
     assert error == (
         f"distillbench: {suite}: methods.wdk: unknown method 'wdk'. Did you mean 'wkd'? "
-        "Known: hinton, none, wkd.\n"
+        f"Known: {', '.join(names('method'))}.\n"
     )
     assert not (tmp_path / "runs").exists()
 
