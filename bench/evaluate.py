@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -89,7 +90,9 @@ def evaluate(
             for batch in _images(cell, student, direction, "test"):
                 if samples:
                     _keep_samples(store, cell, direction, batch, scorer.count, student.task)
-                labels = _labels(cell, scorer.count, len(batch[0])) if scorer.predictors else None
+                labels = None
+                if scorer.predictors:
+                    labels = _labels(cell, scorer.count, len(batch[0]), device)
                 with full_precision():
                     scorer.add(_for_scoring(batch, cell, student, labels))
             real = functools.partial(_real_features, cell, direction, store)
@@ -118,12 +121,13 @@ def _for_scoring(
     return Images(output, target if student.task.paired else None, labels)
 
 
-def _labels(cell: Cell, first: int, count: int) -> Tensor:
+def _labels(cell: Cell, first: int, count: int, device: torch.device) -> Tensor:
     """Return the classes that test images show, [N, h, w], at the size at which they are judged."""
     dataset = open_dataset(cell.dataset)
     palette, void = palette_of(cell.dataset), void_of(cell.dataset)
     maps = (dataset.label_map("test", i, cell.size) for i in range(first, first + count))
-    return torch.cat([read_labels(to_8_bits(normalise(m)[None]), palette, void) for m in maps])
+    images = (torch.from_numpy(m.transpose(2, 0, 1)[None] / np.float32(255)) for m in maps)
+    return torch.cat([read_labels(image, palette, void) for image in images]).to(device)
 
 
 def _predictor(cell: Cell, metric: Part, store: Store, device: torch.device) -> Predictor:
@@ -288,12 +292,14 @@ def _images(
         places = range(first, min(first + BATCH, count))
         real = [i % dataset.count(split, target) for i in places]
         inputs, truth = (
-            torch.stack([normalise(dataset.read(split, domain, i, cell.size)) for i in indices])
+            torch.stack([normalise(dataset.read(split, domain, i, cell.size)) for i in indices]).to(
+                student.device
+            )
             for domain, indices in ((source, places), (target, real))
         )
         with autocast(student.device, cell.numerics):
-            output = task.generate(student.generators, direction, inputs.to(student.device))
-        yield to_8_bits(inputs), to_8_bits(output), to_8_bits(truth.to(student.device))
+            output = task.generate(student.generators, direction, inputs)
+        yield to_8_bits(inputs), to_8_bits(output), to_8_bits(truth)
 
 
 def to_8_bits(images: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ on the data set's own real pairs (`bench/tasks/segmentation.py`).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
@@ -62,8 +63,14 @@ def read_labels(
     Returns:
         [N, H, W] int64, places in the palette; `VOID` where there is no class.
     """
-    listed = [list(colour) for colour in (*palette.values(), *void)]
-    colours = torch.tensor(listed, device=image.device) / 255
+    listed = tuple(tuple(colour) for colour in (*palette.values(), *void))
+    colours = _colours(listed, image.device)
     pixels = image.permute(0, 2, 3, 1).reshape(-1, 3).to(colours.dtype)
     found = torch.cdist(pixels, colours).argmin(1).view(len(image), *image.shape[2:])
     return torch.where(found < len(palette), found, VOID)
+
+
+@functools.cache
+def _colours(listed: tuple[tuple[int, ...], ...], device: torch.device) -> Tensor:
+    """Return colours as [C, 3] in [0, 1], copied to a device once: a step must not wait for it."""
+    return torch.tensor(listed, device=device) / 255

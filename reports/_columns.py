@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from reports._format import ARROWS, spread
+from reports._format import spread, titled
 from reports._printed import BEST, same_place, text_of
 
 UNITS = {"params": (1e6, "M"), "macs": (1e9, "G")}
@@ -64,9 +64,7 @@ class Column:
         """Return the heading: label, unit and which way is better."""
         if self.label:
             return self.label
-        first = lines[0].place.metrics[self.metric]
-        unit = f" [{first['unit']}]" if first["unit"] else ""
-        return f"{first['label']}{unit}{ARROWS.get(first['better'], '')}"
+        return titled(lines[0].place.metrics[self.metric])
 
     def cell(self, line: Line) -> str:
         """Return the cell of one row."""

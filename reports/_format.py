@@ -59,6 +59,16 @@ def signed(value: float, digits: int) -> str:
     return f"{round(value, digits) + 0.0:+.{digits}f}"
 
 
+def named(score: Any) -> str:
+    """Return a metric's label and unit, of a row of scores."""
+    return f"{score['label']} [{score['unit']}]" if score["unit"] else str(score["label"])
+
+
+def titled(score: Any) -> str:
+    """Return a metric's label, unit, and an arrow to where it is better."""
+    return f"{named(score)}{ARROWS.get(score['better'], '')}"
+
+
 def p_value(p: float) -> str:
     """Return a p value to four places; a dash where nothing was tested."""
     if math.isnan(p):

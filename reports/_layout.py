@@ -14,6 +14,7 @@ from bench.report import Rows, Table
 from reports._columns import Column, Line, Place, Score
 from reports._format import SIZE, holes, marks, ports, protocols, size
 from reports._printed import numbers
+from reports._select import widest
 
 SPREAD = (
     "Mean ± standard deviation (n - 1) over seeds, of the last checkpoint unless a note says "
@@ -112,7 +113,7 @@ def network_table(layout: Layout, rows: Rows) -> Iterator[Table]:
         )
         if not (set(layout.networks) <= set(mine["architecture"]) and layout.has_scores(scores)):
             continue
-        original = _widest(mine[mine["architecture"].isin(layout.networks[:1])])
+        original = widest(mine[mine["architecture"].isin(layout.networks[:1])])
         place = Place(scores, pd.DataFrame())
         lines = [
             Line(f"{name} {width}", (), seeds, original, seeds.iloc[:0], place)
@@ -128,12 +129,7 @@ def _teachers(entries: pd.DataFrame, architecture: str) -> pd.DataFrame:
     """Return the widest teacher: of the students' architecture, or else the one that there is."""
     found = entries[entries["role"] == "teacher"]
     same = found[found["architecture"] == architecture]
-    return _widest(same if len(same) else found)
-
-
-def _widest(entries: pd.DataFrame) -> pd.DataFrame:
-    found: pd.DataFrame = entries[entries["width"] == entries["width"].max()]
-    return found
+    return widest(same if len(same) else found)
 
 
 def _place(

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from bench.report import Rows
-from reports._format import ARROWS, SIZE, places, size
+from reports._format import SIZE, places, size
 
 LEAST = 3  # seeds, below which no interval is drawn: Student's of two is nine deviations wide
 INTERVAL = f"95 % interval of the mean (Student's t; none below {LEAST} seeds)"
@@ -40,10 +40,35 @@ def places_by_size(rows: Rows, scores: pd.DataFrame) -> Iterator[Place]:
 
 
 def widest_teacher(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the scores of the teacher, the widest one where there are several."""
-    teachers = scores[scores["role"] == "teacher"]
-    widest: pd.DataFrame = teachers[teachers["width"] == teachers["width"].max()]
-    return widest
+    """Return the rows of the teacher, the widest one where there are several."""
+    return widest(scores[scores["role"] == "teacher"])
+
+
+def widest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the largest width."""
+    found: pd.DataFrame = rows[rows["width"] == rows["width"].max()]
+    return found
+
+
+class Sampled(NamedTuple):
+    """What has sample images at one data set, network, size of student and of discriminator."""
+
+    dataset: str
+    network: str  # with the sizes, as a heading says it
+    students: pd.DataFrame  # entries: each method's first seed that ended, in the suite's order
+    others: pd.DataFrame  # entries of all that ended there, of any size
+
+
+def sampled(rows: Rows) -> Iterator[Sampled]:
+    """Yield every place where a student has ended."""
+    done = rows.entries[rows.entries["status"] == "done"]
+    students = done[done["role"] == "student"]
+    groups = students.groupby(["dataset", "architecture", *SIZE], sort=False)
+    for (dataset, architecture, width, judge), group in groups:
+        first = group.sort_values("seed", kind="stable").drop_duplicates("method").sort_index()
+        same = done[(done["dataset"] == dataset) & (done["architecture"] == architecture)]
+        network = f"{architecture}, width {size(width, judge, rows)}"
+        yield Sampled(str(dataset), network, first, same)
 
 
 def finite(scores: pd.DataFrame) -> pd.DataFrame:
@@ -71,13 +96,6 @@ def foremost(scores: pd.DataFrame) -> pd.DataFrame:
     of_sets = found["metric"][found["protocol"].str.contains('"real images"', regex=False)]
     names = list(dict.fromkeys([*of_sets, *found["metric"]]))
     return found[found["metric"] == ("fid" if "fid" in names else names[0])]
-
-
-def axis_label(scores: pd.DataFrame) -> str:
-    """Return how a metric is called at an axis: name, unit, an arrow to where it is better."""
-    score = scores.iloc[0]
-    unit = f" [{score['unit']}]" if score["unit"] else ""
-    return f"{score['label']}{unit}{ARROWS[score['better']]}"
 
 
 def seeds_note(entries: pd.DataFrame, heading: str) -> str:

@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bench.report import Figure, Report, Rows
-from reports._format import places, protocols
-from reports._select import INTERVAL, axis_label, foremost, seeds_note, summary
+from reports._format import places, protocols, titled
+from reports._select import INTERVAL, foremost, seeds_note, summary
 from reports._style import Panel, Style, legend, pages, styles
 
 CAPTION = (
@@ -63,5 +63,5 @@ def _lines(axes: Axes, scores: pd.DataFrame, looks: dict[str, Style]) -> None:
         axes.plot(x, mine["mean"], **looks[method].curve())
         axes.vlines(x, mine["low"], mine["high"], color=looks[method].colour, lw=0.8)
     axes.set_xticks(range(len(widths)), [str(width) for width in widths])
-    axes.set(xlabel="base channels of the discriminator", ylabel=axis_label(scores))
+    axes.set(xlabel="base channels of the discriminator", ylabel=titled(scores.iloc[0]))
     axes.grid(axis="y", lw=0.3)

@@ -13,8 +13,7 @@ from PIL import Image, ImageDraw
 
 from bench.grid import sample_files
 from bench.report import Figure, Report, Rows
-from reports._format import SIZE, size
-from reports._select import widest_teacher
+from reports._select import sampled, widest_teacher
 from reports._style import PAGE, shown
 
 Values = npt.NDArray[np.float64]
@@ -43,13 +42,8 @@ class Grids(Report):
 
     def make(self, rows: Rows) -> Iterator[Figure]:
         """Yield a grid wherever students have samples."""
-        done = rows.entries[rows.entries["status"] == "done"]
-        students = done[done["role"] == "student"]
-        groups = students.groupby(["dataset", "architecture", *SIZE], sort=False)
-        for number, ((dataset, architecture, width, judge), group) in enumerate(groups):
-            same = (done["dataset"] == dataset) & (done["architecture"] == architecture)
-            teacher = widest_teacher(done[same]).head(1)
-            chosen = group.sort_values("seed", kind="stable").drop_duplicates("method").sort_index()
+        for number, (dataset, network, chosen, others) in enumerate(sampled(rows)):
+            teacher = widest_teacher(others).head(1)
             above = _samples(teacher["samples"].iloc[0]) if len(teacher) else {}
             cells = [
                 (m, _samples(folder)) for m, folder in chosen[["method", "samples"]].to_numpy()
@@ -57,7 +51,7 @@ class Grids(Report):
             directions = list(dict.fromkeys(d for _, found in cells for d in found))
             for direction in directions:
                 several = f" {direction}" if len(directions) > 1 else ""
-                place = f"{dataset}{several}, {architecture}, width {size(width, judge, rows)}"
+                place = f"{dataset}{several}, {network}"
                 columns = [(m, found[direction]) for m, found in cells if direction in found]
                 seeds = ", ".join(f"{m} {s}" for m, s in chosen[["method", "seed"]].to_numpy())
                 grid = _Grid(columns, above.get(direction, {}))

@@ -15,10 +15,9 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
 from bench.report import Figure, Report, Rows
-from reports._format import places, protocols
+from reports._format import places, protocols, titled
 from reports._select import (
     INTERVAL,
-    axis_label,
     finite,
     foremost,
     seeds_note,
@@ -119,6 +118,6 @@ def _points(axes: Axes, found: pd.DataFrame, looks: dict[str, Style], cost: str)
     order = np.argsort(costs[front])
     axes.step(costs[front][order], means[front][order], where="post", **STEPS)
     log_x(axes)
-    axes.set(xlabel=cost, ylabel=axis_label(found))
+    axes.set(xlabel=cost, ylabel=titled(found.iloc[0]))
     axes.margins(x=0.15, y=0.15)
     axes.grid(lw=0.3)

@@ -10,16 +10,17 @@ import pandas as pd
 from bench.report import Bold, Report, Rows, Table
 from bench.statistics import LEVEL, best, least_p, seeds_needed
 from reports._format import (
-    ARROWS,
     SIZE,
     by_seed,
     holes,
     marks,
+    named,
     places,
     ports,
     protocols,
     size,
     spread,
+    titled,
 )
 
 COSTS = {"params": ("#Params", 1e6, "M"), "macs": ("MACs", 1e9, "G")}
@@ -78,14 +79,14 @@ class Results(Report):
                     gains.append(_block([heading, width], students, differences))
         header = ["Data", "Width", *(label for label, *_ in COSTS.values()), "Method"]
         notes += [*ports(rows.entries), *_too_few(rows)]
-        header += [_name(first[m]) + ARROWS.get(first[m]["better"], "") for m in columns]
+        header += [titled(first[m]) for m in columns]
         yield Table("results", "Results", CAPTION, header, blocks, notes)
         if gained and gains:
             header = [
                 "Data",
                 "Width",
                 "Method",
-                *(f"Δ {_name(first[metric])}" for metric in gained),
+                *(f"Δ {named(first[metric])}" for metric in gained),
             ]
             yield Table(
                 "gains", "Gains over the student alone", GAINS, header, gains, ports(rows.entries)
@@ -190,7 +191,3 @@ def _gained(rows: Rows, shown: pd.DataFrame) -> set[str]:
         return set()
     can = (shown["judges"] == "images") & (shown["better"] != "") & shown["value"].notna()
     return set(shown.loc[can, "metric"])
-
-
-def _name(score: pd.Series[str]) -> str:
-    return f"{score['label']} [{score['unit']}]" if score["unit"] else score["label"]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from bench.grid import sample_files
 from bench.report import Figure, Report, Rows
-from reports._format import SIZE, size
+from reports._select import sampled
 
 Column = tuple[str, list[Path]]  # heading, one file per image
 
@@ -25,18 +25,13 @@ class Samples(Report):
 
     def make(self, rows: Rows) -> Iterator[Figure]:
         """Yield a grid wherever a student is trained."""
-        done = rows.entries[rows.entries["status"] == "done"]
-        students = done[done["role"] == "student"]
-        groups = students.groupby(["dataset", "architecture", *SIZE], sort=False)
-        for number, ((dataset, architecture, width, judge), group) in enumerate(groups):
-            same = (done["dataset"] == dataset) & (done["architecture"] == architecture)
-            teachers = done[same & (done["role"] == "teacher")]
-            shown = pd.concat([teachers, group.sort_values("seed", kind="stable")])
-            shown = shown.drop_duplicates("method").sort_index()
+        for number, (dataset, network, students, others) in enumerate(sampled(rows)):
+            teachers = others[others["role"] == "teacher"].drop_duplicates("method")
+            shown = pd.concat([teachers, students])
             found = _columns(shown)
             for direction, columns in found.items():
                 heading = f"{dataset} {direction}" if len(found) > 1 else dataset
-                title = f"{heading}, {architecture}, width {size(width, judge, rows)}"
+                title = f"{heading}, {network}"
                 seeds = ", ".join(f"{m} seed {s}" for m, s in shown[["method", "seed"]].to_numpy())
                 yield Figure(
                     f"samples-{number}-{direction}",

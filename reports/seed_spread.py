@@ -10,11 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from bench.report import Figure, Report, Rows
-from reports._format import protocols
+from reports._format import protocols, titled
 from reports._select import (
     INTERVAL,
     Place,
-    axis_label,
     places_by_size,
     quality,
     seeds_note,
@@ -74,7 +73,7 @@ def _strips(axes: Axes, place: Place, looks: dict[str, Style]) -> None:
     axes.tick_params("x", rotation=30 if len(methods) > 3 else 0)
     for label in axes.get_xticklabels():
         label.set(ha="right" if len(methods) > 3 else "center", rotation_mode="anchor")
-    axes.set(ylabel=axis_label(place.scores), xlim=(-0.6, len(methods) - 0.4))
+    axes.set(ylabel=titled(place.scores.iloc[0]), xlim=(-0.6, len(methods) - 0.4))
     axes.grid(axis="y", lw=0.3)
 
 

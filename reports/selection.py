@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from bench.report import Report, Rows, Table
-from reports._format import ARROWS, SIZE, marks, ports, size, spread
+from reports._format import SIZE, marks, ports, size, spread, titled
 
 CAPTION = (
     "The last checkpoint is the result. The best of several is what remains when each run reports "
@@ -55,9 +55,8 @@ def _row(scores: pd.DataFrame, first: pd.Series[str], seeds: int) -> list[str]:
         last[seed] = run.sort_values("step")["value"].iloc[-1]
         ordered = run.sort_values("value", ascending=first["better"] == "lower")
         best[seed], steps[seed] = ordered["value"].iloc[0], ordered["step"].iloc[0]
-    unit = f" [{first['unit']}]" if first["unit"] else ""
     return [
-        f"{first['label']}{unit}{ARROWS.get(first['better'], '')}",
+        titled(first),
         *(spread(pd.Series(v, dtype=float), seeds, int(first["digits"])) for v in (last, best)),
         str(scores["step"].nunique()),
         f"step {', '.join(map(str, steps.values()))}" if steps else "—",

@@ -9,7 +9,18 @@ import pandas as pd
 
 from bench.report import Bold, Report, Rows, Table
 from bench.statistics import LEVEL, Comparison, compare, holm, least_p, seeds_needed
-from reports._format import SIZE, by_seed, judged, marks, p_value, places, ports, signed, size
+from reports._format import (
+    SIZE,
+    by_seed,
+    judged,
+    marks,
+    named,
+    p_value,
+    places,
+    ports,
+    signed,
+    size,
+)
 
 CAPTION = (
     "Gain over the student alone at common seeds (n), positive where better; percentile bootstrap "
@@ -66,8 +77,7 @@ def _block(
 ) -> list[list[str]]:
     """Return one row per method; `whole` are those that have a score at each of their seeds."""
     digits = int(column["digits"].iloc[0])
-    unit = column["unit"].iloc[0]
-    name = f"{column['label'].iloc[0]} [{unit}]" if unit else column["label"].iloc[0]
+    name = named(column.iloc[0])
     adjusted = holm([c.p for c in found.values()])
     block: list[list[str]] = []
     for (method, c), after in zip(found.items(), adjusted, strict=True):

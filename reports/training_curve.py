@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from bench.report import Figure, Report, Rows
-from reports._format import protocols
-from reports._select import axis_label, places_by_size, quality, seeds_note
+from reports._format import protocols, titled
+from reports._select import places_by_size, quality, seeds_note
 from reports._style import Panel, Style, legend, mean_and_range, pages, styles
 
 LAST = Line2D([], [], ls="", marker="o", color="0.3", ms=6, label="last: the result")
@@ -59,5 +59,5 @@ def _curves(axes: Axes, scores: pd.DataFrame, looks: dict[str, Style]) -> None:
         ordered = mine.sort_values("value", ascending=lower, kind="stable")
         best = ordered.drop_duplicates("seed").sort_values("seed")
         axes.plot(best["step"], best["value"], **look.curve(ls="", ms=5, mfc="none", gid="best"))
-    axes.set(xlabel="step", ylabel=axis_label(scores))
+    axes.set(xlabel="step", ylabel=titled(scores.iloc[0]))
     axes.grid(axis="y", lw=0.3)

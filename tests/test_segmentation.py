@@ -170,6 +170,19 @@ def test_labels_of_cityscapes_are_judged_at_their_own_size(
         open_dataset(cell.dataset).label_map("test", 0, 32)
 
 
+@pytest.mark.gpu
+def test_labels_are_judged_where_the_networks_are(tmp_path: Path) -> None:
+    """A segmenter and a student on a GPU, and labels that were read on the host."""
+    metrics = {"miou": {"steps": 2}}
+    plan = tiny_plan(tmp_path, **TEXTURES, metrics=metrics)
+    store, device = Store(tmp_path / "runs"), torch.device("cuda")
+    for key in plan.order().static_order():
+        train_together([plan.cells[key]], plan, store, device="cuda")
+        assert evaluate(plan.cells[key], store, plan.metrics, device) == {}
+        (score,) = store.scores(key).values()
+        assert 0 <= score["values"]["miou"] <= 1
+
+
 def test_drn_d_105_has_the_published_size_and_reads_only_its_own_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
