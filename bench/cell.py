@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from bench import plugins
-from bench.dataset import Dataset
+from bench.dataset import DOMAINS, Dataset
 from bench.seed import derive
 from bench.suite import Budget
 
@@ -21,13 +21,18 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Part:
-    """One plug-in as a cell uses it: name, version, every parameter."""
+    """One plug-in as a cell uses it: name, version, every parameter.
+
+    `images` and `path` are no part of a cell's key: the one follows from the fingerprint, and the
+    other is a matter of this machine.
+    """
 
     name: str
     version: int | str
     params: Mapping[str, Any] = field(hash=False)  # a mapping has no hash; it does compare
     fingerprint: str = ""  # of a data set
-    path: str = ""  # where a data set lies on this machine; no part of the key
+    images: Mapping[str, int] = field(default_factory=dict, hash=False)  # how many: "trainA" -> 400
+    path: str = ""  # where a data set lies on this machine
 
     @property
     def short(self) -> str:
@@ -90,6 +95,11 @@ class Cell:
         return "+".join(part.name for part in self.methods)
 
     @property
+    def epoch(self) -> int:
+        """How many images an epoch has: those of the larger training domain."""
+        return max(self.dataset.images[f"train{domain}"] for domain in DOMAINS)
+
+    @property
     def batches(self) -> str:
         """Cells with equal text see the same batches, and can advance in one cohort."""
         budget = self.budget
@@ -126,14 +136,14 @@ class Cell:
 
 
 def _plain(value: Any) -> Json:
-    """Return a dataclass or model as JSON values; a path on this machine is left out."""
+    """Return a dataclass or model as JSON values, without what is no part of a key."""
     if isinstance(value, Budget):
         return value.model_dump()
     found = {f.name: getattr(value, f.name) for f in fields(value)}
     if isinstance(value, Part):
         if value.fingerprint:  # a data set
             found["params"] = without_path(value.params)
-        del found["path"]
+        del found["path"], found["images"]
     return found
 
 

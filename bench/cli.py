@@ -12,18 +12,22 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bench import cli_compare, cli_fetch, cli_tools
+from bench.cell import Part
 from bench.cli_suite import open_suite, suite_options
 from bench.cli_tools import choose_device
-from bench.errors import DistillbenchError, StoreError
+from bench.errors import AbsentData, DistillbenchError, StoreError
 from bench.plan import Plan
 from bench.store import Store, read_json
+from bench.suite import Suite
 
 PATIENCE_S = 60.0  # for MLflow, once training is over
 SYNC_PATIENCE_S = 3600.0
@@ -75,7 +79,14 @@ def plan(as_json: bool, **where: Any) -> None:
     from bench.stale import Specs
 
     absent: dict[str, str] = {}
-    plan, store = open_suite(**where, absent=absent)
+
+    def without_keys(suite: Suite, name: str, part: Part, error: AbsentData) -> Part:
+        if part.path:
+            raise error
+        absent[name] = str(error)
+        return replace(part, fingerprint="absent")
+
+    plan, store = open_suite(**where, elsewhere=without_keys)
     specs = Specs(store.specs())
     lines = []
     for entry in plan.entries:
@@ -281,12 +292,12 @@ def status(**where: Any) -> None:
 )
 def report(out: Path | None, source: str | None, mlflow: str | None, **where: Any) -> None:
     """Write tables (markdown, LaTeX, CSV), figures (PDF, PNG) and a page from SUITE's results."""
-    from bench.reporting import results, server_of, usual_uri, write
+    from bench.reporting import dataset_on, results, server_of, usual_uri, write
 
-    plan, store = open_suite(**where)
+    server = server_of(source) if source else ""
+    plan, store = open_suite(**where, elsewhere=partial(dataset_on, server) if server else None)
     if not source and not store.root.is_dir():
         raise StoreError(f"{store.root}: no store here; `distillbench run` makes one.")
-    server = server_of(source) if source else ""
     uri = "" if mlflow == "none" else mlflow or server or usual_uri(store)
     with results(plan, store, server) as found:
         page, trouble = write(plan, found, out or Path("report") / plan.suite.name, uri)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from bench import plugins
-from bench.expand import expand, parse_only
+from bench.expand import Elsewhere, expand, parse_only
 from bench.plan import Plan
 from bench.store import Store
 from bench.suite import load
@@ -57,9 +57,9 @@ def open_suite(
     only: Iterable[str],
     seeds: str | None,
     store: Path,
-    absent: dict[str, str] | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> tuple[Plan, Store]:
     """Expand a suite."""
     plugins.look_beside(suite)
     loaded = load(suite, [*sets, *([f"seeds=[{seeds}]"] if seeds else [])])
-    return expand(loaded, parse_only(only, loaded), absent), Store(store)
+    return expand(loaded, parse_only(only, loaded), elsewhere), Store(store)

@@ -7,7 +7,7 @@ and what to do. The command line prints them without a traceback and exits with 
     ├── SuiteError              a suite file, or an override of it, is wrong
     ├── PluginError             a plug-in file does not obey its contract
     ├── DataError               a data set is missing, misarranged or unreadable
-    │   └── AbsentData          it was not fetched yet
+    │   └── AbsentData          it is not on this machine
     ├── WeightsError            pretrained weights are missing or are not what they should be
     ├── FetchError              a download or an archive is broken, wrong or hostile
     ├── StoreError              the store cannot be read or written
@@ -42,7 +42,7 @@ class DataError(DistillbenchError):
 
 
 class AbsentData(DataError):  # noqa: N818 - a state, not an error
-    """A data set that can be fetched is not on this machine."""
+    """The folder of a data set is not on this machine."""
 
 
 class WeightsError(DistillbenchError):

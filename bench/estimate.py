@@ -5,25 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bench.cell import Cell, open_dataset
-from bench.dataset import DOMAINS
+from bench.cell import Cell
 from bench.schedule import Schedule
 from bench.store import Store
 
 
 def steps_of(cell: Cell) -> int:
     """Return how many steps a cell trains."""
-    return Schedule(cell.budget, _images(cell)).steps
+    return Schedule(cell.budget, cell.epoch).steps
 
 
 def epochs_of(cell: Cell) -> float:
     """Return how often a cell sees the larger domain of its training split."""
-    return cell.budget.epochs or steps_of(cell) * cell.budget.batch / _images(cell)
-
-
-def _images(cell: Cell) -> int:
-    dataset = open_dataset(cell.dataset)
-    return max(dataset.count("train", domain) for domain in DOMAINS)
+    return cell.budget.epochs or steps_of(cell) * cell.budget.batch / cell.epoch
 
 
 def time_left(store: Store, todo: list[Cell]) -> tuple[float, int]:

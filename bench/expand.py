@@ -6,7 +6,7 @@ Imports no torch, so that a plan of ten thousand cells is there at once.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import product
@@ -22,26 +22,29 @@ from bench.plan import Entry, Plan
 from bench.segmenting import segmenters
 from bench.suite import AXES, Budget, Suite, Teacher, explain
 
+Elsewhere = Callable[[Suite, str, Part, AbsentData], Part]
+"""(suite, its name for a data set, that data set, what is missing) -> what it is elsewhere."""
+
 
 def expand(
     suite: Suite,
     only: Mapping[str, Sequence[str]] | None = None,
-    absent: dict[str, str] | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Plan:
     """Return the plan of a suite, or of the part of it that `only` names per axis.
 
     Args:
         suite: the question.
         only: axis -> values that are left of it.
-        absent: takes up, by name, what is missing of data sets that were not fetched yet. The
-            keys of their cells are not those that will run. Without it they are an error.
+        elsewhere: called with a data set whose images are not on this machine; returns it with a
+            fingerprint and numbers of images all the same, or raises. Without it they are an error.
 
     Raises:
         SuiteError: an unknown plug-in, parameter or value; where, what, what is close.
         DataError: a folder data set is missing or misarranged.
     """
     where = str(suite.path)
-    expansion = _Expansion(suite, where, absent)
+    expansion = _Expansion(suite, where, elsewhere)
     entries = [entry for entry in expansion.entries() if _chosen(entry, only or {})]
     if not entries:
         raise SuiteError(f"{where}: no cell is left by --only {_said(only or {})}.")
@@ -70,8 +73,8 @@ def expand(
 class _Expansion:
     """Reads a suite's rows once and multiplies them out."""
 
-    def __init__(self, suite: Suite, where: str, absent: dict[str, str] | None) -> None:
-        self.suite, self.where, self.absent = suite, where, absent
+    def __init__(self, suite: Suite, where: str, elsewhere: Elsewhere | None) -> None:
+        self.suite, self.where, self.elsewhere = suite, where, elsewhere
         # each is asked for thousands of times, with few different arguments
         self._task, self._nets = cache(self._task), cache(self._nets)  # type: ignore[method-assign]
         self._trained = cache(self._trained)  # type: ignore[method-assign]
@@ -242,12 +245,12 @@ class _Expansion:
         part = dataset_part(self.suite, label, row)
         cls: type[Dataset] = plugins.load("dataset", part.name, f"{self.where}: datasets.{label}")
         try:
-            part = replace(part, fingerprint=cls(part.params).fingerprint())
+            dataset = cls(part.params)
+            part = replace(part, fingerprint=dataset.fingerprint(), images=dataset.images())
         except AbsentData as error:
-            if self.absent is None:
+            if self.elsewhere is None:
                 raise
-            self.absent[label] = str(error)
-            part = replace(part, fingerprint="absent")
+            part = self.elsewhere(self.suite, label, part, error)
         return part, self.suite.size or cls.size
 
     def _method(self, label: str, row: Json) -> tuple[tuple[Part, ...], Teacher | None, str]:

@@ -6,12 +6,19 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from bench.errors import DistillbenchError, StoreError
+from pydantic import BaseModel, NonNegativeInt, ValidationError
+
+from bench.cell import Part, without_path
+from bench.errors import AbsentData, DistillbenchError, StoreError
+from bench.experiment import Experiment
 from bench.plan import Plan
 from bench.publish import publish
-from bench.store import Store
+from bench.store import Store, read_json
+from bench.suite import Suite
 from bench.tracking import Copy, default_uri
 
 
@@ -42,13 +49,58 @@ def results(plan: Plan, store: Store, server: str) -> Iterator[Store]:
         return
     with tempfile.TemporaryDirectory() as folder:
         temporary = Store(Path(folder))
-        try:
+        with _reading():
             Copy(plan, temporary, server).restore()
-        except DistillbenchError:
-            raise
-        except Exception as error:  # a server may fail in any way
-            raise StoreError(f"MLflow cannot be read: {_said(error)}") from error
         yield temporary
+
+
+class _Origin(BaseModel):
+    """What a cell's spec says of its data set."""
+
+    name: str
+    version: int | str
+    params: dict[str, Any]
+    fingerprint: str
+    images: dict[str, NonNegativeInt]
+
+
+def dataset_on(server: str, suite: Suite, name: str, part: Part, missing: AbsentData) -> Part:
+    """Return a data set that is not here, with the images that a server's newest run of it had.
+
+    Raises:
+        StoreError: the server cannot be read, or has no run of this data set as the suite asks
+            for it.
+    """
+    with _reading(), tempfile.TemporaryDirectory() as folder:
+        experiment = Experiment(server, suite.name)
+        runs = (r for r in experiment.runs() if r.data.tags.get("dataset") == name)
+        newest = next((r for r in runs if "distillbench.key" in r.data.tags), None)
+        if newest is None:
+            raise StoreError(f"{missing} MLflow has no run of {name} either.")
+        spec = read_json(experiment.download(newest, "spec.json", Path(folder, "run")))
+    try:
+        found = _Origin.model_validate({**spec["cell"]["dataset"], "images": spec["images"]})
+    except (KeyError, TypeError, ValidationError) as error:
+        said = f"MLflow's newest run of {name} does not say which images it had"
+        raise StoreError(f"{missing} {said}.") from error
+    if (found.name, found.version, found.params) != (
+        part.name,
+        part.version,
+        without_path(part.params),
+    ):
+        raise StoreError(f"{missing} MLflow's newest run of {name} was of other parameters.")
+    return replace(part, fingerprint=found.fingerprint, images=found.images)
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """Turn whatever MLflow raises into one line."""
+    try:
+        yield
+    except DistillbenchError:
+        raise
+    except Exception as error:  # a server may fail in any way
+        raise StoreError(f"MLflow cannot be read: {_said(error)}") from error
 
 
 def usual_uri(store: Store) -> str:

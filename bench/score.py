@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from bench import plugins, weights
 from bench.cell import Cell, Part, open_dataset
-from bench.dataset import DOMAINS
 from bench.schedule import Schedule
 from bench.segmenting import makes, palette_of, segmenter_for
 from bench.store import identity
@@ -32,9 +31,8 @@ class Wanted(NamedTuple):
 def snapshot_scores(cell: Cell, metrics: Iterable[Part]) -> Iterator[Wanted]:
     """Yield every score that the snapshots of a cell should have."""
     if cell.snapshots:
-        dataset, metrics = open_dataset(cell.dataset), tuple(metrics)
-        images = max(dataset.count("train", domain) for domain in DOMAINS)
-        schedule = Schedule(cell.budget, images)
+        metrics = tuple(metrics)
+        schedule = Schedule(cell.budget, cell.epoch)
         for step in schedule.evenly(cell.snapshots):
             for wanted in image_scores(cell, metrics):
                 protocol = wanted.protocol | {"checkpoint": f"step {step} of {schedule.steps}"}
@@ -69,7 +67,7 @@ def image_scores(cell: Cell, metrics: Iterable[Part]) -> Iterator[Wanted]:
     task = plugins.declared("task", cell.task.name, cell.task.name)
     of_labels = makes(cell) == "labels"
     for direction, (source, target) in task["directions"].items():
-        common = image_protocol(cell, direction, dataset.count("test", source))
+        common = image_protocol(cell, direction, cell.dataset.images[f"test{source}"])
         for part in metrics:
             declared = plugins.declared("metric", part.name, part.name)
             needs, reason = declared["needs"], ""
@@ -79,7 +77,7 @@ def image_scores(cell: Cell, metrics: Iterable[Part]) -> Iterator[Wanted]:
             if declared["features"]:
                 extractor = plugins.declared("features", declared["features"], part.name)
                 protocol["features"] = f"{declared['features']} {extractor.version}"
-                protocol["real images"] = dataset.count("test", target)
+                protocol["real images"] = cell.dataset.images[f"test{target}"]
             if "target" in needs and not task["paired"]:
                 reason = "needs a ground truth, and the data are unpaired"
             if "labels" in needs:

@@ -27,7 +27,7 @@ from typing import Any
 from filelock import FileLock
 
 from bench.cell import Cell
-from bench.errors import StoreError
+from bench.experiment import Experiment, accepted, logged_name
 from bench.files import make_folder
 from bench.grid import sample_grid
 from bench.parcel import checked, pack, unpack
@@ -35,15 +35,8 @@ from bench.plan import Entry, Plan
 from bench.provenance import without_password
 from bench.rows import scores_of
 from bench.store import Json, Store, identity, read_json
+from bench.view import save_view
 
-SETTINGS = {  # unless the user's environment says otherwise
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout is for results
-}
 BATCH = 1000  # metrics per call: MLflow's own limit
 DOWNLOADS = 8  # at once
 PARCEL = "cell.zip"  # artifact of a child that has ended
@@ -60,7 +53,7 @@ class Copy:
 
     def __init__(self, plan: Plan, store: Store, uri: str) -> None:
         self.plan, self.store, self.uri = plan, store, uri
-        self._client: Any = None
+        self._experiment: Any = None  # once it was found or made
         self._runs: dict[tuple[str, str], Any] = {}  # (place, key) -> run; key "" is a parent
         self._looked_ms = 0
         self._groups: dict[tuple[str, ...], list[Entry]] = {}
@@ -109,7 +102,13 @@ class Copy:
             if key in self.plan.cells and (key not in found or _has_ended(run)):
                 found[key] = run
         with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(DOWNLOADS) as pool:
-            paths = pool.map(lambda key: self._download(found[key], Path(folder, key)), found)
+
+            def download(key: str) -> Path:
+                name = PARCEL if _has_ended(found[key]) else "spec.json"
+                path: Path = self._experiment.download(found[key], name, Path(folder, key))
+                return path
+
+            paths = pool.map(download, found)
             for key, path in zip(found, paths, strict=True):
                 if path.name == PARCEL:
                     unpack(key, path, self.store)
@@ -119,7 +118,8 @@ class Copy:
     def links(self) -> tuple[str, dict[str, str]]:
         """Return where to see the runs, and the address of each cell's run where there is one.
 
-        The first is the address of the experiment's runs, or the command that shows a database.
+        The first is the address of the saved view of all methods, or the command that shows a
+        database.
 
         Raises:
             StoreError: MLflow has no experiment of this suite.
@@ -130,11 +130,12 @@ class Copy:
             return f"mlflow ui --backend-store-uri {shlex.quote(without_password(near))}", {}
         self._connect(create=False)
         self._find_runs()
-        base = f"{without_password(self.uri).rstrip('/')}/#/experiments/{self.experiment}"
+        base = f"{without_password(self.uri).rstrip('/')}/#/experiments/{self._experiment.id}"
         runs = {
             key: f"{base}/runs/{run.info.run_id}" for (_, key), run in self._runs.items() if key
         }
-        return f"{base}/runs", runs
+        view = save_view(self._experiment, self.plan, self.store)
+        return f"{base}/runs?viewStateShareKey={view}&compareRunsMode=TABLE", runs
 
     def log_report(self, out: Path) -> None:
         """Put the files of a report into its run, in place of those of the last one.
@@ -145,60 +146,36 @@ class Copy:
         with FileLock(self.store.root / ".mlflow.lock"):
             self._connect()
             self._find_runs()
-            if (REPORT, "") not in self._runs:
+            files = ["bundle.json", *read_json(out / "bundle.json")["files"]]
+            held, run = identity(sorted(files)), self._runs.get((REPORT, ""))
+            if run is None or run.data.tags.get("distillbench.files") != held:
+                if run is not None:  # no client deletes single files
+                    self._client.delete_run(run.info.run_id)
                 axes = {"suite": self.plan.suite.name, "role": REPORT}
-                self._create(REPORT, "", f"{self.plan.suite.name} {REPORT}", axes, {})
-            run_id = self._runs[REPORT, ""].info.run_id
-            for name in ("bundle.json", *read_json(out / "bundle.json")["files"]):
+                name, tags = f"{self.plan.suite.name} {REPORT}", {"distillbench.files": held}
+                run = self._create(REPORT, "", name, axes, {}, tags)
+            run_id = run.info.run_id
+            for name in files:
                 folder = PurePosixPath(name).parent
                 self._client.log_artifact(
                     run_id, str(out / name), str(folder) if folder.name else None
                 )
 
-    def _download(self, run: Any, folder: Path) -> Path:
-        """Return a run's parcel, or its spec where it has not ended, in a folder of its own."""
-        name = PARCEL if _has_ended(run) else "spec.json"
-        folder.mkdir()
-        return Path(self._client.download_artifacts(run.info.run_id, name, str(folder)))
-
     def _connect(self, *, create: bool = True) -> None:
-        if self._client is not None:
-            return
-        for name, value in SETTINGS.items():
-            os.environ.setdefault(name, value)
-        from mlflow import MlflowClient  # two seconds, so only where it is used
-
-        client = MlflowClient(self.uri)
-        name = f"distillbench/{self.plan.suite.name}"
-        found = client.get_experiment_by_name(name)
-        if found is None and not create:
-            raise StoreError(f"{without_password(self.uri)}: MLflow has no experiment {name!r}.")
-        if found is None:
-            local = self.uri.startswith("sqlite:")
-            place = (self.store.root.resolve() / "mlartifacts").as_uri() if local else None
-            self.experiment = client.create_experiment(name, artifact_location=place)
-        else:
-            self.experiment = found.experiment_id
-        self._client = client
+        if self._experiment is None:
+            artifacts = self.store.root.resolve() / "mlartifacts" if create else None
+            self._experiment = Experiment(self.uri, self.plan.suite.name, artifacts)
+            self._client = self._experiment.client
+            if create:
+                save_view(self._experiment, self.plan, self.store)
 
     def _find_runs(self) -> None:
         """Take up the runs that were created since the last look, by this process or another."""
-        token, since = None, self._looked_ms
-        while True:
-            page = self._client.search_runs(
-                [self.experiment],
-                filter_string=f"attributes.start_time >= {since}",
-                max_results=1000,
-                page_token=token,
-            )
-            for run in page:
-                tags = run.data.tags
-                place = tags.get("distillbench.place", "")
-                self._runs[place, tags.get("distillbench.key", "")] = run
-                self._looked_ms = max(self._looked_ms, run.info.start_time)
-            token = page.token
-            if not token:
-                return
+        for run in self._experiment.runs(self._looked_ms):
+            tags = run.data.tags
+            place = tags.get("distillbench.place", "")
+            self._runs[place, tags.get("distillbench.key", "")] = run
+            self._looked_ms = max(self._looked_ms, run.info.start_time)
 
     def _child(self, entry: Entry) -> Any:
         """Return the run of an entry's cell, created with its parent if there is none."""
@@ -251,7 +228,7 @@ class Copy:
             **({"distillbench.key": key} if key else {}),
         }
         params = {**axes, **params}
-        run = self._client.create_run(self.experiment, tags=tags, run_name=name)
+        run = self._client.create_run(self._experiment.id, tags=tags, run_name=name)
         values = [Param(name, str(value)[:6000]) for name, value in params.items()]
         self._client.log_batch(run.info.run_id, params=values)
         if not key:
@@ -266,7 +243,7 @@ class Copy:
         logged = int(run.data.tags.get("distillbench.logged", 0))
         records = [r for r in self.store.losses(key) if r["step"] > logged]
         metrics = [
-            Metric(_name(f"loss/{name}"), value, int(record["time"] * 1000), record["step"])
+            Metric(accepted(f"loss/{name}"), value, int(record["time"] * 1000), record["step"])
             for record in records
             for name, value in record["losses"].items()
         ]
@@ -345,10 +322,8 @@ class Copy:
 def _values(scores: Iterable[Json]) -> Iterator[tuple[str, float, Json]]:
     """Yield (metric as MLflow calls it, value, score) for every value."""
     for score in scores:
-        prefix = f"{score['direction']}/" if len(score["directions"]) > 1 else ""
         for name, value in score["values"].items():
-            full = name if name == score["metric"] else f"{score['metric']}.{name}"
-            yield _name(prefix + full), value, score
+            yield logged_name(score, name), value, score
 
 
 def _has_ended(run: Any) -> bool:
@@ -362,10 +337,5 @@ def _flat(cell: Cell) -> dict[str, Any]:
     found |= {f"budget.{name}": value for name, value in cell.budget.model_dump().items()}
     found |= {f"task.{name}": value for name, value in cell.task.params.items()}
     for part in cell.methods:
-        found |= {_name(f"{part.short}.{name}"): value for name, value in part.params.items()}
+        found |= {accepted(f"{part.short}.{name}"): value for name, value in part.params.items()}
     return found
-
-
-def _name(text: str) -> str:
-    """Return a name that MLflow accepts."""
-    return "".join(c if c.isalnum() or c in "_-./: " else "_" for c in text)

@@ -138,7 +138,7 @@ class Member:
         self.best = -math.inf
         self.best_networks: dict[str, Tensor] = {}
         spec = {"key": cell.key, "cell": json.loads(cell.canonical), "sources": cell.sources()}
-        spec |= cohort.environment
+        spec |= {"images": cell.dataset.images, **cohort.environment}
         self.store.write(self.key, "spec.json", spec)
         self.environments = [cohort.environment["environment"]]  # all that it trained under
         self.learner = Learner(cell, cohort.device, teacher)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from scipy import stats
-from tiny import by_method, tiny_plan
+from tiny import by_method, somewhere, tiny_plan
 
 from bench import plugins
 from bench.expand import expand
@@ -224,7 +224,9 @@ def test_a_verdict_says_what_a_paper_leaves_open() -> None:
 def test_a_teacher_of_the_students_size_is_no_seed_of_the_student_alone(tmp_path: Path) -> None:
     """Self-distillation's teacher shares recipe, width and seed 0 with the first student alone."""
     suite = plugins.ROOT / "suites" / "wkd_table5_paradigms.yaml"
-    entries = pd.DataFrame(entry_rows(expand(load(suite), absent={}), Store(tmp_path / "runs")))
+    entries = pd.DataFrame(
+        entry_rows(expand(load(suite), elsewhere=somewhere), Store(tmp_path / "runs"))
+    )
     entries["status"] = "done"
     alone = entries[(entries["recipe"] == "none") & (entries["width"] == 16)]
     assert sorted(alone["role"].value_counts()) == [1, 8]

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from test_reports import compiled
-from tiny import tiny_plan
+from tiny import somewhere, tiny_plan
 
 from bench import plugins, render
 from bench.expand import expand
@@ -523,7 +523,8 @@ TABLES = {  # suite -> table -> how many of its cells have a printed number, in 
 def test_every_suite_of_a_paper_fills_its_table(suite: str, tmp_path: Path) -> None:
     """The suite's own recipes against the layouts', and both against the printed numbers'."""
     plan = expand(
-        load(plugins.ROOT / "suites" / f"{suite}.yaml", ["seeds=[0]", "budget.epochs=1"]), absent={}
+        load(plugins.ROOT / "suites" / f"{suite}.yaml", ["seeds=[0]", "budget.epochs=1"]),
+        elsewhere=somewhere,
     )
     metrics = {part.name for part in plan.metrics} & set(METRICS)
     names = {"macs": ["macs", "macs_c2", "macs_c3"], "band_error": ["LL3", *HIGH]}

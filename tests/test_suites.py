@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tiny import train_teachers, train_together
+from tiny import somewhere, train_teachers, train_together
 
 from bench import plugins
 from bench.expand import expand
@@ -35,10 +35,8 @@ def test_a_suite_asks_a_question_and_is_planned_without_its_data(
     suite = load(path)
     assert suite.name == path.stem
     assert "?" in suite.question
-    absent: dict[str, str] = {}
-    plan = expand(suite, absent=absent)
+    plan = expand(suite, elsewhere=somewhere)
     assert not [entry for entry in plan.students if entry.cell is None]
-    assert set(absent) <= set(suite.datasets)
 
 
 class Protocol(NamedTuple):
@@ -90,7 +88,7 @@ def test_a_suite_of_a_paper_trains_by_its_protocol(name: str) -> None:
     assert "# Protocol of the paper:" in "\n".join(lines)
     suite = load(path)
     assert len(suite.seeds) == 8 or name == "fesd_table7_latency"
-    plan = expand(suite, absent={})
+    plan = expand(suite, elsewhere=somewhere)
     cells = [entry.cell for entry in plan.students if entry.cell]
     taught = {("frozen", plan.cells[c.teacher].nets) for c in cells if c.teacher}
     taught |= {("online", c.mentor) for c in cells if c.mentor}

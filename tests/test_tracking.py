@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import signal
@@ -19,18 +20,20 @@ import pandas as pd
 import pytest
 from harness import LONG, Runs
 from mlflow import MlflowClient
+from test_data import pairs
 from test_reports import finish
 from tiny import by_method, tiny_plan, train_teachers, train_together
 
 from bench import provenance, tracker
-from bench.errors import FetchError, StoreError
+from bench.errors import AbsentData, FetchError, StoreError
 from bench.plan import Plan
 from bench.publish import collect
-from bench.reporting import results
+from bench.reporting import dataset_on, results
 from bench.score import image_scores, record
 from bench.store import Store
 from bench.tracker import Tracker
 from bench.tracking import Copy, default_uri
+from bench.view import TAG
 
 
 def runs_of(uri: str) -> list[Any]:
@@ -433,3 +436,108 @@ def test_a_cell_in_hand_counts_as_behind(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(Copy, "update", lambda self, entry: time.sleep(3))
     tracker = Tracker(plan, Store(tmp_path / "runs"), "sqlite:///nowhere.db")
     assert tracker.close(patience_s=1.0) == 1
+
+
+def test_a_machine_without_the_images_makes_the_same_report(tmp_path: Path) -> None:
+    """Keys, numbers of images and epochs come from the server's newest run of the data set."""
+    runs = Runs(
+        tmp_path / "suite",
+        datasets={"mine": {"dataset": "pix2pix_folder", "path": "pairs"}},
+        snapshots={"times": 2, "metrics": ["psnr"]},
+        budget={"epochs": 2, "batch": 1},
+    )
+    images = pairs(runs.folder / "pairs", count=2)
+    assert runs("run").returncode == 0
+    uri = default_uri(Store(runs.folder / "runs"))
+    outs = [tmp_path / "here", tmp_path / "there"]
+    assert runs("report", "--out", str(outs[0]), "--mlflow", "none").returncode == 0
+    images.rename(tmp_path / "elsewhere")
+    lost = runs("report")
+    assert lost.returncode == 2
+    assert "pairs: no such folder" in lost.stderr
+    source = ("report", "--from", f"mlflow:{uri}", "--store", str(tmp_path / "nowhere"))
+    there = runs(*source, "--out", str(outs[1]), "--mlflow", "none")
+    assert (there.returncode, there.stderr) == (0, "")
+    made = [
+        {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+        for out in outs
+    ]
+    assert {"rows.csv", "tables/selection.md"} <= set(made[0])
+    assert made[0] == made[1]
+    for change, said in (
+        ("datasets.mine.direction=BtoA", "MLflow's newest run of mine was of other parameters."),
+        ("datasets={yours: {dataset: pix2pix_folder, path: pairs}}", "MLflow has no run of yours"),
+    ):
+        wrong = runs(*source, "--set", change)
+        assert wrong.returncode == 2
+        assert "pairs: no such folder" in wrong.stderr
+        assert said in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    "spec", [{}, {"images": {"trainA": -1}}, {"images": {}, "cell": {"dataset": "mine"}}]
+)
+def test_a_server_that_does_not_know_the_images_is_one_line(
+    tmp_path: Path, spec: dict[str, Any]
+) -> None:
+    plan = tiny_plan(tmp_path, methods=["none"])
+    store, (entry,) = Store(tmp_path / "runs"), plan.students
+    assert entry.cell is not None
+    store.write(entry.cell.key, "spec.json", {"key": entry.cell.key, "provenance": "", **spec})
+    Copy(plan, store, default_uri(store)).update(entry)
+    part = entry.cell.dataset
+    with pytest.raises(StoreError, match=r"gone. MLflow's newest run of photo_edges does not say"):
+        dataset_on(default_uri(store), plan.suite, "photo_edges", part, AbsentData("gone."))
+
+
+def test_the_saved_view_is_what_mlflow_can_search_sort_and_show(
+    half_done: tuple[Plan, Store, str],
+) -> None:
+    plan, store, uri = half_done
+    client = MlflowClient(uri)
+
+    def views() -> dict[str, Any]:
+        tags = client.get_experiment_by_name("distillbench/tiny").tags
+        return {name: json.loads(tag) for name, tag in tags.items() if name.startswith(TAG)}
+
+    ((name, view),) = views().items()
+    state = json.loads(view["state"])
+    order = f"{state['orderByKey']} {'ASC' if state['orderByAsc'] else 'DESC'}"
+    found = client.search_runs(
+        [client.get_experiment_by_name("distillbench/tiny").experiment_id],
+        state["searchFilter"],
+        order_by=[order],
+    )
+    assert {run.data.params["method"] for run in found} == {"wkd", "wkd3"}  # parents with scores
+    assert not any("seed" in run.data.params for run in found)
+    assert order == "metrics.`psnr` DESC"
+    known = [f"metrics.`{m}`" for m in found[0].data.metrics]
+    known += [f"params.`{p}`" for p in found[0].data.params]
+    assert {"params.`method`", "metrics.`psnr`", "metrics.`params`"} <= set(
+        state["selectedColumns"]
+    )
+    assert set(state["selectedColumns"]) <= set(known)
+    sections = {section["uuid"] for section in state["compareRunSections"]}
+    assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} == sections
+    # what a person makes of it on the page is kept
+    experiment = client.get_experiment_by_name("distillbench/tiny").experiment_id
+    client.set_experiment_tag(experiment, name, json.dumps(view | {"name": "my own"}))
+    Copy(plan, store, uri).update(plan.students[0])
+    Copy(plan, store, uri).update(plan.students[1])
+    assert {n: v["name"] for n, v in views().items()} == {name: "my own"}
+
+
+def test_a_reports_run_has_no_files_of_an_earlier_report(
+    half_done: tuple[Plan, Store, str], tmp_path: Path
+) -> None:
+    plan, store, uri = half_done
+    out, client = tmp_path / "report", MlflowClient(uri)
+    (out / "tables").mkdir(parents=True)
+    for files in (["index.html", "tables/ranks.md"], ["index.html"], ["index.html"]):
+        for name in files:
+            (out / name).write_text("text")
+        (out / "bundle.json").write_text(json.dumps({"files": files}))
+        Copy(plan, store, uri).log_report(out)
+        (report,) = [r for r in runs_of(uri) if r.data.tags["role"] == "report"]
+        held = [f.path for f in client.list_artifacts(report.info.run_id)]
+        assert held == sorted({"bundle.json", *(name.split("/")[0] for name in files)})

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 
-from bench.cell import Cell
+from bench.cell import Cell, Part
+from bench.dataset import DOMAINS, SPLITS
 from bench.device import configure
+from bench.errors import AbsentData
 from bench.expand import expand
 from bench.plan import Plan
 from bench.store import Store
-from bench.suite import load
+from bench.suite import Suite, load
 from bench.train import Cohort, train
 
 SUITE: dict[str, Any] = {
@@ -40,6 +43,12 @@ def write_suite(folder: Path, **changes: Any) -> Path:
 
 def tiny_plan(folder: Path, **changes: Any) -> Plan:
     return expand(load(write_suite(folder, **changes)))
+
+
+def somewhere(suite: Suite, name: str, part: Part, missing: AbsentData) -> Part:
+    """Return a data set that is not here as if it had ten images in each place."""
+    images = {f"{split}{domain}": 10 for split in SPLITS for domain in DOMAINS}
+    return replace(part, fingerprint=f"{name} elsewhere", images=images)
 
 
 def by_method(plan: Plan) -> dict[str, Cell]:

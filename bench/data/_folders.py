@@ -40,7 +40,7 @@ class Folders(Dataset):
         """The folder of this data set.
 
         Raises:
-            DataError: it is not there; the message says how it is brought.
+            AbsentData: it is not there; the message says how it is brought.
         """
         if self.params["path"]:
             path = Path(os.path.expandvars(self.params["path"])).expanduser().absolute()
@@ -49,8 +49,7 @@ class Folders(Dataset):
             remedy = self.remedy()
             path = home() / "data" / self.name.replace(":", "-")
         if not path.is_dir():
-            kind = DataError if self.params["path"] else AbsentData
-            raise kind(f"{path}: no such folder. {remedy}Expected {self.expected()}.")
+            raise AbsentData(f"{path}: no such folder. {remedy}Expected {self.expected()}.")
         return path
 
     def remedy(self) -> str:
