@@ -158,7 +158,7 @@ def _figure(figure: Figure, folder: _Folder) -> Json:
         "id": f"figure-{figure.name}",
         "title": figure.title,
         "figure": figure,
-        "picture": _base64(drawn["png"]),
+        "picture": "" if figure.frames else _base64(drawn["png"]),
         "frames": [
             (heading, [_base64(path.read_bytes()) for path in paths])
             for heading, paths in figure.frames

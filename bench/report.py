@@ -57,7 +57,7 @@ class Figure:
     caption: str
     drawing: Drawing
     notes: Sequence[str] = ()
-    frames: Sequence[tuple[str, Sequence[Path]]] = ()  # heading, PNGs: what a page's slider shows
+    frames: Sequence[tuple[str, Sequence[Path]]] = ()  # heading, PNGs: what pages show
 
 
 class Report:

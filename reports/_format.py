@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Hashable, Iterator
-from typing import Any
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -109,7 +109,29 @@ def ports(entries: pd.DataFrame) -> list[str]:
     return [f"† {port}." for port in entries["port"].unique() if port]
 
 
-def protocols(scores: pd.DataFrame, heading: str) -> list[str]:
+class Note(NamedTuple):
+    """What holds for something at one place."""
+
+    what: str
+    place: str
+    said: str
+
+
+def merged(notes: Iterable[Note | str]) -> list[str]:
+    """Return notes as text, each once, and the places of which the same is said together."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for note in notes:
+        what, place, said = note if isinstance(note, Note) else ("", "", note)
+        places = found.setdefault((what, said), [])
+        if place not in places:
+            places.append(place)
+    return [
+        f"{what} ({'; '.join(places)}): {said}." if what else said
+        for (what, said), places in found.items()
+    ]
+
+
+def protocols(scores: pd.DataFrame, heading: str) -> list[Note]:
     """Return the protocol of every column of one place, columns with the same one together.
 
     Raises:
@@ -121,17 +143,17 @@ def protocols(scores: pd.DataFrame, heading: str) -> list[str]:
         text = protocol_of(column)
         if text:
             found.setdefault(text, []).append(labels[metric])
-    return [f"{', '.join(names)} ({heading}): {text}." for text, names in found.items()]
+    return [Note(", ".join(names), heading, text) for text, names in found.items()]
 
 
-def holes(scores: pd.DataFrame, heading: str) -> list[str]:
+def holes(scores: pd.DataFrame, heading: str) -> list[Note]:
     """Return why scores of one place are missing, those with the same reason together."""
     found: dict[str, list[str]] = {}
     labels = _labels(scores)
     missing = scores[scores["value"].isna()].drop_duplicates(["metric", "reason"])
     for metric, reason in zip(missing["metric"], missing["reason"], strict=True):
         found.setdefault(str(reason or "not a number"), []).append(labels[metric])
-    return [f"{', '.join(names)} ({heading}): {reason}." for reason, names in found.items()]
+    return [Note(", ".join(names), heading, reason) for reason, names in found.items()]
 
 
 def _labels(scores: pd.DataFrame) -> dict[Hashable, str]:

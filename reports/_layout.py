@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.report import Rows, Table
 from reports._columns import Column, Line, Place, Score
-from reports._format import SIZE, holes, marks, ports, protocols, size
+from reports._format import SIZE, Note, holes, marks, merged, ports, protocols, size
 from reports._printed import numbers
 from reports._select import widest
 
@@ -77,7 +77,7 @@ def method_tables(layout: Layout, rows: Rows) -> Iterator[Table]:
     if rows.scores.empty:
         return
     blocks: list[_Block] = []
-    notes: list[str] = []
+    notes: list[Note | str] = []
     students = rows.entries[rows.entries["role"] == "student"]
     for (dataset, architecture), mine in students.groupby(["dataset", "architecture"], sort=False):
         groups = [group for _, group in mine.groupby(SIZE, sort=False) if layout.covers(group)]
@@ -104,7 +104,7 @@ def network_table(layout: Layout, rows: Rows) -> Iterator[Table]:
     if rows.scores.empty:
         return
     blocks: list[_Block] = []
-    notes: list[str] = []
+    notes: list[Note | str] = []
     entries = rows.entries[rows.entries["role"].isin(["student", "teacher"])]
     for dataset, mine in entries.groupby("dataset", sort=False):
         scores = rows.scores[rows.scores["key"].isin(mine["key"])]
@@ -188,23 +188,27 @@ def _printed(layout: Layout) -> pd.DataFrame:
     return found[(found["paper"] == layout.paper) & named]
 
 
-def _notes(layout: Layout, heading: str, scores: pd.DataFrame) -> list[str]:
+def _notes(layout: Layout, heading: str, scores: pd.DataFrame) -> list[Note]:
     """Return the protocol of each score, and why values are missing."""
     metrics = {column.metric for column in (*layout.shared, *layout.columns)}
     mine = scores[scores["metric"].isin(metrics)]
     return [*protocols(mine, heading), *holes(mine, heading)]
 
 
-def _counts(heading: str, groups: Sequence[pd.DataFrame], teachers: pd.DataFrame) -> str:
+def _counts(heading: str, groups: Sequence[pd.DataFrame], teachers: pd.DataFrame) -> Note:
     """Return how many seeds stand behind a row."""
     counts = {len(seeds) for group in groups for _, seeds in group.groupby("method")}
     students = " or ".join(map(str, sorted(counts)))
     taught = f", the teacher's {len(teachers)}" if len(teachers) else ""
-    return f"Seeds per row ({heading}): {students}{taught}."
+    return Note("Seeds per row", heading, f"{students}{taught}")
 
 
 def _table(
-    layout: Layout, leading: list[str], named: str, blocks: Sequence[_Block], notes: list[str]
+    layout: Layout,
+    leading: list[str],
+    named: str,
+    blocks: Sequence[_Block],
+    notes: list[Note | str],
 ) -> Table:
     """Return the table, without the columns in which nothing stands."""
     lines = [line for block in blocks for line in block.lines]
@@ -225,8 +229,7 @@ def _table(
     header += [column.heading(lines) for column, _ in own]
     notes += [note for column, _ in own for note in column.notes(lines)]
     notes += ports(pd.concat([line.seeds for line in lines]))
-    notes = list(dict.fromkeys(notes))
-    return Table(layout.name, layout.title, layout.caption, header, made, notes)
+    return Table(layout.name, layout.title, layout.caption, header, made, merged(notes))
 
 
 def _kept(columns: Sequence[Column], lines: Sequence[Line]) -> list[tuple[Column, list[str]]]:

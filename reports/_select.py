@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from bench.report import Rows
-from reports._format import SIZE, places, size
+from reports._format import SIZE, Note, places, size
 
 LEAST = 3  # seeds, below which no interval is drawn: Student's of two is nine deviations wide
 INTERVAL = f"95 % interval of the mean (Student's t; none below {LEAST} seeds)"
@@ -98,7 +98,7 @@ def foremost(scores: pd.DataFrame) -> pd.DataFrame:
     return found[found["metric"] == ("fid" if "fid" in names else names[0])]
 
 
-def seeds_note(entries: pd.DataFrame, heading: str) -> str:
+def seeds_note(entries: pd.DataFrame, heading: str) -> Note:
     """Return n, and by method which seeds are not in it, and why."""
     count = entries["seed"].nunique()
     said = []
@@ -107,7 +107,7 @@ def seeds_note(entries: pd.DataFrame, heading: str) -> str:
             numbers = ", ".join(str(seed) for seed in lost["seed"])
             said.append(f"{method}: seed{'s' * (len(lost) > 1)} {numbers} {status}")
     without = f"; without {'; '.join(said)}" if said else ""
-    return f"n ({heading}): {count} seed{'s' * (count > 1)} per method{without}."
+    return Note("n", heading, f"{count} seed{'s' * (count > 1)} per method{without}")
 
 
 def summary(scores: pd.DataFrame, by: list[str]) -> pd.DataFrame:

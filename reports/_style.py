@@ -18,6 +18,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from bench.report import Figure, Rows
+from reports._format import Note, merged
 
 COLUMN, PAGE = 3.3, 7.0  # inches: the widths of one column and of two
 HEIGHT = 2.4  # inches, of a panel
@@ -56,7 +57,7 @@ class Panel(NamedTuple):
     """One pair of axes: its title, what belongs under the figure, and who draws."""
 
     title: str
-    notes: Sequence[str]
+    notes: Sequence[Note]
     draw: Callable[[Axes], None]
 
 
@@ -108,7 +109,7 @@ def pages(
             f"{title} ({number + 1} of {count})" if count > 1 else title,
             caption,
             _draw(some, handles),
-            list(dict.fromkeys(note for panel in some for note in panel.notes)),
+            merged(note for panel in some for note in panel.notes),
         )
 
 
@@ -125,7 +126,9 @@ def log_x(axes: Axes) -> None:
     axes.set_xscale("log")
     low, high = axes.get_xlim()
     decades = math.log10(high / low)
-    subs = range(1, 10) if decades < 1 else (1, 2, 5) if decades < 2.5 else (1,)
+    subs: Sequence[int] = range(1, 10)
+    if decades > 0.35:  # labels must not run into each other
+        subs = (1, 2, 3, 5, 7) if decades < 1 else (1, 2, 5) if decades < 2.5 else (1,)
     axes.xaxis.set_major_locator(ticker.LogLocator(subs=subs))
     axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
     axes.xaxis.set_minor_locator(ticker.NullLocator())

@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from bench.report import Figure, Report, Rows, Table
-from reports._format import SIZE, marks, places, ports, protocols, size, spread
+from reports._format import SIZE, Note, marks, merged, places, ports, protocols, size, spread
 from reports._select import finite, places_by_size, seeds_note, widest_teacher
 from reports._style import MARKERS, TEACHER, Panel, Style, legend, pages, styles
 
@@ -112,7 +112,7 @@ def _bands(axes: Axes, lines: list[tuple[pd.DataFrame, Style]]) -> None:
     axes.grid(axis="y", lw=0.3)
 
 
-def _table(rows: Rows, found: Found, notes: list[str]) -> Table:
+def _table(rows: Rows, found: Found, notes: list[Note]) -> Table:
     bands = list(dict.fromkeys(name for _, _, scores in found for name in scores["name"]))
     blocks = []
     for heading, entries, scores in found:
@@ -133,5 +133,5 @@ def _table(rows: Rows, found: Found, notes: list[str]) -> Table:
         CAPTION,
         ["Data", "Width", "Method", *bands],
         blocks,
-        [*notes, *ports(rows.entries)],
+        merged([*notes, *ports(rows.entries)]),
     )

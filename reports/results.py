@@ -11,9 +11,11 @@ from bench.report import Bold, Report, Rows, Table
 from bench.statistics import LEVEL, best, least_p, seeds_needed
 from reports._format import (
     SIZE,
+    Note,
     by_seed,
     holes,
     marks,
+    merged,
     named,
     places,
     ports,
@@ -61,7 +63,7 @@ class Results(Report):
         gained = [metric for metric in columns if metric in _gained(rows, shown)]
         blocks: list[Block] = []
         gains: list[Block] = []
-        notes: list[str] = []
+        notes: list[Note | str] = []
         for heading, entries, scores in places(rows):
             quality = scores[scores["headline"] & scores["metric"].isin(columns)]
             notes += [*protocols(quality, heading), *holes(quality, heading)]
@@ -80,7 +82,7 @@ class Results(Report):
         header = ["Data", "Width", *(label for label, *_ in COSTS.values()), "Method"]
         notes += [*ports(rows.entries), *_too_few(rows)]
         header += [titled(first[m]) for m in columns]
-        yield Table("results", "Results", CAPTION, header, blocks, notes)
+        yield Table("results", "Results", CAPTION, header, blocks, merged(notes))
         if gained and gains:
             header = [
                 "Data",

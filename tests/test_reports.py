@@ -29,7 +29,7 @@ from bench.rows import score_rows, state_of
 from bench.score import image_scores, network_id, network_metrics, record, score_id
 from bench.store import Store, write_json
 from bench.suite import load
-from reports._format import holes, protocol_of, protocols, spread
+from reports._format import Note, holes, merged, protocol_of, protocols, spread
 from reports.band_error import BandErrors
 from reports.results import Results
 from reports.selection import Selection
@@ -223,13 +223,24 @@ def test_two_metrics_of_one_label_have_a_protocol_each(tmp_path: Path) -> None:
     frame = pd.DataFrame(list(score_rows(*filled(tmp_path))))
     psnr = frame[frame["metric"] == "psnr"]
     other = psnr.assign(metric="mine", protocol=psnr["protocol"].str.replace("75", "10"))
-    notes = protocols(pd.concat([psnr, other]), "here")
+    notes = merged(protocols(pd.concat([psnr, other]), "here"))
     assert [note.partition(" images")[0] for note in notes] == [
         "PSNR (psnr) (here): test split, 75",
         "PSNR (mine) (here): test split, 10",
     ]
     unlike = [psnr.assign(value=None, reason="a"), other.assign(value=None, reason="b")]
-    assert holes(pd.concat(unlike), "h") == ["PSNR (psnr) (h): a.", "PSNR (mine) (h): b."]
+    notes = merged(holes(pd.concat(unlike), "h"))
+    assert notes == ["PSNR (psnr) (h): a.", "PSNR (mine) (h): b."]
+
+
+def test_what_holds_at_several_places_is_said_once() -> None:
+    notes = [
+        Note("n", "a", "2 seeds"),
+        "Text.",
+        Note("n", "b", "3 seeds"),
+        Note("n", "c", "2 seeds"),
+    ]
+    assert merged([*notes, *notes]) == ["n (a; c): 2 seeds.", "Text.", "n (b): 3 seeds."]
 
 
 def test_a_score_that_is_no_number_is_called_that(tmp_path: Path) -> None:
@@ -306,8 +317,8 @@ def test_a_page_is_whole_in_itself_and_shows_hostile_names_as_text(tmp_path: Pat
     assert tags.tags.count("script") == 1  # the page's own, whose text has no names in it
     assert "<script>alert(1)</script>|$x_1$" in tags.text
     figures = ("band_error", "band_error_by_size", "grids-0-AtoB", "quality_cost", "samples-0-AtoB")
-    # and the images of the grid one by one: input, truth, three networks
-    assert tags.tags.count("img") == len(figures) + 5
+    # the samples are shown one by one: input, truth, three networks
+    assert tags.tags.count("img") == len(figures) - 1 + 5
     linked = {f"#{i}" for i in tags.ids}
     assert all(s.startswith("data:image/png;base64,") or s in linked for s in tags.sources)
     assert tags.tags.count("table") == 5

@@ -54,19 +54,21 @@ for (const table of document.querySelectorAll("table")) {
   });
 }
 
-// A slider goes through the methods' images; arrow keys move it.
+// A slider goes from all methods' images side by side through one method's after another's.
 
 for (const viewer of document.querySelectorAll(".frames")) {
   const slider = viewer.querySelector("input");
   const output = viewer.querySelector("output");
   const frames = [...viewer.querySelectorAll(".frame")];
   const show = () => {
-    frames.forEach((frame, at) => (frame.hidden = at !== Number(slider.value)));
-    const name = frames[Number(slider.value)].dataset.name;
+    const chosen = frames[Number(slider.value) - 1];
+    const name = chosen ? chosen.firstChild.textContent : "all, side by side";
+    frames.forEach((frame) => (frame.hidden = chosen !== undefined && frame !== chosen));
+    viewer.classList.toggle("one", chosen !== undefined);
     output.textContent = name;
     slider.setAttribute("aria-valuetext", name);
   };
   slider.addEventListener("input", show);
   show();
-  viewer.hidden = false;
+  slider.closest("p").hidden = false;
 }
