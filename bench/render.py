@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Sequence
 
 from bench.report import Bold, Table
 
@@ -28,6 +29,9 @@ LATEX = {
     "×": r"$\times$",
     "Δ": r"$\Delta$",
     "α": r"$\alpha$",
+    "σ": r"$\sigma$",
+    "…": r"\ldots{}",
+    "†": r"$\dagger$",
     "✓": r"$\surd$",  # a tick without a package
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
@@ -38,6 +42,8 @@ LATEX = {
     "–": "--",
     "—": "---",
 }
+
+PAGE = 30  # rows that fit a page, also in landscape
 
 FOREIGN = set("«»ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")  # need another font encoding than LaTeX's own (OT1)
 PLAIN = {chr(code) for code in (*range(32, 127), *range(161, 384))} - FOREIGN  # pdflatex sets it
@@ -55,28 +61,51 @@ def markdown(table: Table) -> str:
 
 
 def latex(table: Table) -> str:
-    """Return a table environment that needs booktabs and graphicx; too wide a table is shrunk."""
-    blocks = ["\n".join(_latex_row(row) for row in block) for block in table.blocks]
-    return "\n".join(
-        [
-            "% needs \\usepackage{booktabs,graphicx}",
+    """Return table environments that need booktabs and graphicx.
+
+    Too wide a table is shrunk, too long a one goes on in further environments.
+    """
+    lines = ["% needs \\usepackage{booktabs,graphicx}"]
+    parts = _pages(table)
+    for number, blocks in enumerate(parts):
+        caption = f"{_latex(table.title)}. {_latex(table.caption)}"
+        if number:
+            caption = f"{_latex(table.title)} (continued, {number + 1} of {len(parts)})."
+        lines += [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{_latex(table.title)}. {_latex(table.caption)}}}\medskip",
+            rf"\caption{{{caption}}}\medskip",
             r"\footnotesize",
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{{'l' * len(table.header)}}}",
             r"\toprule",
             _latex_row(table.header),
             r"\midrule",
-            "\n\\midrule\n".join(blocks),
+            "\n\\midrule\n".join("\n".join(map(_latex_row, block)) for block in blocks),
             r"\bottomrule",
             r"\end{tabular}}",
-            *(rf"\par {_latex(note)}" for note in table.notes),
+            *(rf"\par {_latex(note)}" for note in table.notes if blocks is parts[-1]),
             r"\end{table}",
-            "",
         ]
-    )
+    return "\n".join([*lines, ""])
+
+
+def _pages(table: Table) -> list[list[list[Sequence[str]]]]:
+    """Return the blocks by page; a page begins with what its first row leaves to those above."""
+    found: list[list[list[Sequence[str]]]] = [[]]
+    count = 0
+    for block, complete in zip(table.blocks, filled(table), strict=True):
+        if count and count + len(block) > PAGE:
+            found.append([])
+            count = 0
+        found[-1].append([])
+        for row, whole in zip(block, complete, strict=True):
+            if count == PAGE:
+                found.append([[]])
+                count = 0
+            found[-1][-1].append(row if count else [cell for cell, _ in whole])
+            count += 1
+    return found
 
 
 def comma_separated(table: Table) -> str:

@@ -547,3 +547,33 @@ def test_a_sample_without_its_output_is_left_out(tmp_path: Path) -> None:
         Image.new("RGB", (8, 8)).save(folder / "AtoB-1-input.png")
     assert cell is not None
     assert "<img" in publish(plan, store, tmp_path / "report").read_text()
+
+
+def test_a_long_table_goes_on_over_pages_in_latex(tmp_path: Path) -> None:
+    """A float that is too long for a page is cut off at its bottom."""
+    blocks = [
+        [[name if number == 0 else "", f"{name}{number}"] for number in range(count)]
+        for name, count in (("a", 20), ("b", 30), ("c", 50))
+    ]
+    text = render.latex(Table("t", "T", "Caption", ["place", "row"], blocks, ["Note"]))
+    parts = text.split(r"\begin{table}")[1:]
+    rows = [re.findall(r"^(\w*) & (\w\d+) ", part, re.MULTILINE) for part in parts]
+    assert [row for part in rows for _, row in part] == [row[1] for b in blocks for row in b]
+    assert [part[0] for part in rows] == [("a", "a0"), ("b", "b0"), ("c", "c0"), ("c", "c30")]
+    assert max(map(len, rows)) <= render.PAGE
+    assert [part.count("Note") for part in parts] == [0, 0, 0, 1]
+    assert r"\caption{T (continued, 2 of 4).}" in parts[1]
+    if shutil.which("pdflatex"):
+        done = compiled(tmp_path, [text.replace(r"\end{table}", r"\end{table}\clearpage")])
+        assert "Float too large" not in done.stdout
+
+
+def test_latex_knows_every_sign_of_our_own() -> None:
+    """A sign without a spelling is set as its code, as in "sd U+2020"."""
+    texts = [
+        path.read_text()
+        for folder, kind in (("reports", "*.py"), ("bench", "**/*.py"), ("baselines", "*.py"))
+        for path in (plugins.ROOT / folder).glob(kind)
+    ]
+    signs = {sign for text in texts for sign in text if ord(sign) > 126}
+    assert signs - set(render.LATEX) - render.PLAIN - render.FOREIGN <= set("─│└├")  # of comments
