@@ -45,10 +45,10 @@ def publish(
 ) -> Path:
     """Write a suite's report; return the page.
 
-    Writes `index.html`, `tables/*.{md,tex,csv}`, `figures/*.{pdf,png}`, `rows.csv` (every value)
-    and `bundle.json` (suite, specs, outcomes, scores, provenance, and the sha256 of the other
-    files: what a second party needs to verify a table). Tables and figures of an earlier report of
-    the folder that this one lacks are removed.
+    Writes `index.html`, `tables/*.{md,tex,csv}`, `figures/*.{pdf,png,tex}` (the figure and, with n
+    and protocol, its caption), `rows.csv` (every value) and `bundle.json` (suite, specs, outcomes,
+    scores, provenance, and the sha256 of the other files: what a second party needs to verify a
+    table). Tables and figures of an earlier report of the folder that this one lacks are removed.
 
     Args:
         plan: what the suite asks for.
@@ -154,6 +154,7 @@ def _figure(figure: Figure, folder: _Folder) -> Json:
         drawn[suffix] = file.getvalue()
         folder.write(f"figures/{figure.name}.{suffix}", drawn[suffix])
     plt.close(figure.drawing)
+    folder.write(f"figures/{figure.name}.tex", render.latex_figure(figure).encode())
     return {
         "id": f"figure-{figure.name}",
         "title": figure.title,

@@ -1,4 +1,7 @@
-"""Tables as markdown, LaTeX and CSV; everything in them is escaped. CSV knows no bold type."""
+"""Tables as markdown, LaTeX and CSV, captions of figures as LaTeX; all of it is escaped.
+
+CSV knows no bold type.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import io
 import re
 from collections.abc import Sequence
 
-from bench.report import Bold, Table
+from bench.report import Bold, Figure, Table
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -88,6 +91,22 @@ def latex(table: Table) -> str:
             r"\end{table}",
         ]
     return "\n".join([*lines, ""])
+
+
+def latex_figure(figure: Figure) -> str:
+    """Return a figure environment whose caption says what is shown, of how many, how scored."""
+    caption = " ".join(map(_latex, (f"{figure.title}.", figure.caption, *figure.notes)))
+    return "\n".join(
+        [
+            "% needs \\usepackage{graphicx} and \\graphicspath{{FOLDER OF THIS FILE/}}",
+            r"\begin{figure}",
+            r"\centering",
+            rf"\includegraphics[width=\linewidth]{{{figure.name}.pdf}}",
+            rf"\caption{{{caption}}}",
+            r"\end{figure}",
+            "",
+        ]
+    )
 
 
 def _pages(table: Table) -> list[list[list[Sequence[str]]]]:

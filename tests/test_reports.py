@@ -330,7 +330,7 @@ def test_a_page_is_whole_in_itself_and_shows_hostile_names_as_text(tmp_path: Pat
     assert files == {
         "index.html", "rows.csv", "bundle.json",
         *(f"tables/{n}.{s}" for n in ("results", "gains", "significance", "band_error", "status") for s in ("md", "tex", "csv")),
-        *(f"figures/{n}.{s}" for n in figures for s in ("pdf", "png")),
+        *(f"figures/{n}.{s}" for n in figures for s in ("pdf", "png", "tex")),
     }  # fmt: skip
 
 
@@ -388,8 +388,11 @@ def compiled(folder: Path, parts: list[str]) -> subprocess.CompletedProcess[str]
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_compiles(tmp_path: Path) -> None:
     publish(*hostile(tmp_path), tmp_path / "report")
-    parts = [rf"\input{{{p}}}" for p in sorted((tmp_path / "report" / "tables").glob("*.tex"))]
-    done = compiled(tmp_path, parts)
+    figures = tmp_path / "report" / "figures"
+    files = sorted((tmp_path / "report").glob("*/*.tex"))
+    assert len(files) > len(list(figures.glob("*.pdf"))) > 3
+    parts = [rf"\graphicspath{{{{{figures}/}}}}", *(rf"\input{{{p}}}" for p in files)]
+    done = compiled(tmp_path, [*parts, r"\clearpage"])
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Overfull" not in done.stdout  # a table that leaves the page
 
