@@ -26,6 +26,7 @@ from bench.score import image_scores, record
 from bench.store import Store
 from bench.suite import load
 from reports._layout import Layout
+from reports.pca_kd_table_1 import SIZES
 
 # metric: label, unit, digits, judges, better, headline
 METRICS = {
@@ -386,11 +387,17 @@ def test_components_are_ticked_beside_what_the_paper_printed() -> None:
     found = rows(
         *(
             seeds(recipe, fid(value), architecture="mobile_resnet9")
-            for recipe, value in (("dcd", 58.0), ("fesd(lambda_spec=0.0)", 57.0), ("fesd", 56.0))
+            for recipe, value in (
+                ("dcd", 58.0),
+                (UNSHIFTED, 57.5),
+                ("fesd(lambda_spec=0.0)", 57.0),
+                ("fesd", 56.0),
+            )
         )
     )
     assert [line[3:] for line in lines(only("fesd_table_6", found))] == [
         ["✓", "", "", "58.00", "57.17"],
+        ["✓", "", "", "57.50", ""],  # not in the paper
         ["✓", "✓", "", "57.00", "56.06"],
         ["✓", "✓", "✓", "56.00", "54.98"],
     ]
@@ -514,6 +521,8 @@ TABLES = {  # suite -> table -> how many of its cells have a printed number, in 
     "fesd_table5_ratio": {"fesd_table_5": 4},
     "fesd_table6_components": {"fesd_table_6": 6},
     "fesd_table7_latency": {"fesd_table_7": 0},
+    "pca_kd_table1_resolutions": {"pca_kd_table_1": 0},
+    "sd_table5_terms": {"sd_table_1": 0, "sd_table_5": 0},
     "matrix": {"sd_table_1": 0},
     "nightly": {"sd_table_1": 0, "sd_table_2": 0},
 }
@@ -529,6 +538,7 @@ def test_every_suite_of_a_paper_fills_its_table(suite: str, tmp_path: Path) -> N
     metrics = {part.name for part in plan.metrics} & set(METRICS)
     names = {"macs": ["macs", "macs_c2", "macs_c3"], "band_error": ["LL3", *HIGH]}
     names["latency"] = ["latency", "latency_mean"]
+    names["latency_by_size"] = [f"latency_{size}" for size in SIZES.values()]
     values = {m: dict.fromkeys(names.get(m, [m]), 1.0) for m in metrics}
     entries = [
         row | {"values": values, "direction": "AtoB"}
@@ -602,6 +612,12 @@ def layouts() -> list[Layout]:
             several = value if isinstance(value, tuple) else (value,)
             found += [v for v in several if isinstance(v, Layout)]
     return found
+
+
+def test_every_paper_table_has_a_suite_that_fills_it() -> None:
+    tables = {layout.name for layout in layouts()}
+    assert len(tables) > 12
+    assert tables == {table for filled in TABLES.values() for table in filled}
 
 
 def test_the_recipes_of_rows_are_those_that_a_plan_can_write() -> None:
