@@ -191,7 +191,8 @@ def benchmarks(path: Path) -> Json:
 
     A test may give ratios of our time to a peer's in the same run, `extra_info["ours_over_peer"]`,
     name -> ratio: these are judged, since the test's own time includes the peer's. Of another test
-    it is the median in seconds, with quartiles, if it was run `ROUNDS` times.
+    it is the median in seconds, with quartiles, if it was run `ROUNDS` times. The machine includes
+    `machine_info["gpu"]`, which pytest-benchmark leaves out, where a conftest.py adds it.
 
     Raises:
         ReportError: it is no such file, or there is none.
@@ -211,6 +212,7 @@ def benchmarks(path: Path) -> Json:
             elif not ratios:
                 unjudged.append(name)
         named = f"{machine['node']}, {cpu.get('brand_raw', '')}, {cpu.get('count', '?')} cores"
+        named += f", {machine['gpu']}" if "gpu" in machine else ""
     except (KeyError, TypeError, AttributeError) as error:
         said = f"no JSON of pytest-benchmark: it lacks {error}" if path.exists() else "not there"
         raise ReportError(f"{path}: {said}.") from error

@@ -326,9 +326,9 @@ def test_a_file_that_is_no_baseline_is_one_line_and_written_down_too(tmp_path: P
     assert "no verdict" in file.read_text()
 
 
-def benchmark(median: float, node: str = "here", **test: Any) -> dict[str, Any]:
+def benchmark(median: float, node: str = "here", gpu: str = "H200", **test: Any) -> dict[str, Any]:
     stats = {"median": median, "q1": 0.95 * median, "q3": 1.05 * median, "rounds": 5}
-    machine = {"node": node, "cpu": {"brand_raw": "a CPU", "count": 2}}
+    machine = {"node": node, "cpu": {"brand_raw": "a CPU", "count": 2}, "gpu": gpu}
     test = {"fullname": "bench_x.py::x", "stats": stats, "extra_info": {}} | test
     return {"machine_info": machine, "benchmarks": [test]}
 
@@ -344,6 +344,11 @@ def test_benchmarks_of_the_same_machine(tmp_path: Path) -> None:
     assert run(benchmark(1.08))[0] == 0  # within a tenth
     assert run(benchmark(1.3))[0] == 1
     assert run(benchmark(1.3, node="elsewhere"))[0] == 0
+    code, output = run(benchmark(1.3, gpu="A100"))
+    assert code == 0
+    assert (
+        "accepted on here, a CPU, 2 cores, H200, measured on here, a CPU, 2 cores, A100" in output
+    )
     assert run({**benchmark(1.0), "benchmarks": []})[0] == 1  # gone
     code, output = gate()
     assert (code, "none given" in output) == (0, True)

@@ -1,8 +1,19 @@
-"""Benchmarks use the same tiny helpers as the tests."""
+"""Benchmarks use the same tiny helpers as the tests, and say which GPU they ran on."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
+    """Add what times depend on beside the CPU: `distillbench gate` compares one machine's only."""
+    machine_info["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    machine_info["torch"] = torch.__version__
