@@ -212,7 +212,7 @@ def benchmarks(path: Path) -> Json:
             elif not ratios:
                 unjudged.append(name)
         named = f"{machine['node']}, {cpu.get('brand_raw', '')}, {cpu.get('count', '?')} cores"
-        named += f", {machine['gpu']}" if "gpu" in machine else ""
+        named += f", {machine['gpu']}" if machine.get("gpu") else ""
     except (KeyError, TypeError, AttributeError) as error:
         said = f"no JSON of pytest-benchmark: it lacks {error}" if path.exists() else "not there"
         raise ReportError(f"{path}: {said}.") from error

@@ -95,7 +95,7 @@ class Cell:
         return "+".join(part.name for part in self.methods)
 
     @property
-    def epoch(self) -> int:
+    def images_per_epoch(self) -> int:
         """How many images an epoch has: those of the larger training domain."""
         return max(self.dataset.images[f"train{domain}"] for domain in DOMAINS)
 

@@ -71,7 +71,7 @@ def main() -> None:
 def plan(as_json: bool, **where: Any) -> None:
     """Print the cells of SUITE, what is cached, why others are stale, and the time left.
 
-    Data sets that are not on this machine are named; everything else is checked without them.
+    Data sets that were not fetched yet are named; everything else is checked without them.
     """
     from bench.estimate import time_left
     from bench.rows import state_of

@@ -65,10 +65,6 @@ class Dataset:
         """Return the number of images."""
         raise NotImplementedError
 
-    def images(self) -> dict[str, int]:
-        """Return the number of images by split and domain, as in "trainA"."""
-        return {f"{s}{d}": self.count(s, d) for s in SPLITS for d in DOMAINS}
-
     def files(self, split: str, domain: str) -> Sequence[Path]:
         """Return the image files of a split, where there is one per image; two domains may share.
 

@@ -12,12 +12,12 @@ from bench.store import Store
 
 def steps_of(cell: Cell) -> int:
     """Return how many steps a cell trains."""
-    return Schedule(cell.budget, cell.epoch).steps
+    return Schedule(cell.budget, cell.images_per_epoch).steps
 
 
 def epochs_of(cell: Cell) -> float:
     """Return how often a cell sees the larger domain of its training split."""
-    return cell.budget.epochs or steps_of(cell) * cell.budget.batch / cell.epoch
+    return cell.budget.epochs or steps_of(cell) * cell.budget.batch / cell.images_per_epoch
 
 
 def time_left(store: Store, todo: list[Cell]) -> tuple[float, int]:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from bench import plugins
 from bench.cell import Cell, Json, Nets, Part, part_of
-from bench.dataset import Dataset
+from bench.dataset import DOMAINS, SPLITS, Dataset
 from bench.errors import AbsentData, SuiteError, unknown
 from bench.plan import Entry, Plan
 from bench.segmenting import segmenters
@@ -246,7 +246,9 @@ class _Expansion:
         cls: type[Dataset] = plugins.load("dataset", part.name, f"{self.where}: datasets.{label}")
         try:
             dataset = cls(part.params)
-            part = replace(part, fingerprint=dataset.fingerprint(), images=dataset.images())
+            fingerprint = dataset.fingerprint()
+            images = {f"{s}{d}": dataset.count(s, d) for s in SPLITS for d in DOMAINS}
+            part = replace(part, fingerprint=fingerprint, images=images)
         except AbsentData as error:
             if self.elsewhere is None:
                 raise

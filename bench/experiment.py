@@ -77,9 +77,9 @@ def logged_name(score: Mapping[str, Any], name: str) -> str:
     """Return how MLflow calls one of a score's values."""
     prefix = f"{score['direction']}/" if len(score["directions"]) > 1 else ""
     full = name if name == score["metric"] else f"{score['metric']}.{name}"
-    return accepted(prefix + full)
+    return mlflow_name(prefix + full)
 
 
-def accepted(text: str) -> str:
+def mlflow_name(text: str) -> str:
     """Return a name that MLflow accepts."""
     return "".join(c if c.isalnum() or c in "_-./: " else "_" for c in text)

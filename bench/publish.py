@@ -45,8 +45,8 @@ def publish(
 ) -> Path:
     """Write a suite's report; return the page.
 
-    Writes `index.html`, `tables/*.{md,tex,csv}`, `figures/*.{pdf,png,tex}` (the figure and, with n
-    and protocol, its caption), `rows.csv` (every value) and `bundle.json` (suite, specs, outcomes,
+    Writes `index.html`, `tables/*.{md,tex,csv}`, `figures/*.{pdf,png,tex}` (the figure and its
+    caption), `rows.csv` (every value) and `bundle.json` (suite, specs, outcomes,
     scores, provenance, and the sha256 of the other files: what a second party needs to verify a
     table). Tables and figures of an earlier report of the folder that this one lacks are removed.
 

@@ -46,7 +46,8 @@ LATEX = {
     "—": "---",
 }
 
-PAGE = 30  # rows that fit a page, also in landscape
+PAGE = 30  # rows and lines of text that fit a page, also in landscape
+LINE = 110  # characters of a caption or note on one line
 
 FOREIGN = set("«»ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")  # need another font encoding than LaTeX's own (OT1)
 PLAIN = {chr(code) for code in (*range(32, 127), *range(161, 384))} - FOREIGN  # pdflatex sets it
@@ -79,29 +80,35 @@ def latex(table: Table) -> str:
             r"\centering",
             rf"\caption{{{caption}}}\medskip",
             r"\footnotesize",
-            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-            rf"\begin{{tabular}}{{{'l' * len(table.header)}}}",
-            r"\toprule",
-            _latex_row(table.header),
-            r"\midrule",
-            "\n\\midrule\n".join("\n".join(map(_latex_row, block)) for block in blocks),
-            r"\bottomrule",
-            r"\end{tabular}}",
-            *(rf"\par {_latex(note)}" for note in table.notes if blocks is parts[-1]),
-            r"\end{table}",
         ]
+        if blocks or len(parts) == 1:
+            lines += [
+                r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+                rf"\begin{{tabular}}{{{'l' * len(table.header)}}}",
+                r"\toprule",
+                _latex_row(table.header),
+                r"\midrule",
+                "\n\\midrule\n".join("\n".join(map(_latex_row, block)) for block in blocks),
+                r"\bottomrule",
+                r"\end{tabular}}",
+            ]
+        if blocks is parts[-1]:
+            lines += [rf"\par {_latex(note)}" for note in table.notes]
+        lines.append(r"\end{table}")
     return "\n".join([*lines, ""])
 
 
 def latex_figure(figure: Figure) -> str:
-    """Return a figure environment whose caption says what is shown, of how many, how scored."""
+    """Return a figure environment with title, caption and notes; too large a figure is shrunk."""
+    wide = f"{figure.drawing.get_size_inches()[0]:.2f}in"
+    size = rf"width=\ifdim {wide}<\linewidth {wide}\else\linewidth\fi,height=.6\textheight"
     caption = " ".join(map(_latex, (f"{figure.title}.", figure.caption, *figure.notes)))
     return "\n".join(
         [
             "% needs \\usepackage{graphicx} and \\graphicspath{{FOLDER OF THIS FILE/}}",
             r"\begin{figure}",
             r"\centering",
-            rf"\includegraphics[width=\linewidth]{{{figure.name}.pdf}}",
+            rf"\includegraphics[{size},keepaspectratio]{{{figure.name}.pdf}}",
             rf"\caption{{{caption}}}",
             r"\end{figure}",
             "",
@@ -110,21 +117,30 @@ def latex_figure(figure: Figure) -> str:
 
 
 def _pages(table: Table) -> list[list[list[Sequence[str]]]]:
-    """Return the blocks by page; a page begins with what its first row leaves to those above."""
+    """Return the blocks by page; the last may be empty, for notes that fit no other.
+
+    A page begins with what its first row leaves to those above.
+    """
     found: list[list[list[Sequence[str]]]] = [[]]
-    count = 0
+    count = _lines([table.caption])
     for block, complete in zip(table.blocks, filled(table), strict=True):
-        if count and count + len(block) > PAGE:
+        if found[-1] and count + len(block) > PAGE:
             found.append([])
             count = 0
         found[-1].append([])
         for row, whole in zip(block, complete, strict=True):
-            if count == PAGE:
+            if count >= PAGE:
                 found.append([[]])
                 count = 0
-            found[-1][-1].append(row if count else [cell for cell, _ in whole])
+            found[-1][-1].append(row if found[-1][-1] or count else [cell for cell, _ in whole])
             count += 1
+    if count + _lines(table.notes) > PAGE:
+        found.append([])
     return found
+
+
+def _lines(texts: Sequence[str]) -> int:
+    return sum(len(text) // LINE + 1 for text in texts)
 
 
 def comma_separated(table: Table) -> str:

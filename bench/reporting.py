@@ -8,13 +8,15 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, NonNegativeInt, ValidationError
+from pydantic import BaseModel, Field, field_validator
 
 from bench.cell import Part, without_path
-from bench.errors import AbsentData, DistillbenchError, StoreError
+from bench.dataset import DOMAINS, SPLITS
+from bench.errors import AbsentData, DistillbenchError, FetchError, StoreError
 from bench.experiment import Experiment
+from bench.parcel import checked
 from bench.plan import Plan
 from bench.publish import publish
 from bench.store import Store, read_json
@@ -54,14 +56,26 @@ def results(plan: Plan, store: Store, server: str) -> Iterator[Store]:
         yield temporary
 
 
+Count = Annotated[int, Field(ge=0, le=10**9)]
+
+
 class _Origin(BaseModel):
     """What a cell's spec says of its data set."""
 
     name: str
     version: int | str
     params: dict[str, Any]
-    fingerprint: str
-    images: dict[str, NonNegativeInt]
+    fingerprint: Annotated[str, Field(min_length=1)]
+    images: dict[str, Count]
+
+    @field_validator("images")
+    @classmethod
+    def _are_whole(cls, images: dict[str, int]) -> dict[str, int]:
+        if set(images) != {f"{split}{domain}" for split in SPLITS for domain in DOMAINS}:
+            raise ValueError("not a number for each split and domain")
+        if not all(images[f"{split}{domain}"] for split in ("train", "test") for domain in DOMAINS):
+            raise ValueError("none to train or to test on")
+        return images
 
 
 def dataset_on(server: str, suite: Suite, name: str, part: Part, missing: AbsentData) -> Part:
@@ -70,26 +84,31 @@ def dataset_on(server: str, suite: Suite, name: str, part: Part, missing: Absent
     Raises:
         StoreError: the server cannot be read, or has no run of this data set as the suite asks
             for it.
+        FetchError: a run's spec is another cell's, or hostile.
     """
+    why = f"MLflow has no run of {name} either"
     with _reading(), tempfile.TemporaryDirectory() as folder:
         experiment = Experiment(server, suite.name)
-        runs = (r for r in experiment.runs() if r.data.tags.get("dataset") == name)
-        newest = next((r for r in runs if "distillbench.key" in r.data.tags), None)
-        if newest is None:
-            raise StoreError(f"{missing} MLflow has no run of {name} either.")
-        spec = read_json(experiment.download(newest, "spec.json", Path(folder, "run")))
-    try:
-        found = _Origin.model_validate({**spec["cell"]["dataset"], "images": spec["images"]})
-    except (KeyError, TypeError, ValidationError) as error:
-        said = f"MLflow's newest run of {name} does not say which images it had"
-        raise StoreError(f"{missing} {said}.") from error
-    if (found.name, found.version, found.params) != (
-        part.name,
-        part.version,
-        without_path(part.params),
-    ):
-        raise StoreError(f"{missing} MLflow's newest run of {name} was of other parameters.")
-    return replace(part, fingerprint=found.fingerprint, images=found.images)
+        for run in experiment.runs():
+            key = run.data.tags.get("distillbench.key")
+            if key is None or run.data.tags.get("dataset") != name:
+                continue
+            try:
+                path = experiment.download(run, "spec.json", Path(folder, run.info.run_id))
+                spec = checked(read_json(path), key)
+                found = _Origin.model_validate(
+                    {**spec["cell"]["dataset"], "images": spec["images"]}
+                )
+            except FetchError:
+                raise
+            except Exception:  # a run that was cut off has no spec, one of long ago no numbers
+                why = f"no run of {name} on MLflow says which images it had"
+                continue
+            mine = (part.name, part.version, without_path(part.params))
+            if (found.name, found.version, found.params) == mine:
+                return replace(part, fingerprint=found.fingerprint, images=found.images)
+            why = f"{name} on MLflow was of other parameters"
+    raise StoreError(f"{missing} {why[0].upper()}{why[1:]}.")
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ def snapshot_scores(cell: Cell, metrics: Iterable[Part]) -> Iterator[Wanted]:
     """Yield every score that the snapshots of a cell should have."""
     if cell.snapshots:
         metrics = tuple(metrics)
-        schedule = Schedule(cell.budget, cell.epoch)
+        schedule = Schedule(cell.budget, cell.images_per_epoch)
         for step in schedule.evenly(cell.snapshots):
             for wanted in image_scores(cell, metrics):
                 protocol = wanted.protocol | {"checkpoint": f"step {step} of {schedule.steps}"}

@@ -27,7 +27,7 @@ from typing import Any
 from filelock import FileLock
 
 from bench.cell import Cell
-from bench.experiment import Experiment, accepted, logged_name
+from bench.experiment import Experiment, logged_name, mlflow_name
 from bench.files import make_folder
 from bench.grid import sample_grid
 from bench.parcel import checked, pack, unpack
@@ -118,8 +118,8 @@ class Copy:
     def links(self) -> tuple[str, dict[str, str]]:
         """Return where to see the runs, and the address of each cell's run where there is one.
 
-        The first is the address of the saved view of all methods, or the command that shows a
-        database.
+        The first is the address of the view of all methods, which is saved if it is not there yet,
+        or the command that shows a database.
 
         Raises:
             StoreError: MLflow has no experiment of this suite.
@@ -135,7 +135,8 @@ class Copy:
             key: f"{base}/runs/{run.info.run_id}" for (_, key), run in self._runs.items() if key
         }
         view = save_view(self._experiment, self.plan, self.store)
-        return f"{base}/runs?viewStateShareKey={view}&compareRunsMode=TABLE", runs
+        query = f"?viewStateShareKey={view}&compareRunsMode=TABLE" if view else ""
+        return f"{base}/runs{query}", runs
 
     def log_report(self, out: Path) -> None:
         """Put the files of a report into its run, in place of those of the last one.
@@ -145,29 +146,29 @@ class Copy:
         """
         with FileLock(self.store.root / ".mlflow.lock"):
             self._connect()
-            self._find_runs()
             files = ["bundle.json", *read_json(out / "bundle.json")["files"]]
-            held, run = identity(sorted(files)), self._runs.get((REPORT, ""))
-            if run is None or run.data.tags.get("distillbench.files") != held:
-                if run is not None:  # no client deletes single files
-                    self._client.delete_run(run.info.run_id)
+            save_view(self._experiment, self.plan, self.store)
+            reports = [r for r in self._experiment.runs() if r.data.tags.get("role") == REPORT]
+            held = {"distillbench.files": identity(sorted(files))}
+            run = next((r for r in reports if held.items() <= r.data.tags.items()), None)
+            if run is None:
                 axes = {"suite": self.plan.suite.name, "role": REPORT}
-                name, tags = f"{self.plan.suite.name} {REPORT}", {"distillbench.files": held}
-                run = self._create(REPORT, "", name, axes, {}, tags)
+                run = self._create(REPORT, "", f"{self.plan.suite.name} {REPORT}", axes, {}, held)
             run_id = run.info.run_id
             for name in files:
                 folder = PurePosixPath(name).parent
                 self._client.log_artifact(
                     run_id, str(out / name), str(folder) if folder.name else None
                 )
+            for other in reports:
+                if other.info.run_id != run_id:  # of other files, and no client deletes single ones
+                    self._client.delete_run(other.info.run_id)
 
     def _connect(self, *, create: bool = True) -> None:
         if self._experiment is None:
             artifacts = self.store.root.resolve() / "mlartifacts" if create else None
             self._experiment = Experiment(self.uri, self.plan.suite.name, artifacts)
             self._client = self._experiment.client
-            if create:
-                save_view(self._experiment, self.plan, self.store)
 
     def _find_runs(self) -> None:
         """Take up the runs that were created since the last look, by this process or another."""
@@ -243,7 +244,7 @@ class Copy:
         logged = int(run.data.tags.get("distillbench.logged", 0))
         records = [r for r in self.store.losses(key) if r["step"] > logged]
         metrics = [
-            Metric(accepted(f"loss/{name}"), value, int(record["time"] * 1000), record["step"])
+            Metric(mlflow_name(f"loss/{name}"), value, int(record["time"] * 1000), record["step"])
             for record in records
             for name, value in record["losses"].items()
         ]
@@ -337,5 +338,5 @@ def _flat(cell: Cell) -> dict[str, Any]:
     found |= {f"budget.{name}": value for name, value in cell.budget.model_dump().items()}
     found |= {f"task.{name}": value for name, value in cell.task.params.items()}
     for part in cell.methods:
-        found |= {accepted(f"{part.short}.{name}"): value for name, value in part.params.items()}
+        found |= {mlflow_name(f"{part.short}.{name}"): value for name, value in part.params.items()}
     return found

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from bench import plugins
+from bench.cell import Cell
 from bench.experiment import Experiment, logged_name
 from bench.plan import Plan
 from bench.rows import scores_of
@@ -19,40 +21,46 @@ from bench.store import Json, Store, identity
 
 TAG = "mlflow.sharedViewState."
 NAME = "Methods: means over seeds"
-AXES = ("method", "dataset", "architecture", "width")
 SHOWN = 20  # best methods in the charts
 
 
 def save_view(experiment: Experiment, plan: Plan, store: Store) -> str:
-    """Save a suite's view, unless it is there; return its id.
+    """Save the view of a suite's results; return its id, or "" where the server does not take it.
 
-    What a person then makes of it on the page is kept: its id depends on the suite's metrics only.
+    The id is a hash of the view, so what a person makes of it on the page is kept.
     """
     state = _state(plan, store)
     view = identity(state)
     if TAG + view not in experiment.tags:
         envelope = {"name": NAME, "createdAt": int(time.time() * 1000), "state": json.dumps(state)}
-        experiment.client.set_experiment_tag(experiment.id, TAG + view, json.dumps(envelope))
+        try:
+            experiment.client.set_experiment_tag(experiment.id, TAG + view, json.dumps(envelope))
+        except Exception:  # it may be read-only, or of a version with shorter tags
+            return ""
     return view
 
 
 def _state(plan: Plan, store: Store) -> Json:
     """Return the state of MLflow's page: parents, best first, with their headline metrics."""
     quality, costs = dict[str, bool](), dict[str, bool]()  # MLflow's name -> is lower better?
-    for cell in {e.dataset: e.cell for e in plan.students if e.cell is not None}.values():
+    for cell in _one_per_dataset(plan, store):
         for score in scores_of(cell, plan, store):
             declared = plugins.declared("metric", score["metric"], score["metric"])
-            if score["step"] == 0 and declared["better"]:
+            values = list(score["values"])
+            headline = declared["headline"] if declared["headline"] in values else ""
+            if score["step"] == 0 and declared["better"] and (headline or len(values) == 1):
                 found = costs if declared["judges"] == "network" else quality
-                name = logged_name(score, declared["headline"] or score["metric"])
-                found[name] = declared["better"] == "lower"
+                found[logged_name(score, headline or values[0])] = declared["better"] == "lower"
     first = next((n for n in quality if n.split("/")[-1] == "fid"), next(iter(quality), ""))
+    axes = ["method", "dataset", "architecture", "width"]
+    if len(plan.suite.discriminator_widths) > 1:
+        axes.append("discriminator_width")
     state: Json = {
         "searchFilter": "metrics.seeds >= 0",  # only parents have it
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "selectedColumns": [
-            *(f"params.`{axis}`" for axis in AXES),
+            *(f"params.`{axis}`" for axis in axes),
             *(f"metrics.`{name}`" for name in ("seeds", *quality, *costs)),
         ],
         "runsHiddenMode": "FIRST_20_RUNS",
@@ -79,6 +87,12 @@ def _state(plan: Plan, store: Store) -> Json:
             ],
         }
     return state
+
+
+def _one_per_dataset(plan: Plan, store: Store) -> Iterable[Cell]:
+    """Return a cell of each data set that has ended well, to see how its scores are called."""
+    cells = (entry.cell for entry in reversed(plan.students) if entry.cell is not None)
+    return {c.dataset.name: c for c in cells if store.state(c.key).status == "done"}.values()
 
 
 def _chart(name: str, section: str, **more: Any) -> Json:

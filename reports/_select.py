@@ -56,7 +56,7 @@ class Sampled(NamedTuple):
     dataset: str
     network: str  # with the sizes, as a heading says it
     students: pd.DataFrame  # entries: each method's first seed that ended, in the suite's order
-    others: pd.DataFrame  # entries of all that ended there, of any size
+    teacher: pd.DataFrame  # entry of the widest teacher that ended; none if none did
 
 
 def sampled(rows: Rows) -> Iterator[Sampled]:
@@ -67,8 +67,9 @@ def sampled(rows: Rows) -> Iterator[Sampled]:
     for (dataset, architecture, width, judge), group in groups:
         first = group.sort_values("seed", kind="stable").drop_duplicates("method").sort_index()
         same = done[(done["dataset"] == dataset) & (done["architecture"] == architecture)]
+        teacher = widest_teacher(same).head(1)
         network = f"{architecture}, width {size(width, judge, rows)}"
-        yield Sampled(str(dataset), network, first, same)
+        yield Sampled(str(dataset), network, first, teacher)
 
 
 def finite(scores: pd.DataFrame) -> pd.DataFrame:

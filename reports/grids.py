@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from bench.grid import sample_files
 from bench.report import Figure, Report, Rows
-from reports._select import sampled, widest_teacher
+from reports._select import sampled
 from reports._style import PAGE, shown
 
 Values = npt.NDArray[np.float64]
@@ -42,8 +42,7 @@ class Grids(Report):
 
     def make(self, rows: Rows) -> Iterator[Figure]:
         """Yield a grid wherever students have samples."""
-        for number, (dataset, network, chosen, others) in enumerate(sampled(rows)):
-            teacher = widest_teacher(others).head(1)
+        for number, (dataset, network, chosen, teacher) in enumerate(sampled(rows)):
             above = _samples(teacher["samples"].iloc[0]) if len(teacher) else {}
             cells = [
                 (m, _samples(folder)) for m, folder in chosen[["method", "samples"]].to_numpy()

@@ -25,9 +25,8 @@ class Samples(Report):
 
     def make(self, rows: Rows) -> Iterator[Figure]:
         """Yield a grid wherever a student is trained."""
-        for number, (dataset, network, students, others) in enumerate(sampled(rows)):
-            teachers = others[others["role"] == "teacher"].drop_duplicates("method")
-            shown = pd.concat([teachers, students])
+        for number, (dataset, network, students, teacher) in enumerate(sampled(rows)):
+            shown = pd.concat([teacher, students])
             found = _columns(shown)
             for direction, columns in found.items():
                 heading = f"{dataset} {direction}" if len(found) > 1 else dataset

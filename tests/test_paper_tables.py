@@ -614,7 +614,7 @@ def layouts() -> list[Layout]:
     return found
 
 
-def test_every_paper_table_has_a_suite_that_fills_it() -> None:
+def test_every_paper_table_has_a_suite_with_its_rows() -> None:
     tables = {layout.name for layout in layouts()}
     assert len(tables) > 12
     assert tables == {table for filled in TABLES.values() for table in filled}

@@ -25,6 +25,7 @@ from test_reports import finish
 from tiny import by_method, tiny_plan, train_teachers, train_together
 
 from bench import provenance, tracker
+from bench.dataset import DOMAINS, SPLITS
 from bench.errors import AbsentData, FetchError, StoreError
 from bench.plan import Plan
 from bench.publish import collect
@@ -229,7 +230,7 @@ def test_training_goes_on_without_its_server_and_sync_completes_the_record(
 def half_done(tmp_path: Path) -> tuple[Plan, Store, str]:
     """One cell has ended, under two names; another was cut off; the rest is missing."""
     methods = {"none": {}, "hinton": {}, "wkd": {}, "wkd3": {"method": "wkd", "levels": 3}}
-    plan = tiny_plan(tmp_path, methods=methods, metrics=["psnr", "params"])
+    plan = tiny_plan(tmp_path, methods=methods, metrics=["psnr", "params", "band_error"])
     store = Store(tmp_path / "runs")
     cells = by_method(plan)
     for name in ("hinton", "wkd"):
@@ -465,7 +466,7 @@ def test_a_machine_without_the_images_makes_the_same_report(tmp_path: Path) -> N
     assert {"rows.csv", "tables/selection.md"} <= set(made[0])
     assert made[0] == made[1]
     for change, said in (
-        ("datasets.mine.direction=BtoA", "MLflow's newest run of mine was of other parameters."),
+        ("datasets.mine.direction=BtoA", "Mine on MLflow was of other parameters."),
         ("datasets={yours: {dataset: pix2pix_folder, path: pairs}}", "MLflow has no run of yours"),
     ):
         wrong = runs(*source, "--set", change)
@@ -474,32 +475,56 @@ def test_a_machine_without_the_images_makes_the_same_report(tmp_path: Path) -> N
         assert said in wrong.stderr
 
 
+WHOLE = {f"{split}{domain}": 3 for split in SPLITS for domain in DOMAINS}
+
+
 @pytest.mark.parametrize(
-    "spec", [{}, {"images": {"trainA": -1}}, {"images": {}, "cell": {"dataset": "mine"}}]
+    "images",
+    [
+        None,
+        {**WHOLE, "testA": -1},
+        {**WHOLE, "testA": 0},
+        {**WHOLE, "trainB": 10**400},
+        {**WHOLE, "trainB": "many"},
+        {"trainA": 3},
+        {**WHOLE, "trainC": 3},
+    ],
 )
-def test_a_server_that_does_not_know_the_images_is_one_line(
-    tmp_path: Path, spec: dict[str, Any]
-) -> None:
-    plan = tiny_plan(tmp_path, methods=["none"])
-    store, (entry,) = Store(tmp_path / "runs"), plan.students
-    assert entry.cell is not None
-    store.write(entry.cell.key, "spec.json", {"key": entry.cell.key, "provenance": "", **spec})
-    Copy(plan, store, default_uri(store)).update(entry)
-    part = entry.cell.dataset
-    with pytest.raises(StoreError, match=r"gone. MLflow's newest run of photo_edges does not say"):
-        dataset_on(default_uri(store), plan.suite, "photo_edges", part, AbsentData("gone."))
+def test_numbers_of_images_that_cannot_be_are_not_believed(tmp_path: Path, images: Any) -> None:
+    """The newest run that can be believed is; without one it is an error of one line."""
+    plan = tiny_plan(tmp_path, methods=["none", "wkd"])
+    store, (good, bad) = Store(tmp_path / "runs"), plan.students
+    assert good.cell is not None
+    assert bad.cell is not None
+    uri, missing = default_uri(store), AbsentData("gone.")
+    spec = {"key": bad.cell.key, "provenance": "", "cell": json.loads(bad.cell.canonical)}
+    store.write(bad.cell.key, "spec.json", spec | ({"images": images} if images else {}))
+    Copy(plan, store, uri).update(bad)
+    with pytest.raises(
+        StoreError, match=r"gone. No run of photo_edges on MLflow says which images"
+    ):
+        dataset_on(uri, plan.suite, "photo_edges", bad.cell.dataset, missing)
+    spec = {"key": good.cell.key, "provenance": "", "cell": json.loads(good.cell.canonical)}
+    store.write(good.cell.key, "spec.json", spec | {"images": WHOLE})
+    Copy(plan, store, uri).update(good)
+    found = dataset_on(uri, plan.suite, "photo_edges", bad.cell.dataset, missing)
+    assert (found.fingerprint, found.images) == (bad.cell.dataset.fingerprint, WHOLE)
 
 
 def test_the_saved_view_is_what_mlflow_can_search_sort_and_show(
-    half_done: tuple[Plan, Store, str],
+    half_done: tuple[Plan, Store, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, store, uri = half_done
-    client = MlflowClient(uri)
+    client, report = MlflowClient(uri), tmp_path / "report"
+    report.mkdir()
+    (report / "bundle.json").write_text('{"files": []}')
 
     def views() -> dict[str, Any]:
         tags = client.get_experiment_by_name("distillbench/tiny").tags
         return {name: json.loads(tag) for name, tag in tags.items() if name.startswith(TAG)}
 
+    assert views() == {}
+    Copy(plan, store, uri).log_report(report)
     ((name, view),) = views().items()
     state = json.loads(view["state"])
     order = f"{state['orderByKey']} {'ASC' if state['orderByAsc'] else 'DESC'}"
@@ -522,9 +547,16 @@ def test_the_saved_view_is_what_mlflow_can_search_sort_and_show(
     # what a person makes of it on the page is kept
     experiment = client.get_experiment_by_name("distillbench/tiny").experiment_id
     client.set_experiment_tag(experiment, name, json.dumps(view | {"name": "my own"}))
-    Copy(plan, store, uri).update(plan.students[0])
-    Copy(plan, store, uri).update(plan.students[1])
+    Copy(plan, store, uri).log_report(report)
     assert {n: v["name"] for n, v in views().items()} == {name: "my own"}
+
+    def refused(*_: object) -> None:
+        raise OSError("read only")
+
+    client.delete_experiment_tag(experiment, name)
+    monkeypatch.setattr(MlflowClient, "set_experiment_tag", refused)
+    Copy(plan, store, uri).log_report(report)
+    assert views() == {}
 
 
 def test_a_reports_run_has_no_files_of_an_earlier_report(

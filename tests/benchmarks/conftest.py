@@ -15,5 +15,4 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
     """Add what times depend on beside the CPU: `distillbench gate` compares one machine's only."""
-    machine_info["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    machine_info["torch"] = torch.__version__
+    machine_info["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
