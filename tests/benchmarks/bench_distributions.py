@@ -33,6 +33,7 @@ from torch_fidelity.utils import get_featuresdict_from_dataset
 
 from bench import weights
 from bench.dataset import decode
+from bench.evaluate import BATCH
 from bench.features.inception import Inception
 from bench.frechet import frechet_distance, frechet_of_moments
 from bench.metrics.fid import FID
@@ -55,8 +56,8 @@ def in_turns(contestants: Contestants, rounds: int) -> dict[str, float]:
 def our_features(extractor: Inception, folder: Path) -> torch.Tensor:
     files = sorted(folder.glob("*.png"))
     found = []
-    for first in range(0, len(files), extractor.batch):
-        pixels = np.stack([decode(file) for file in files[first : first + extractor.batch]])
+    for first in range(0, len(files), BATCH):
+        pixels = np.stack([decode(file) for file in files[first : first + BATCH]])
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255
         found.append(extractor(images, first)["pool"])
     return torch.cat(found)

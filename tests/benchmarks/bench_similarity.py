@@ -34,6 +34,7 @@ GOALS = {  # (metric, ours): least speed over the peer's
     ("lpips_vgg", "ours"): 1.0,
     ("lpips_vgg", "ours, second student"): 1.5,
 }
+NOISE = 0.05  # differences below it mean nothing
 ERRORS = {"ssim": 1e-5, "fsim": 2e-5, "lpips": 1e-6}  # absolute; of LPIPS relative
 
 
@@ -63,7 +64,7 @@ def bench_similarity(benchmark: Any) -> None:
         benchmark.extra_info[f"{name}, {candidate}"] = row
         ratios[f"{name}, {candidate}"] = round(best / ours, 3)
         print(f"  {name:14} {candidate:22} {row} goal {goal}")
-        if ours / best < goal or error > ERRORS[name.partition("_")[0]]:
+        if ours / best < goal * (1 - NOISE) or error > ERRORS[name.partition("_")[0]]:
             missed.append((name, candidate, row))
     benchmark.extra_info["ours_over_peer"] = ratios
     assert not missed
