@@ -59,13 +59,14 @@ class Results(Report):
             return
         shown = rows.scores[rows.scores["headline"]]
         first = {str(m): scores.iloc[0] for m, scores in shown.groupby("metric", sort=False)}
-        columns = [metric for metric in first if metric not in COSTS]
+        wanted = [metric for metric in first if metric not in COSTS]
+        columns = [metric for metric in wanted if metric not in _without_headline(rows.scores)]
         gained = [metric for metric in columns if metric in _gained(rows, shown)]
         blocks: list[Block] = []
         gains: list[Block] = []
         notes: list[Note | str] = []
         for heading, entries, scores in places(rows):
-            quality = scores[scores["headline"] & scores["metric"].isin(columns)]
+            quality = scores[scores["headline"] & scores["metric"].isin(wanted)]
             notes += [*protocols(quality, heading), *holes(quality, heading)]
             for place, group in entries.groupby(["role", *SIZE], sort=False):
                 where = heading if group.index[0] == entries.index[0] else ""
@@ -93,6 +94,15 @@ class Results(Report):
             yield Table(
                 "gains", "Gains over the student alone", GAINS, header, gains, ports(rows.entries)
             )
+
+
+def _without_headline(scores: pd.DataFrame) -> set[str]:
+    """Return the metrics of several values, none of which stands for all: they have no column.
+
+    Where such a metric could not be had, its row looks like that of a single value.
+    """
+    measured = scores[scores["reason"] == ""]
+    return set(measured["metric"]) - set(measured.loc[measured["headline"], "metric"])
 
 
 def _block(first: list[str], group: pd.DataFrame, columns: list[dict[str, str]]) -> Block:

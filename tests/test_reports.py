@@ -427,6 +427,24 @@ def test_unpaired_data_have_a_block_per_direction_and_a_reason_for_no_psnr(tmp_p
     assert set(frame.loc[frame["metric"] == "psnr", "reason"]) == {"needs a ground truth"}
 
 
+def test_bands_that_one_data_set_cannot_have_are_a_note_and_no_column(tmp_path: Path) -> None:
+    """One suite of paired and unpaired data: here ten values without a headline, there a reason."""
+    plan = tiny_plan(tmp_path, datasets=["photo_edges", "grass2brick"], metrics=METRICS)
+    store = Store(tmp_path / "runs")
+    for entry in plan.entries:
+        finish(store, plan, entry)
+        assert entry.cell is not None
+        scores = store.scores(entry.cell.key)
+        for score in scores.values():
+            if entry.dataset == "grass2brick" and score["metric"] == "band_error":
+                score |= {"values": {}, "reason": "needs a ground truth"}
+        store.write(entry.cell.key, "scores.json", scores)
+    table = results(plan, store)
+    assert not [heading for heading in table.header if "band" in heading]
+    assert "band error (grass2brick BtoA, unet): needs a ground truth." in table.notes
+    assert "| grass2brick BtoA, unet |" in render.markdown(table)
+
+
 def test_reporting_imports_no_torch(tmp_path: Path) -> None:
     plan, _ = filled(tmp_path)
     code = (
