@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,12 @@ class Rows:
     scores: pd.DataFrame  # one row per value: axes, metric, name, value, protocol
     snapshots: pd.DataFrame = field(default_factory=pd.DataFrame)  # the same, of steps on the way
     losses: pd.DataFrame = field(default_factory=pd.DataFrame)  # axes, step, term, value, thinned
+
+    @functools.cached_property
+    def has_several_discriminators(self) -> bool:
+        """Whether the students' discriminators are of several widths."""
+        students = self.entries[self.entries["role"] == "student"]
+        return bool(students["discriminator_width"].nunique() > 1)
 
 
 class Bold(str):

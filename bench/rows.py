@@ -11,6 +11,7 @@ from bench.cell import Cell
 from bench.estimate import epochs_of
 from bench.plan import Entry, Plan
 from bench.score import (
+    Wanted,
     fits,
     image_scores,
     missing_weights,
@@ -44,9 +45,7 @@ def scores_of(cell: Cell, plan: Plan, store: Store) -> list[Json]:
     scores = store.scores(cell.key)
     found = []
     for wanted in (*image_scores(cell, plan.metrics), *snapshot_scores(cell, plan.watched)):
-        part = wanted.metric
-        reason = wanted.reason or missing_weights(part) or "not scored"
-        score = scores.get(wanted.id) or record(part, wanted.protocol, {}, reason, 0.0)
+        score = scores.get(wanted.id) or _hole(wanted)
         where = {"direction": wanted.direction, "directions": directions, "step": wanted.step}
         found.append({**score, **where})
     if makes(cell) == "labels":
@@ -60,6 +59,12 @@ def scores_of(cell: Cell, plan: Plan, store: Store) -> list[Json]:
         where = {"directions": directions, "step": 0}
         found.extend({**score, "direction": d, **where} for d in directions)
     return found
+
+
+def _hole(wanted: Wanted) -> Json:
+    """Return a score that is not there, with the reason."""
+    reason = wanted.reason or missing_weights(wanted.metric) or "not scored"
+    return record(wanted.metric, wanted.protocol, {}, reason, 0.0)
 
 
 def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:

@@ -31,10 +31,10 @@ class Wanted(NamedTuple):
 def snapshot_scores(cell: Cell, metrics: Iterable[Part]) -> Iterator[Wanted]:
     """Yield every score that the snapshots of a cell should have."""
     if cell.snapshots:
-        metrics = tuple(metrics)
+        scores = list(image_scores(cell, metrics))
         schedule = Schedule(cell.budget, cell.images_per_epoch)
         for step in schedule.evenly(cell.snapshots):
-            for wanted in image_scores(cell, metrics):
+            for wanted in scores:
                 protocol = wanted.protocol | {"checkpoint": f"step {step} of {schedule.steps}"}
                 name = score_id(wanted.metric, protocol)
                 yield wanted._replace(id=name, protocol=protocol, step=step)

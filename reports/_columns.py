@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from reports._format import spread, titled
-from reports._printed import BEST, same_place, text_of
+from reports._printed import BEST, PLACE, text_of
 
 UNITS = {"params": (1e6, "M"), "macs": (1e9, "G")}
 
@@ -29,6 +29,12 @@ class Place:
         """What is said of each metric: label, unit, digits, judges, better."""
         said = self.scores.drop_duplicates("metric").set_index("metric")
         return {str(name): dict(row) for name, row in said.iterrows()}
+
+    @functools.cached_property
+    def numbers(self) -> dict[tuple[Any, ...], pd.Series[Any]]:
+        """What was printed, by place and score; the first where several tables differ."""
+        first = self.printed.drop_duplicates([*PLACE, "score"])
+        return {(*number[PLACE], number["score"]): number for _, number in first.iterrows()}
 
     def values(self, metric: str, names: tuple[str, ...]) -> pd.Series[float]:
         """Return one value per key: the headline, or the mean of named values if all are there."""
@@ -207,10 +213,8 @@ class Printed(Column):
         return [number for line in lines if (number := self._number(line)) is not None]
 
     def _number(self, line: Line) -> pd.Series[Any] | None:
-        found = same_place(line.place.printed, line.seeds.iloc[0])
-        found = found[found["score"] == self.metric]
-        found = found[found["direction"] == line.place.scores["direction"].iloc[0]]
-        return None if found.empty else found.iloc[0]
+        place = {**line.seeds.iloc[0], "direction": line.place.scores["direction"].iloc[0]}
+        return line.place.numbers.get((*(place[axis] for axis in PLACE), self.metric))
 
 
 def _percent(value: float, original: float) -> str:

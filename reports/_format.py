@@ -35,10 +35,7 @@ def places(rows: Rows) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
 
 def size(width: object, discriminator_width: object, rows: Rows) -> str:
     """Return a width, with the discriminator's where the suite has several."""
-    students = rows.entries[rows.entries["role"] == "student"]
-    if students["discriminator_width"].nunique() > 1:
-        return f"{width} (D {discriminator_width})"
-    return str(width)
+    return f"{width} (D {discriminator_width})" if rows.has_several_discriminators else str(width)
 
 
 def spread(values: pd.Series[float], seeds: int, digits: int, *, signed: bool = False) -> str:

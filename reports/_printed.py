@@ -8,6 +8,7 @@ name their place and `score` as suites do, and of the protocol what was stated: 
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pandas as pd
@@ -20,6 +21,7 @@ LOGS = "logs"  # in place of a table: computed from what the authors published b
 PLACE = ["dataset", "direction", "architecture", "width", "recipe"]
 
 
+@functools.cache
 def numbers() -> pd.DataFrame:
     """Return the printed numbers of places that a matrix can have; what is printed twice, once."""
     printed = pd.read_csv(REPORTED, keep_default_na=False, dtype=str)

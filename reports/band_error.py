@@ -120,10 +120,9 @@ def _table(rows: Rows, found: Found, notes: list[Note]) -> Table:
         groups = entries.groupby(["role", *SIZE, "method"], sort=False)
         for (_, width, judge, method), seeds in groups:
             mine = scores[scores["key"].isin(seeds["key"])].drop_duplicates(["key", "name"])
-            cells = [
-                spread(mine.loc[mine["name"] == band, "value"].astype(float), len(seeds), 2)
-                for band in bands
-            ]
+            runs = mine.astype({"value": float}).pivot(index="key", columns="name", values="value")
+            values = runs.reindex(columns=bands)
+            cells = [spread(values[band].dropna(), len(seeds), 2) for band in bands]
             first = heading if not block else ""
             block.append([first, size(width, judge, rows), f"{method}{marks(seeds)}", *cells])
         blocks.append(block)

@@ -85,7 +85,7 @@ def _curves(
                 axes.plot(run["step"].tail(1), run["value"].tail(1), "x", color=look.colour, ms=6)
         if lost.all():
             continue
-        seeds = mine[~lost].pivot_table(index="step", columns="seed", values="value")
+        seeds = mine[~lost].pivot(index="step", columns="seed", values="value")
         seeds = seeds.interpolate(method="index", limit_area="inside")  # logs may be uneven
         mean_and_range(axes, seeds, look, number)
     axes.set(xlabel="step", ylabel=f"loss of the {player}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 from PIL import Image
@@ -14,8 +15,16 @@ from PIL import Image
 from bench.grid import sample_files
 from bench.report import Figure, Report, Rows
 from reports._select import sampled
+from reports._style import shown
 
 Column = tuple[str, list[Path]]  # heading, one file per image
+
+INCHES = 1.5  # of an image and the gap beside it
+WIDEST = 16.0  # inches of all columns, twice a page's: where methods are many, images are smaller
+DPI = 150  # of the PNG: no image is drawn with more pixels than it has there
+GAP = 1 / 24  # of an image's width
+HEAD = 0.25  # inches
+LETTER = 0.08  # inches
 
 
 class Samples(Report):
@@ -26,12 +35,12 @@ class Samples(Report):
     def make(self, rows: Rows) -> Iterator[Figure]:
         """Yield a grid wherever a student is trained."""
         for number, (dataset, network, students, teacher) in enumerate(sampled(rows)):
-            shown = pd.concat([teacher, students])
-            found = _columns(shown)
+            chosen = pd.concat([teacher, students])
+            found = _columns(chosen)
             for direction, columns in found.items():
                 heading = f"{dataset} {direction}" if len(found) > 1 else dataset
                 title = f"{heading}, {network}"
-                seeds = ", ".join(f"{m} seed {s}" for m, s in shown[["method", "seed"]].to_numpy())
+                seeds = ", ".join(f"{m} seed {s}" for m, s in chosen[["method", "seed"]].to_numpy())
                 yield Figure(
                     f"samples-{number}-{direction}",
                     f"Samples: {title}",
@@ -41,10 +50,10 @@ class Samples(Report):
                 )
 
 
-def _columns(shown: pd.DataFrame) -> dict[str, list[Column]]:
+def _columns(chosen: pd.DataFrame) -> dict[str, list[Column]]:
     """Return direction -> columns: input, ground truth where there is one, then every method."""
     found: dict[str, list[Column]] = {}
-    for number, (method, folder) in enumerate(shown[["method", "samples"]].to_numpy()):
+    for number, (method, folder) in enumerate(chosen[["method", "samples"]].to_numpy()):
         files = sample_files(Path(folder))
         for direction in dict.fromkeys(direction for direction, _ in files):
             mine = [row for (d, _), row in files.items() if d == direction]
@@ -57,22 +66,31 @@ def _columns(shown: pd.DataFrame) -> dict[str, list[Column]]:
 
 def _draw(columns: list[Column]) -> Drawing:
     """Return all images in one picture: a grid of axes takes seconds where methods are many."""
-    pictures = [[np.asarray(Image.open(file).convert("RGB")) for file in f] for _, f in columns]
+    inches = min(INCHES, WIDEST / len(columns))
+    most = round(DPI * inches / (1 + GAP))
+    pictures = [[_pixels(file, most) for file in files] for _, files in columns]
     high, wide, _ = np.max([image.shape for column in pictures for image in column], axis=0)
-    gap = max(1, wide // 24)
+    gap = max(1, round(GAP * wide))
     count = max(len(column) for column in pictures)
     canvas = np.full((count * (high + gap), len(columns) * (wide + gap), 3), 255, np.uint8)
     for left, column in enumerate(pictures):
         for top, image in enumerate(column):
             y, x = top * (high + gap), left * (wide + gap)
             canvas[y : y + image.shape[0], x : x + image.shape[1]] = image
-    drawing, axis = plt.subplots(
-        figsize=(1.5 * len(columns), 1.5 * count * high / wide + 0.3), layout="constrained"
-    )
-    axis.imshow(canvas, interpolation="nearest")
-    centres = np.arange(len(columns)) * (wide + gap) + wide / 2
-    axis.set_xticks(centres, [heading for heading, _ in columns], fontsize=9)
-    axis.tick_params(top=False, labeltop=True, bottom=False, labelbottom=False)
-    axis.set_yticks([])
-    axis.spines[:].set_visible(False)
+    width = inches * len(columns)
+    height = width * canvas.shape[0] / canvas.shape[1]
+    drawing = plt.figure(figsize=(width, height + HEAD))
+    axes = drawing.add_axes((0, 0, 1, height / (height + HEAD)))
+    axes.axis("off")
+    axes.imshow(canvas, interpolation="none")
+    for number, (heading, _) in enumerate(columns):
+        centre, text = number * (wide + gap) + wide / 2, shown(heading, int(inches / LETTER))
+        axes.text(centre, -gap, text, fontsize=9, ha="center", va="bottom")
     return drawing
+
+
+def _pixels(file: Path, most: int) -> npt.NDArray[np.uint8]:
+    """Return an image as [H, W, 3], shrunk where a side is longer than `most` pixels."""
+    image = Image.open(file).convert("RGB")
+    image.thumbnail((most, most))
+    return np.asarray(image)

@@ -50,14 +50,12 @@ class Selection(Report):
 
 def _row(scores: pd.DataFrame, first: pd.Series[str], seeds: int) -> list[str]:
     """Return one method's cells: metric, last, best, number of snapshots, where the best lie."""
-    last, best, steps = {}, {}, {}
-    for seed, run in scores.groupby("seed"):
-        last[seed] = run.sort_values("step")["value"].iloc[-1]
-        ordered = run.sort_values("value", ascending=first["better"] == "lower")
-        best[seed], steps[seed] = ordered["value"].iloc[0], ordered["step"].iloc[0]
+    in_time = scores.sort_values("step").astype({"value": float})
+    ranked = in_time.sort_values("value", ascending=first["better"] == "lower", kind="stable")
+    last, best = in_time.groupby("seed").last(), ranked.groupby("seed").first()
     return [
         titled(first),
-        *(spread(pd.Series(v, dtype=float), seeds, int(first["digits"])) for v in (last, best)),
+        *(spread(found["value"], seeds, int(first["digits"])) for found in (last, best)),
         str(scores["step"].nunique()),
-        f"step {', '.join(map(str, steps.values()))}" if steps else "—",
+        f"step {', '.join(map(str, best['step']))}" if len(best) else "—",
     ]

@@ -52,7 +52,7 @@ def _curves(axes: Axes, scores: pd.DataFrame, looks: dict[str, Style]) -> None:
         mine = scores[scores["method"] == method]
         if mine.empty:
             continue
-        seeds = mine.pivot_table(index="step", columns="seed", values="value")
+        seeds = mine.pivot(index="step", columns="seed", values="value")
         mean_and_range(axes, seeds, look, 0, marker="")
         mean = seeds.mean(axis=1).tail(1)
         axes.plot(mean.index, mean, **look.curve(ls="", ms=5, gid="last"))

@@ -313,6 +313,22 @@ def test_a_grid_has_the_first_seed_that_ended_and_survives_a_missing_output(tmp_
     assert texts == ["input", "ground truth", "teacher", "none", "teacher", "wkd"]
 
 
+def test_samples_of_many_methods_are_shrunk_to_one_width(tmp_path: Path) -> None:
+    """As large as the PNG has room for at 1.5 inches each, or at a share of 16 inches."""
+    for image in (0, 1):
+        for role in ("input", "output", "target"):
+            Image.new("RGB", (256, 256), "red").save(tmp_path / f"AtoB-{image}-{role}.png")
+    for count, width, wide in ((2, 7.5, 216), (30, 16.0, 70)):
+        frame = entries(tuple(f"m{n}" for n in range(count)), seeds=1)
+        (figure,) = made("samples", rows(frame.assign(samples=str(tmp_path))))
+        (axes,) = figure.drawing.axes
+        pixels = np.asarray(axes.images[0].get_array())
+        assert figure.drawing.get_figwidth() == width
+        assert (pixels[0] == (255, 0, 0)).all(axis=1).sum() == wide * (count + 3)
+        assert (pixels[:, 0] == (255, 0, 0)).all(axis=1).sum() == 2 * wide
+        assert len(figure.frames) == count + 3
+
+
 def test_six_panels_make_a_page_and_a_page_fits_the_paper() -> None:
     frame = entries(datasets=tuple("abcdefg"), seeds=2)
     first, second = made("seed_spread", rows(frame, scores(frame, "psnr", 20.0)))
