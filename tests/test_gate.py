@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from nights import alarms, nights, plant
 from scipy import stats
@@ -400,6 +402,7 @@ def bench_once(benchmark):
 
 def test_pytest_benchmarks_own_file_is_read_and_a_single_sample_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "bench_x.py").write_text(BENCHMARKS)
+    shutil.copy(Path(__file__).parent / "benchmarks" / "conftest.py", tmp_path)
     command = [
         sys.executable,
         "-m",
@@ -413,7 +416,11 @@ def test_pytest_benchmarks_own_file_is_read_and_a_single_sample_is_skipped(tmp_p
     command += ["-o", "python_functions=bench_*", "--benchmark-json=speeds.json", "bench_x.py"]
     environment = {n: v for n, v in os.environ.items() if not n.startswith("PYTEST_")}  # a worker's
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    machine = json.loads((tmp_path / "speeds.json").read_text())["machine_info"]
+    assert machine["torch"] == torch.__version__
     found = benchmarks(tmp_path / "speeds.json")
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    assert found["machine"].endswith(f" cores{gpu}")
     assert set(found["tests"]) == {"bench_x.py::bench_ratio: all", "bench_x.py::bench_rounds"}
     assert found["tests"]["bench_x.py::bench_ratio: all"]["value"] == 0.5
     gate = Gate(tmp_path)

@@ -14,5 +14,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
-    """Add what times depend on beside the CPU: `distillbench gate` compares one machine's only."""
+    """Add what times depend on beside the CPU: `distillbench gate` compares one machine's only.
+
+    It compares the times of two versions of torch: a slower one is for it to find.
+    """
     machine_info["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    machine_info["torch"] = str(torch.__version__)
