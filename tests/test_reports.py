@@ -441,7 +441,8 @@ def test_bands_that_one_data_set_cannot_have_are_a_note_and_no_column(tmp_path: 
         store.write(entry.cell.key, "scores.json", scores)
     table = results(plan, store)
     assert not [heading for heading in table.header if "band" in heading]
-    assert "band error (grass2brick BtoA, unet): needs a ground truth." in table.notes
+    places = "grass2brick AtoB, unet; grass2brick BtoA, unet"
+    assert f"band error ({places}): needs a ground truth." in table.notes
     assert "| grass2brick BtoA, unet |" in render.markdown(table)
 
 

@@ -256,7 +256,8 @@ def test_rows_from_mlflow_are_those_of_the_store(half_done: tuple[Plan, Store, s
         here.entries.drop(columns=places), there.entries.drop(columns=places)
     )
     pd.testing.assert_frame_equal(here.scores, there.scores)
-    assert there.scores["value"].notna().sum() == 4  # PSNR and parameters, under two names
+    # PSNR, two band errors and parameters, under two names
+    assert there.scores["value"].notna().sum() == 8
     ended = here.losses[here.losses["method"] != "hinton"]
     pd.testing.assert_frame_equal(ended.reset_index(drop=True), there.losses)
 
