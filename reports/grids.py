@@ -134,7 +134,7 @@ def _tiles(file: Path, box: Box) -> tuple[Image.Image, Image.Image]:
     """Return an image with its framed window, and the window enlarged."""
     image = Image.open(file).convert("RGB")
     side = (TILE, TILE)
-    whole = image.resize(side, Image.Resampling.NEAREST)
+    whole = image.resize(side, Image.Resampling.LANCZOS)
     left, top, right, bottom = (
         round(at * TILE / length) for at, length in zip(box, image.size * 2, strict=True)
     )
