@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.distiller import Distiller, Layout, Trace
+from bench.contracts.distiller import Distiller, Layout, Trace
 
 
 class Template(Distiller):

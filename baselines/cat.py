@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.distiller import Distiller, Layout, Side, Trace, check_grids
+from bench.contracts.distiller import Distiller, Layout, Side, Trace, check_grids
 from bench.errors import SuiteError
-from bench.positions import check_side, positions
+from bench.maths.positions import check_side, positions
 
 
 class CAT(Distiller):

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from bench.adapters import Views, cooperation
-from bench.distiller import Distiller, Layout, Trace
-from bench.gan import generator_loss
-from bench.imitation import Imitation
-from bench.perceptual import perceptual_terms
+from bench.contracts.distiller import Distiller, Layout, Trace
+from bench.losses.adapters import Views, cooperation
+from bench.losses.gan import generator_loss
+from bench.losses.imitation import Imitation
+from bench.losses.perceptual import perceptual_terms
 
 
 class DCD(Imitation, Distiller):
     """Hints are compared in the eyes of the teacher's discriminator, which also judges the image.
 
-    Each hint of both players is mapped to the discriminator's channels (`bench/adapters.py`); its
-    deepest features of the two are the distance. On unpaired data the teacher's adapters are
-    random and never train. The student fools the teacher's discriminator, which learns from the
-    teacher's images alone, and imitates the teacher's image by VGG-16 (style, relu2_2). No
-    original term stays, and the student has no discriminator of its own.
+    Each hint of both players is mapped to the discriminator's channels
+    (`bench/losses/adapters.py`); its deepest features of the two are the distance. On unpaired
+    data the teacher's adapters are random and never train. The student fools the teacher's
+    discriminator, which learns from the teacher's images alone, and imitates the teacher's image
+    by VGG-16 (style, relu2_2). No original term stays, and the student has no discriminator of
+    its own.
 
     As the paper: the official code evaluates the adversarial term on the teacher's image, where
     it has no gradient (CycleGAN), or never adds it (Pix2Pix), and its scripts give four weights

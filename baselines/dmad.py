@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.distiller import Distiller, Layout, Trace, check_grids
+from bench.contracts.distiller import Distiller, Layout, Trace, check_grids
 
 
 class DMAD(Distiller):

@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.adapters import LEAST, View, Views, cooperation, enlarged
-from bench.distiller import Distiller, Layout, Trace
+from bench.contracts.distiller import Distiller, Layout, Trace
 from bench.errors import SuiteError
-from bench.gan import discriminator_loss, fake_loss, generator_loss, initialise
-from bench.imitation import Imitation
-from bench.perceptual import TAPS, perceptual_terms
-from bench.spectrum import count_bins, log_spectrum
+from bench.losses.adapters import LEAST, View, Views, cooperation, enlarged
+from bench.losses.gan import discriminator_loss, fake_loss, generator_loss, initialise
+from bench.losses.imitation import Imitation
+from bench.losses.perceptual import TAPS, perceptual_terms
+from bench.maths.radial import count_bins, log_spectrum
 
 UP, DOWN, LEFT, RIGHT = (0, -1), (0, 1), (-1, 0), (1, 0)  # steps in x and y
 DIRECTIONS = {
@@ -43,8 +43,9 @@ class FESD(Imitation, Distiller):
     - PCS: of the middle channels a share `ratio` is moved by `shift` positions, zeros come in, in
       equal parts up and down (`bi`, the paper's), up (`uni`), up and left (`cross`) or all four
       ways (`quad`); `none` moves nothing. At least one channel goes each way.
-    - L_spec: L1 between a linear classifier's verdicts on the log spectra (`bench/spectrum.py`) of
-      the two hints; on paired data of the last three channels, which stand for the image.
+    - L_spec: L1 between a linear classifier's verdicts on the log spectra
+      (`bench/maths/radial.py`) of the two hints; on paired data of the last three channels, which
+      stand for the image.
 
     The paper does not say how the classifier is trained. Here it learns with the teacher's
     discriminator to tell spectra of real images from those of the teacher's, both averaged to the

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.distiller import Distiller, Layout, Side, Trace, check_grids
+from bench.contracts.distiller import Distiller, Layout, Side, Trace, check_grids
 from bench.errors import SuiteError
-from bench.gan import initialise
+from bench.losses.gan import initialise
 
 
 class GANCompression(Distiller):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.distiller import Distiller, Trace
+from bench.contracts.distiller import Distiller, Trace
 
 
 class Hinton(Distiller):

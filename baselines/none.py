@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from bench.distiller import Distiller, Trace
+from bench.contracts.distiller import Distiller, Trace
 
 
 class NoDistillation(Distiller):

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.adapters import adapter
-from bench.distiller import Distiller, Layout, Trace
-from bench.imitation import Imitation
+from bench.contracts.distiller import Distiller, Layout, Trace
+from bench.losses.adapters import adapter
+from bench.losses.imitation import Imitation
+from bench.losses.perceptual import perceptual_terms
 from bench.metrics.ssim import C1, C2, WINDOW
-from bench.perceptual import perceptual_terms
 
 
 class OMGD(Imitation, Distiller):

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.distiller import Distiller, Layout, Side, Trace
+from bench.contracts.distiller import Distiller, Layout, Side, Trace
 from bench.errors import DataError, SuiteError
-from bench.pca import Covariance, centred, eigenbasis, learned_basis, residual
+from bench.maths.pca import Covariance, centred, eigenbasis, learned_basis, residual
 
 ENOUGH = 0.85  # of the variance: from here the paper takes a layer's number of channels
 

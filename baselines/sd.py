@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bench.distiller import Distiller, Layout, Trace, check_grids
+from bench.contracts.distiller import Distiller, Layout, Trace, check_grids
 from bench.errors import SuiteError
-from bench.fourier import STEEPEST, spectral_weight, weighted_power
+from bench.maths.fourier import STEEPEST, spectral_weight, weighted_power
 
 
 class SD(Distiller):

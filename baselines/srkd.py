@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.distiller import Distiller, Layout, Trace, check_grids
-from bench.positions import check_side, positions
+from bench.contracts.distiller import Distiller, Layout, Trace, check_grids
+from bench.maths.positions import check_side, positions
 
 
 class SRKD(Distiller):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.distiller import Distiller, Layout, Trace, check_grids
+from bench.contracts.distiller import Distiller, Layout, Trace, check_grids
 from bench.errors import SuiteError
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.distiller import Distiller, Layout, Trace
-from bench.dwt import bands
+from bench.contracts.distiller import Distiller, Layout, Trace
 from bench.errors import PluginError
+from bench.maths.dwt import bands
 
 
 class WKD(Distiller):

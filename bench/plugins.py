@@ -1,10 +1,10 @@
 """A plug-in is found by its file name; what it declares is read without running it.
 
-Each kind of plug-in has a folder and a contract class. A file in the folder holds one class that
-derives from the contract; `some_module:SomeClass` names a user's own, which needs no fork. What a
-class declares as literals (`defaults`, `version`, `hints`, ...) is read from its source text, so
-that planning ten thousand cells imports no torch; a declaration that is not a literal is read by
-importing the file instead.
+Each kind of plug-in has a folder and a contract class (`bench/contracts/kinds.py` lists them). A
+file in the folder holds one class that derives from the contract; `some_module:SomeClass` names a
+user's own, which needs no fork. What a class declares as literals (`defaults`, `version`, `hints`,
+...) is read from its source text, so that planning ten thousand cells imports no torch; a
+declaration that is not a literal is read by importing the file instead.
 """
 
 from __future__ import annotations
@@ -16,43 +16,116 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from bench.errors import PluginError, SuiteError, unknown
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# kind -> (package that holds the files, module of the contract, the contract's class)
-KINDS = {
-    "method": ("baselines", "bench.distiller", "Distiller"),
-    "task": ("bench.tasks", "bench.task", "Task"),
-    "network": ("bench.nets", "bench.network", "Network"),
-    "dataset": ("bench.data", "bench.dataset", "Dataset"),
-    "metric": ("bench.metrics", "bench.metric", "Metric"),
-    "features": ("bench.features", "bench.feature", "Extractor"),
-    "segmenter": ("bench.segmenters", "bench.segmenter", "Segmenter"),
-    "report": ("reports", "bench.report", "Report"),
-}
+C = TypeVar("C")
 
 
 @dataclass(frozen=True)
-class Declaration:
-    """What one plug-in says of itself, as plain data."""
+class Kind(Generic[C]):
+    """One kind of plug-in: where its files lie, and the class that they derive from."""
 
-    kind: str
+    name: str
+    package: str  # that holds the files
+    module: str  # of the contract
+    contract: str  # the contract's class
+    asked: tuple[str, ...] = ()  # class methods that planning calls
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all plug-ins of this kind that come with the project."""
+        return _names(self.package)
+
+    def declaration(self, name: str, where: str) -> Declaration[C]:
+        """Return what a plug-in declares, if possible without importing it.
+
+        Raises:
+            SuiteError: no such plug-in; the message names the closest and lists all.
+            PluginError: the file holds none or several classes of the contract.
+        """
+        return _declaration(self, name, where)
+
+    def part(self, name: str, given: Mapping[str, Any], where: str) -> Part[C]:
+        """Return a plug-in with its defaults overlaid by `given`.
+
+        Raises:
+            SuiteError: no such plug-in, or no such parameter; `where` heads the message.
+        """
+        declaration = self.declaration(name, where)
+        return Part(self, name, declaration.version, declaration.params(given, where))
+
+    def load(self, name: str, where: str) -> type[C]:
+        """Import one plug-in and return its class.
+
+        Raises:
+            SuiteError: no such plug-in.
+            PluginError: the file cannot be imported or does not hold the one class it should.
+        """
+        path, wanted = self.locate(name, where)
+        base = getattr(importlib.import_module(self.module), self.contract)
+        module_name = name.partition(":")[0] if wanted else f"{self.package}.{name}"
+        try:
+            module = importlib.import_module(module_name)
+        except Exception as error:  # whatever a user's own module does
+            said = f"{type(error).__name__}: {error}"
+            raise PluginError(f"{where}: {path} cannot be imported: {said}.") from error
+        found = [
+            m
+            for m in vars(module).values()
+            if inspect.isclass(m)
+            and m.__module__ == module_name
+            and issubclass(m, base)
+            and _is_wanted(m.__name__, wanted)
+        ]
+        if len(found) != 1:
+            raise PluginError(_not_one(path, self.contract, wanted, [m.__name__ for m in found]))
+        return found[0]
+
+    def locate(self, name: str, where: str) -> tuple[Path, str | None]:
+        """Return a plug-in's file and, for a user's own, the name of its class.
+
+        Raises:
+            SuiteError: there is none of this name.
+        """
+        if ":" not in name:
+            if name not in self.names():
+                raise SuiteError(unknown(self.name, name, self.names(), where))
+            return _folder(self.package) / f"{name}.py", None
+        module, _, wanted = name.partition(":")
+        try:
+            spec = importlib.util.find_spec(module)
+        except (ImportError, ValueError):
+            spec = None
+        if spec is None or spec.origin is None or not Path(spec.origin).is_file():
+            raise SuiteError(
+                f"{where}: {self.name} {name!r}: no module {module!r} beside the suite, in this "
+                "folder or on PYTHONPATH."
+            )
+        return Path(spec.origin), wanted
+
+    @property
+    def path(self) -> Path:
+        """The contract's file."""
+        return ROOT / f"{self.module.replace('.', '/')}.py"
+
+
+@dataclass(frozen=True)
+class Declaration(Generic[C]):
+    """What one plug-in says of itself."""
+
     name: str  # file name, or `module:Class`
     class_name: str
     path: Path
     fields: Mapping[str, Any]  # the contract's class attributes, overlaid by the plug-in's own
+    says: type[C]  # a class with these attributes: all that may be read off it
     is_versioned: bool  # whether the plug-in itself states a version
     summary: str  # first line of the docstring
-
-    def __getitem__(self, field: str) -> Any:
-        """Return one declared field."""
-        return self.fields[field]
 
     @property
     def version(self) -> int | str:
@@ -74,22 +147,75 @@ class Declaration:
                 default, or outside the declared choices.
         """
         defaults, choices = self.fields["defaults"], self.fields["choices"]
-        for name, value in given.items():
-            if name not in defaults:
-                raise SuiteError(unknown(f"parameter of {self.name}", name, defaults, where))
-            if name in choices and value not in choices[name]:
-                raise SuiteError(
-                    unknown(f"{name} of {self.name}", str(value), map(str, choices[name]), where)
-                )
-        return {
-            name: _conform(given[name], default, f"{where}: {name} of {self.name}")
-            if name in given
-            else default
-            for name, default in defaults.items()
-        }
+        return conform(given, defaults, choices, self.name, where)
 
 
-def _conform(value: Any, default: Any, where: str) -> Any:
+@dataclass(frozen=True)
+class Part(Generic[C]):
+    """One plug-in as a cell uses it: kind, name, version, every parameter.
+
+    `images` and `path` are no part of a cell's key: the one follows from the fingerprint, and the
+    other is a matter of this machine.
+    """
+
+    kind: Kind[C] = field(hash=False)
+    name: str
+    version: int | str
+    params: Mapping[str, Any] = field(hash=False)  # a mapping has no hash; it does compare
+    fingerprint: str = ""  # of a data set
+    images: Mapping[str, int] = field(default_factory=dict, hash=False)  # how many: "trainA" -> 400
+    path: str = ""  # where a data set lies on this machine
+
+    @property
+    def short(self) -> str:
+        """The name without the module of a user's own plug-in."""
+        return self.name.rpartition(":")[2]
+
+    @property
+    def declared(self) -> type[C]:
+        """What the plug-in declares: the class attributes of its contract, without importing it."""
+        return self.kind.declaration(self.name, self.path or self.name).says
+
+    def load(self) -> type[C]:
+        """Import the plug-in and return its class.
+
+        Raises:
+            PluginError: the file cannot be imported.
+        """
+        return self.kind.load(self.name, self.path or self.name)
+
+    def source_hash(self) -> str:
+        """Return 12 hex digits of the sha256 of the plug-in's file."""
+        return _hash_of(self.kind.locate(self.name, self.name)[0])
+
+
+def conform(
+    given: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    choices: Mapping[str, Sequence[Any]],
+    of: str,
+    where: str,
+) -> dict[str, Any]:
+    """Return `defaults` overlaid by `given`, checked for name, type and choice.
+
+    Raises:
+        SuiteError: a name that `of` does not have, a value of another type than the default, or
+            one outside the choices.
+    """
+    for name, value in given.items():
+        if name not in defaults:
+            raise SuiteError(unknown(f"parameter of {of}", name, defaults, where))
+        if name in choices and value not in choices[name]:
+            raise SuiteError(unknown(f"{name} of {of}", str(value), map(str, choices[name]), where))
+    return {
+        name: _as_type_of(default, given[name], f"{where}: {name} of {of}")
+        if name in given
+        else default
+        for name, default in defaults.items()
+    }
+
+
+def _as_type_of(default: Any, value: Any, where: str) -> Any:
     """Return `value` in the type of `default`, so that 10 and 10.0 are one cell."""
     if default is None:
         return value
@@ -110,80 +236,59 @@ def look_beside(suite: Path | str) -> None:
             sys.path.insert(0, folder)
 
 
-@functools.cache
-def names(kind: str) -> tuple[str, ...]:
-    """Return the names of all plug-ins of one kind that come with the project."""
-    folder = ROOT / KINDS[kind][0].replace(".", "/")
-    return tuple(sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_")))
+def _folder(package: str) -> Path:
+    return ROOT / package.replace(".", "/")
 
 
 @functools.cache
-def declared(kind: str, name: str, where: str) -> Declaration:
-    """Return what a plug-in declares, if possible without importing it.
-
-    Raises:
-        SuiteError: no such plug-in; the message names the closest and lists all.
-        PluginError: the file holds none or several classes of the contract.
-    """
-    path, wanted = _locate(kind, name, where)
-    _, contract_module, contract = KINDS[kind]
-    contracts = _classes(ROOT / (contract_module.replace(".", "/") + ".py"))
-    own = _classes(path)
-    lineages = {n: _lineage(n, {**contracts, **own}, contract) for n in own}
-    found = [n for n, line in lineages.items() if line and _is_wanted(n, wanted)]
-    if not found:  # it may derive from a class of some third file
-        return _imported(kind, name, where)
-    if len(found) != 1:
-        raise PluginError(_not_one(path, contract, wanted, found))
-    lineage = lineages[found[0]]
-    fields = {f for c in lineage if c in contracts for f in _assigned(contracts[c])}
-    values: dict[str, Any] = {}
-    for cls in lineage:
-        for field, node in _assigned({**contracts, **own}[cls]).items():
-            if field in fields:
-                try:
-                    values[field] = ast.literal_eval(node)
-                except ValueError:
-                    return _imported(kind, name, where)
-    stated = {f for c in lineage if c in own for f in _assigned(own[c])}
-    summary = (ast.get_docstring(own[found[0]]) or "").partition("\n")[0]
-    return Declaration(kind, name, found[0], path, values, "version" in stated, summary)
+def _names(package: str) -> tuple[str, ...]:
+    files = _folder(package).glob("*.py")
+    return tuple(sorted(p.stem for p in files if not p.stem.startswith("_")))
 
 
 @functools.cache
-def source_hash(kind: str, name: str) -> str:
-    """Return 12 hex digits of the sha256 of a plug-in's file."""
-    path, _ = _locate(kind, name, name)
+def _hash_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
-def load(kind: str, name: str, where: str) -> type[Any]:
-    """Import one plug-in and return its class.
-
-    Raises:
-        SuiteError: no such plug-in.
-        PluginError: the file cannot be imported or does not hold the one class it should.
-    """
-    path, wanted = _locate(kind, name, where)
-    package, contract_module, contract = KINDS[kind]
-    base = getattr(importlib.import_module(contract_module), contract)
-    module_name = name.partition(":")[0] if wanted else f"{package}.{name}"
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # whatever a user's own module does
-        said = f"{type(error).__name__}: {error}"
-        raise PluginError(f"{where}: {path} cannot be imported: {said}.") from error
-    found = [
-        m
-        for m in vars(module).values()
-        if inspect.isclass(m)
-        and m.__module__ == module_name
-        and issubclass(m, base)
-        and _is_wanted(m.__name__, wanted)
-    ]
+@functools.cache
+def _declaration(kind: Kind[C], name: str, where: str) -> Declaration[C]:
+    path, wanted = kind.locate(name, where)
+    lineages = {n: _lineage(kind, path, n) for n in _classes(path)}
+    found = [n for n, line in lineages.items() if line and _is_wanted(n, wanted)]
+    if not found:  # it may derive from a class that only importing it finds
+        return _imported(kind, name, where)
     if len(found) != 1:
-        raise PluginError(_not_one(path, contract, wanted, [m.__name__ for m in found]))
-    return found[0]
+        raise PluginError(_not_one(path, kind.contract, wanted, found))
+    lineage = lineages[found[0]]
+    fields = {f for file, node in lineage if file == kind.path for f in _assigned(node)}
+    values: dict[str, Any] = {}
+    for _, node in lineage:
+        for attribute, value in _assigned(node).items():
+            if attribute in fields:
+                try:
+                    values[attribute] = ast.literal_eval(value)
+                except ValueError:
+                    return _imported(kind, name, where)
+    own = [node for file, node in lineage if file != kind.path]
+    summary = (ast.get_docstring(lineage[-1][1]) or "").partition("\n")[0]
+    if any(method in _methods(node) for node in own for method in kind.asked):
+        says = kind.load(name, where)
+    else:
+        says = _stand_in(kind, found[0], values)
+    is_versioned = any("version" in _assigned(node) for node in own)
+    return Declaration(name, found[0], path, values, says, is_versioned, summary)
+
+
+def _stand_in(kind: Kind[C], class_name: str, values: Mapping[str, Any]) -> type[C]:
+    """Return a class that says what a plug-in declares, and imports nothing that it imports.
+
+    Where planning calls class methods of the contract, it has those too.
+    """
+    bases: tuple[type, ...] = ()
+    if kind.asked:
+        bases = (getattr(importlib.import_module(kind.module), kind.contract),)
+    return type(class_name, bases, dict(values))
 
 
 def _is_wanted(class_name: str, wanted: str | None) -> bool:
@@ -197,45 +302,41 @@ def _not_one(path: Path, contract: str, wanted: str | None, found: list[str]) ->
     return f"{path}: expected {wanted_class}, found {len(found)}{listed}."
 
 
-def _locate(kind: str, name: str, where: str) -> tuple[Path, str | None]:
-    """Return a plug-in's file and, for a user's own, the name of its class."""
-    if ":" not in name:
-        if name not in names(kind):
-            raise SuiteError(unknown(kind, name, names(kind), where))
-        return ROOT / KINDS[kind][0].replace(".", "/") / f"{name}.py", None
-    module, _, wanted = name.partition(":")
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
-        raise SuiteError(
-            f"{where}: {kind} {name!r}: no module {module!r} beside the suite, in this folder or "
-            "on PYTHONPATH."
-        )
-    return Path(spec.origin), wanted
-
-
 @functools.cache
-def _classes(path: Path) -> dict[str, ast.ClassDef]:
-    """Return the top-level classes of a file."""
+def _tree(path: Path) -> ast.Module:
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        return ast.parse(path.read_text(encoding="utf-8"), str(path))
     except SyntaxError as error:
         raise PluginError(f"{path}:{error.lineno}: {error.msg}.") from error
-    return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
-def _lineage(name: str, classes: Mapping[str, ast.ClassDef], contract: str) -> tuple[str, ...]:
-    """Return the classes from the contract down to `name`; empty where it does not derive."""
-    if name == contract:
-        return (name,)
-    if name in classes:
-        for base in classes[name].bases:
-            parent = base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
-            above = _lineage(parent, classes, contract) if parent != name else ()
-            if above:
-                return (*above, name)
+def _classes(path: Path) -> dict[str, ast.ClassDef]:
+    """Return the top-level classes of a file."""
+    return {node.name: node for node in _tree(path).body if isinstance(node, ast.ClassDef)}
+
+
+def _origin(path: Path, name: str) -> Path | None:
+    """Return the file of this project, or beside `path`, that a name is imported from."""
+    for node in _tree(path).body:
+        if isinstance(node, ast.ImportFrom) and name in (n.asname or n.name for n in node.names):
+            file = f"{(node.module or '').replace('.', '/')}.py"
+            return next((f for f in (ROOT / file, path.parent / file) if f.is_file()), None)
+    return None
+
+
+def _lineage(kind: Kind[C], path: Path, name: str) -> tuple[tuple[Path, ast.ClassDef], ...]:
+    """Return the classes from the contract down to one; empty where it does not derive."""
+    node = _classes(path).get(name)
+    if node is None:
+        origin = _origin(path, name)
+        return _lineage(kind, origin, name) if origin and origin != path else ()
+    if path == kind.path and name == kind.contract:
+        return ((path, node),)
+    for base in node.bases:
+        parent = base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
+        above = _lineage(kind, path, parent) if parent != name else ()
+        if above:
+            return (*above, (path, node))
     return ()
 
 
@@ -251,14 +352,18 @@ def _assigned(node: ast.ClassDef) -> dict[str, ast.expr]:
     return {name: value for name, value in found.items() if not name.startswith("_")}
 
 
-def _imported(kind: str, name: str, where: str) -> Declaration:
+def _methods(node: ast.ClassDef) -> set[str]:
+    return {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
+
+
+def _imported(kind: Kind[C], name: str, where: str) -> Declaration[C]:
     """Read the declaration off the imported class."""
-    path, _ = _locate(kind, name, where)
-    cls = load(kind, name, where)
-    contract = _classes(ROOT / (KINDS[kind][1].replace(".", "/") + ".py"))
+    path, _ = kind.locate(name, where)
+    cls = kind.load(name, where)
+    contract = _classes(kind.path)
     lineage = [c.__name__ for c in cls.__mro__ if c.__name__ in contract]
     fields = {f for c in lineage for f in _assigned(contract[c])}
-    stated = any("version" in vars(c) for c in cls.__mro__ if c.__module__ != KINDS[kind][1])
+    stated = any("version" in vars(c) for c in cls.__mro__ if c.__module__ != kind.module)
     summary = (cls.__doc__ or "").partition("\n")[0]
     values = {f: getattr(cls, f) for f in fields}
-    return Declaration(kind, name, cls.__name__, path, values, stated, summary)
+    return Declaration(name, cls.__name__, path, values, cls, stated, summary)

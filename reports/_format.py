@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from bench.contracts.report import Rows
 from bench.errors import ReportError
-from bench.report import Rows
 
 ARROWS = {"higher": " ↑", "lower": " ↓"}
 SIZE = ["width", "discriminator_width"]

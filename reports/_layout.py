@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from bench.report import Rows, Table
+from bench.contracts.report import Rows, Table
 from reports._columns import Column, Line, Place, Score
 from reports._format import SIZE, Note, holes, marks, merged, ports, protocols, size
 from reports._printed import numbers

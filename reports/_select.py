@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 from scipy import stats
 
-from bench.report import Rows
+from bench.contracts.report import Rows
 from reports._format import SIZE, Note, places, size
 
 LEAST = 3  # seeds, below which no interval is drawn: Student's of two is nine deviations wide

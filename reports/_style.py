@@ -17,7 +17,7 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
-from bench.report import Figure, Rows
+from bench.contracts.report import Figure, Rows
 from reports._format import Note, merged
 
 COLUMN, PAGE = 3.3, 7.0  # inches: the widths of one column and of two

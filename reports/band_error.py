@@ -10,7 +10,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from bench.report import Figure, Report, Rows, Table
+from bench.contracts.report import Figure, Report, Rows, Table
 from reports._format import SIZE, Note, marks, merged, places, ports, protocols, size, spread
 from reports._select import finite, places_by_size, seeds_note, widest_teacher
 from reports._style import MARKERS, TEACHER, Panel, Style, legend, pages, styles

@@ -9,7 +9,7 @@ from functools import partial
 import pandas as pd
 from matplotlib.axes import Axes
 
-from bench.report import Figure, Report, Rows
+from bench.contracts.report import Figure, Report, Rows
 from reports._format import places, protocols, titled
 from reports._select import INTERVAL, foremost, seeds_note, summary
 from reports._style import Panel, Style, legend, pages, styles

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from bench.report import Figure, Report, Rows
+from bench.contracts.report import Figure, Report, Rows
 from reports._style import Panel, Style, legend, log_y, nth_style, pages
 
 ENOUGH = 0.85  # of the variance: PCA-KD's choice of a layer's channels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.report import Report, Rows, Table
+from bench.contracts.report import Report, Rows, Table
 from reports._columns import Cost, Reduction, Score
 from reports._layout import Layout, network_table
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from matplotlib.figure import Figure as Drawing
 from PIL import Image, ImageDraw
 
-from bench.grid import sample_files
-from bench.report import Figure, Report, Rows
+from bench.contracts.report import Figure, Report, Rows
+from bench.report.grid import sample_files
 from reports._select import sampled
 from reports._style import PAGE, shown
 

@@ -9,7 +9,7 @@ from functools import partial
 import pandas as pd
 from matplotlib.axes import Axes
 
-from bench.report import Figure, Report, Rows
+from bench.contracts.report import Figure, Report, Rows
 from reports._format import SIZE, size
 from reports._select import seeds_note
 from reports._style import Panel, Style, legend, mean_and_range, pages, styles

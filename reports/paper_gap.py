@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from scipy import stats
 
-from bench.report import Report, Rows, Table
+from bench.contracts.report import Report, Rows, Table
 from reports._format import marks, ports, signed, size, spread
 from reports._printed import BEST, LOGS, PLACE, numbers, same_place, text_of
 

@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from bench.report import Figure, Report, Rows, Table
-from bench.statistics import LEVEL, Ranks, ranks
+from bench.contracts.report import Figure, Report, Rows, Table
+from bench.maths.statistics import LEVEL, Ranks, ranks
 from reports._format import SIZE, by_seed, judged, p_value, places, ports, size
 
 TITLE = "Mean ranks over data sets"

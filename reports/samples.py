@@ -12,8 +12,8 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 from PIL import Image
 
-from bench.grid import sample_files
-from bench.report import Figure, Report, Rows
+from bench.contracts.report import Figure, Report, Rows
+from bench.report.grid import sample_files
 from reports._select import sampled
 from reports._style import shown
 

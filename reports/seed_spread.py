@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from bench.report import Figure, Report, Rows
+from bench.contracts.report import Figure, Report, Rows
 from reports._format import protocols, titled
 from reports._select import (
     INTERVAL,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from bench.report import Report, Rows, Table
+from bench.contracts.report import Report, Rows, Table
 from reports._format import SIZE, marks, ports, size, spread, titled
 
 CAPTION = (

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from bench.report import Bold, Report, Rows, Table
-from bench.statistics import LEVEL, Comparison, compare, holm, least_p, seeds_needed
+from bench.contracts.report import Bold, Report, Rows, Table
+from bench.maths.statistics import LEVEL, Comparison, compare, holm, least_p, seeds_needed
 from reports._format import (
     SIZE,
     by_seed,

@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 from matplotlib.axes import Axes
 
-from bench.report import Figure, Report, Rows
+from bench.contracts.report import Figure, Report, Rows
 from reports._format import protocols
 from reports._select import finite, places_by_size, seeds_note
 from reports._style import (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report import Report, Rows, Table
+from bench.contracts.report import Report, Rows, Table
 from reports._format import ports, size
 
 HEADER = ["Data", "Architecture", "Method", "Width", "Seed", "Status", "Reason", "Cell", "Training"]

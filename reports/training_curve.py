@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from bench.report import Figure, Report, Rows
+from bench.contracts.report import Figure, Report, Rows
 from reports._format import protocols, titled
 from reports._select import places_by_size, quality, seeds_note
 from reports._style import Panel, Style, legend, mean_and_range, pages, styles

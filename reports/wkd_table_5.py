@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from bench.report import Report, Rows, Table
+from bench.contracts.report import Report, Rows, Table
 from reports._columns import Gain, Printed, Score
 from reports._format import spread
 from reports._layout import SPREAD, Layout, Row, method_tables

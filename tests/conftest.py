@@ -33,7 +33,7 @@ def vgg16_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def vgg16(_quiet: None, vgg16_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Let that file be the published one, for one test; return where it lies."""
-    from bench import weights
+    from bench.fetch import weights
 
     digest = hashlib.sha256(vgg16_file.read_bytes()).hexdigest()
     known = replace(weights.KNOWN["vgg16"], sha256=digest)

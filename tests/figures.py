@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report import Rows
+from bench.contracts.report import Rows
 
 PROTOCOL = {
     "split": "test", "images": 40, "size": 32, "resize": "bicubic", "output": "rounded",

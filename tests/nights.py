@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.gate import judge_scores
+from bench.compare.gate import judge_scores
 
 METRICS = {"fid": ("lower", 80.0), "lpips": ("lower", 0.4), "psnr": ("higher", 15.0)}
 Night = dict[str, dict[str, Any]]

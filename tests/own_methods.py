@@ -7,8 +7,8 @@ import signal
 
 from torch import Tensor
 
-from bench.distiller import Distiller, Trace
-from bench.metric import ImageMetric
+from bench.contracts.distiller import Distiller, Trace
+from bench.contracts.metric import ImageMetric
 
 
 class Gentle(Distiller):

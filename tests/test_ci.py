@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bench.cli import main
+from bench.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))

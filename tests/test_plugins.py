@@ -53,7 +53,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 OWN = """
-from bench.distiller import Distiller
+from bench.contracts.distiller import Distiller
 class Mine(Distiller):
     '''Mine.'''
     defaults = {"weight": 2.0}

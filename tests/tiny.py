@@ -9,15 +9,15 @@ from typing import Any
 import torch
 import yaml
 
-from bench.cell import Cell, Part
-from bench.dataset import DOMAINS, SPLITS
-from bench.device import configure
+from bench.contracts.dataset import DOMAINS, SPLITS
 from bench.errors import AbsentData
-from bench.expand import expand
-from bench.plan import Plan
-from bench.store import Store
-from bench.suite import Suite, load
-from bench.train import Cohort, train
+from bench.plan.cell import Cell, Part
+from bench.plan.expand import expand
+from bench.plan.matrix import Plan
+from bench.plan.suite import Suite, load
+from bench.store.results import Store
+from bench.train.device import configure
+from bench.train.loop import Cohort, train
 
 SUITE: dict[str, Any] = {
     "name": "tiny",

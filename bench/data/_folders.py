@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 
 from PIL import Image
 
-from bench.dataset import DOMAINS, SPLITS, Dataset, Pixels, decode, fingerprint, resize
+from bench.contracts.dataset import DOMAINS, SPLITS, Dataset, Pixels, decode, fingerprint, resize
 from bench.errors import AbsentData, DataError
-from bench.home import home, is_offline, remembered
+from bench.fetch.home import home, is_offline, remembered
 
 SUFFIXES = {"png", "jpg", "jpeg", "bmp", "webp", "tif", "tiff"}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bench.contracts.dataset import Dataset, Pixels, resize
 from bench.data._photographs import cut, fingerprint_of, windows
-from bench.dataset import Dataset, Pixels, resize
 
 FILES = {"A": "grass.png", "B": "brick.png"}
 STRIDE = 24

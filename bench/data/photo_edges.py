@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from bench.contracts.dataset import Dataset, Pixels, resize
 from bench.data._photographs import cut, fingerprint_of, windows
-from bench.dataset import Dataset, Pixels, resize
 
 PHOTOGRAPHS = (
     "astronaut.png",

@@ -6,9 +6,9 @@ import functools
 
 import numpy as np
 
+from bench.contracts.dataset import Dataset, Pixels, resize
 from bench.data._photographs import SIDE, cut, fingerprint_of, windows
-from bench.dataset import Dataset, Pixels, resize
-from bench.seed import derive
+from bench.maths.seed import derive
 
 PHOTOGRAPHS = {  # class -> photograph
     "brick": "brick.png",

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench import weights
-from bench.feature import Extractor
+from bench.contracts.feature import Extractor
+from bench.fetch import weights
 
 SIDE = 299  # of the network's input, pixels
 STEM = 4  # images at once in the first layers: their maps then stay below 32 MB, see __call__

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.contracts.feature import Extractor
 from bench.errors import DataError
-from bench.feature import Extractor
-from bench.seed import derive
+from bench.maths.seed import derive
 
 LEAST = 16  # pixels of the coarsest level
 MOST = 16384  # images of a set that are looked at

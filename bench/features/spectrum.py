@@ -7,9 +7,9 @@ import functools
 import torch
 from torch import Tensor
 
+from bench.contracts.feature import Extractor
 from bench.errors import DataError
-from bench.feature import Extractor
-from bench.spectrum import gray
+from bench.maths.radial import gray
 
 MOST = 64  # radii
 LEAST = 4  # pixels of a side

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from bench.network import Generator
+from bench.contracts.network import Generator
 
 
 @torch.inference_mode()

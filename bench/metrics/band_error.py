@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.dwt import bands
-from bench.metric import ImageMetric
+from bench.contracts.metric import ImageMetric
+from bench.maths.dwt import bands
 
 LEAST = 1e-6  # below the smallest coefficient of an 8-bit image: rounding
 

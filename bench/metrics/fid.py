@@ -7,8 +7,8 @@ import logging
 
 import torch
 
-from bench.frechet import frechet_distance
-from bench.metric import Features, SetMetric
+from bench.contracts.metric import Features, SetMetric
+from bench.maths.frechet import frechet_distance
 
 
 class FID(SetMetric):

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench import memo
-from bench.metric import ImageMetric
+from bench.contracts.metric import ImageMetric
+from bench.metrics import _memo as memo
 
 RGB_TO_YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 SCALES, ORIENTATIONS = 4, 4

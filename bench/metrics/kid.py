@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.contracts.metric import Features, SetMetric
 from bench.errors import DataError
-from bench.metric import Features, SetMetric
-from bench.seed import derive
+from bench.maths.seed import derive
 
 Matrix = NDArray[np.float64]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from bench.metric import NetworkMetric
+from bench.contracts.metric import NetworkMetric
+from bench.contracts.network import Generator
 from bench.metrics._timing import times_of
-from bench.network import Generator
 
 
 class Latency(NetworkMetric):

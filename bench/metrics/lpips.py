@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench import memo, weights
+from bench.contracts.metric import ImageMetric
 from bench.errors import DataError
-from bench.metric import ImageMetric
+from bench.fetch import weights
+from bench.metrics import _memo as memo
 
-# name -> name in torchvision and bench/weights.py, which of its `features` are compared, and the
-# smallest image side in pixels that reaches the last of them
+# name -> name in torchvision and bench/fetch/weights.py, which of its `features` are compared, and
+# the smallest image side in pixels that reaches the last of them
 BACKBONES = {
     "alex": ("alexnet", (1, 4, 7, 9, 11), 31),
     "vgg": ("vgg16", (3, 8, 15, 22, 29), 16),

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import torch
 
-from bench.count import count_generator
-from bench.metric import NetworkMetric
-from bench.network import Generator
+from bench.contracts.metric import NetworkMetric
+from bench.contracts.network import Generator
+from bench.maths.count import count_generator
 
 
 class MACs(NetworkMetric):
-    """MACs of one generator for one image; the conventions are those of `bench/count.py`.
+    """MACs of one generator for one image; the conventions are those of `bench/maths/count.py`.
 
     `macs` is the true count (C1). Papers print `macs_c2` (WKD) or `macs_c3` (GAN Compression,
     OMGD, DCD, FESD): compare a paper's number with its own convention only.
     """
 
-    source = "torch.utils.flop_counter's formulas; bench/count.py"
+    source = "torch.utils.flop_counter's formulas; bench/maths/count.py"
     label = "MACs"
     better = "lower"
     headline = "macs"

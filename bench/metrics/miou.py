@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.metric import LabelMetric
+from bench.contracts.metric import LabelMetric
 
 
 class MIoU(LabelMetric):

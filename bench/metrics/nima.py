@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench import weights
+from bench.contracts.metric import ImageMetric
 from bench.errors import WeightsError
-from bench.metric import ImageMetric
+from bench.fetch import weights
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 SIDE = 224  # of the network's input, pixels

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from bench.count import count_generator
-from bench.metric import NetworkMetric
-from bench.network import Generator
+from bench.contracts.metric import NetworkMetric
+from bench.contracts.network import Generator
+from bench.maths.count import count_generator
 
 
 class Params(NetworkMetric):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from bench.metric import NetworkMetric
-from bench.network import Generator
+from bench.contracts.metric import NetworkMetric
+from bench.contracts.network import Generator
 
 
 class PeakMemory(NetworkMetric):

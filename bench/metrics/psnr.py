@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.metric import ImageMetric
+from bench.contracts.metric import ImageMetric
 
 
 class PSNR(ImageMetric):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.metric import Features, SetMetric
+from bench.contracts.metric import Features, SetMetric
 
 LEAST = 1e-8  # power: below that of 8-bit rounding, 1.3e-6
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.contracts.metric import ImageMetric
 from bench.errors import DataError
-from bench.metric import ImageMetric
 
 RADIUS, SIGMA = 5, 1.5  # of the Gaussian window, in pixels
 C1, C2 = 0.01**2, 0.03**2

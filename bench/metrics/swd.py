@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.metric import Features, SetMetric
-from bench.seed import derive
+from bench.contracts.metric import Features, SetMetric
+from bench.maths.seed import derive
 
 DIRECTIONS = 512  # the paper's 4 repeats of 128
 AT_ONCE = 32  # directions projected on at once

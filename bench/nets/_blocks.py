@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bench.pruning import walk
+from bench.maths.pruning import walk
 
 NORMS = ("batch", "instance")
 

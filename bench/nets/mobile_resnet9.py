@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bench.contracts.network import Generator
 from bench.nets._blocks import encoder_decoder, mobile_residual
-from bench.network import Generator
 
 
 class MobileResNet9(Generator):

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from bench.contracts.network import Discriminator
 from bench.nets.patchgan import PatchGAN
-from bench.network import Discriminator
 
 
 class MultiscalePatchGAN(Discriminator):

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import nn
 
+from bench.contracts.network import Discriminator
 from bench.nets._blocks import norm
-from bench.network import Discriminator
 
 
 class PatchGAN(Discriminator):

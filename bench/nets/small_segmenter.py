@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.network import Generator
+from bench.contracts.network import Generator
 
 LEVELS = 3
 

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.contracts.network import Generator
+from bench.maths.pruning import walk
 from bench.nets._blocks import norm
-from bench.network import Generator
-from bench.pruning import walk
 
 
 class UNet(Generator):

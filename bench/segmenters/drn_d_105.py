@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench import weights
+from bench.contracts.segmenter import Segmenter, largest
 from bench.errors import WeightsError
-from bench.segmenter import Segmenter, largest
+from bench.fetch import weights
 
 MEAN, STD = (0.290101, 0.328081, 0.286964), (0.182954, 0.186566, 0.184475)  # of Cityscapes
 

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.distiller import Trace
-from bench.gan import generator_loss
-from bench.perceptual import VGG19Loss
-from bench.task import Task
+from bench.contracts.distiller import Trace
+from bench.contracts.task import Task
+from bench.losses.gan import generator_loss
+from bench.losses.perceptual import VGG19Loss
 
 
 class Paired(Task):

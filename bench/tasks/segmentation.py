@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.distiller import Trace
-from bench.segmenter import VOID, read_labels
-from bench.task import Task
+from bench.contracts.distiller import Trace
+from bench.contracts.segmenter import VOID, read_labels
+from bench.contracts.task import Task
 
 
 class Segmentation(Task):

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.distiller import Trace
-from bench.gan import generator_loss
-from bench.task import Task
+from bench.contracts.distiller import Trace
+from bench.contracts.task import Task
+from bench.losses.gan import generator_loss
 
 
 class Unpaired(Task):

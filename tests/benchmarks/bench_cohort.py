@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from tiny import tiny_plan, train_teachers, train_together, weights
 
-from bench.cell import Cell
-from bench.count import count_network
-from bench.expand import expand
-from bench.plan import Plan, cohorts
-from bench.store import Store
-from bench.suite import load
+from bench.maths.count import count_network
+from bench.plan.cell import Cell
+from bench.plan.expand import expand
+from bench.plan.matrix import Plan, cohorts
+from bench.plan.suite import load
+from bench.store.results import Store
 
 ROOT = Path(__file__).parent.parent.parent
 ROUNDS = 5

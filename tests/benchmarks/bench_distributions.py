@@ -31,11 +31,11 @@ from torch_fidelity.metric_fid import (
 )
 from torch_fidelity.utils import get_featuresdict_from_dataset
 
-from bench import weights
-from bench.dataset import decode
-from bench.evaluate import BATCH
+from bench.contracts.dataset import decode
+from bench.evaluate.images import BATCH
 from bench.features.inception import Inception
-from bench.frechet import frechet_distance, frechet_of_moments
+from bench.fetch import weights
+from bench.maths.frechet import frechet_distance, frechet_of_moments
 from bench.metrics.fid import FID
 
 IMAGES, ROUNDS = 64, 3

@@ -49,9 +49,10 @@ def measure() -> dict[str, float]:
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
     from torch_fidelity.metric_kid import kid_features_to_metric
 
-    from bench import plugins, weights
-    from bench.cell import part_of
-    from bench.scorer import Images, Scorer, joined
+    from bench import plugins
+    from bench.evaluate.feed import Images, Scorer, joined
+    from bench.fetch import weights
+    from bench.plan.cell import part_of
 
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)

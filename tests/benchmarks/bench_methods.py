@@ -21,18 +21,18 @@ import torch
 from bench_cohort import link_teachers, timed
 from tiny import by_method, tiny_plan, train_teachers
 
-from bench import weights
-from bench.batches import Batches
-from bench.cell import Nets
-from bench.count import count_network
-from bench.distiller import Trace
+from bench.contracts.distiller import Trace
 from bench.errors import DistillbenchError
-from bench.learner import Learner, open_distiller
-from bench.plan import Plan, cohorts
+from bench.fetch import weights
+from bench.maths.count import count_network
+from bench.plan.cell import Nets
+from bench.plan.matrix import Plan, cohorts
 from bench.plugins import declared, names
-from bench.preflight import check
-from bench.store import Store
-from bench.train import open_teacher
+from bench.run.preflight import check
+from bench.store.results import Store
+from bench.train.batches import Batches
+from bench.train.learner import Learner, open_distiller
+from bench.train.loop import open_teacher
 
 CPU = torch.device("cpu")
 COHORT = ("none", "hinton", "at", "gan_compression", "wkd", "fesd", "pca_kd", "sd")

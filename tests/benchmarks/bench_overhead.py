@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from tiny import by_method, tiny_plan, train_together
 
-from bench.batches import Batches
-from bench.learner import Learner
-from bench.store import Store
+from bench.store.results import Store
+from bench.train.batches import Batches
+from bench.train.learner import Learner
 
 STEPS, WARMUP = 120, 20
 

@@ -19,12 +19,10 @@ import numpy as np
 from PIL import Image
 from tiny import tiny_plan
 
-from bench.cell import Cell, open_dataset
-from bench.evaluate import SAMPLES
-from bench.plan import Plan
-from bench.plugins import declared
-from bench.publish import publish
-from bench.score import (
+from bench.evaluate.images import SAMPLES
+from bench.plan.cell import Cell, open_dataset
+from bench.plan.matrix import Plan
+from bench.plan.scores import (
     Wanted,
     image_scores,
     network_id,
@@ -34,7 +32,9 @@ from bench.score import (
     score_id,
     snapshot_scores,
 )
-from bench.store import Store, write_json
+from bench.plugins import declared
+from bench.report.publish import publish
+from bench.store.results import Store, write_json
 
 ROWS, GOAL_S = 10_000, 30.0
 TAUGHT = ("hinton", "at", "gan_compression", "srkd", "cat", "vid", "wkd", "sd")

@@ -75,7 +75,8 @@ def measure() -> dict[str, Any]:
     import torch
     from test_similarity import images, metric, random_backbones
 
-    from bench import memo, weights
+    from bench.fetch import weights
+    from bench.metrics import _memo as memo
 
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)

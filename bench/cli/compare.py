@@ -1,0 +1,208 @@
+"""The commands that hold results against each other: two methods, or two nights."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.cli.options import choice_options, open_suite, suite_options
+from bench.errors import DistillbenchError, ReportError, StoreError
+from bench.store.files import replacing
+
+if TYPE_CHECKING:
+    from bench.contracts.report import Table
+
+WIDE = 200  # characters of a line where no terminal says how many it has
+
+
+@click.command()
+@click.argument("new")
+@click.option("--to", "base", required=True, metavar="BASE", help="The method to compare with.")
+@click.option(
+    "--suite",
+    type=click.Path(path_type=Path),
+    default="suites/quick.yaml",
+    show_default=True,
+    help="Whose results.",
+)
+@click.option("--metric", "metrics", multiple=True, help="As in fid. Repeatable. [default: all]")
+@choice_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def compare(new: str, base: str, metrics: Sequence[str], as_json: bool, **where: Any) -> None:
+    """Compare method NEW with method BASE, both rows of a suite, seed by seed.
+
+    \b
+      distillbench compare wkd --to none --suite suites/quick.yaml --metric fid
+
+    Prints the paired difference at each place with its interval, p and a verdict, and what NEW
+    costs: MACs, latency, time of training. Fewer than six seeds cannot show anything. A distiller
+    that is no row of the suite joins it with --set 'methods.NEW={}', given to `run` as well.
+    """
+    from bench.compare.methods import compare_methods, cost_table, ports, quality_table
+    from bench.report.publish import collect
+
+    rows = collect(*open_suite(**where))
+    lines, costs = compare_methods(rows, new, base, metrics)
+    if as_json:
+        told = [{**asdict(line), "found": _plain(asdict(line.found))} for line in lines]
+        found = {"new": new, "base": base, "quality": [_plain(line) for line in told]}
+        click.echo(json.dumps({**found, "cost": [asdict(cost) for cost in costs]}, indent=1))
+        return
+    show(quality_table(lines, new, base, ports(rows, new, base)))
+    show(cost_table(costs, new, base))
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as JSON knows them, which has no nan."""
+    return {name: None if value != value else value for name, value in values.items()}
+
+
+@click.command()
+@suite_options
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    metavar="BASELINE.json",
+    help="What was accepted.",
+)
+@click.option("--accept", is_flag=True, help="Write BASELINE.json from these results instead.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1),
+    default=0.01,
+    show_default=True,
+    help="With --accept: fraction of each mean that is too little to matter.",
+)
+@click.option(
+    "--benchmarks",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="JSON of pytest-benchmark, compared on the same machine only.",
+)
+@click.option(
+    "--markdown",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the verdict as markdown too, or why there is none.",
+)
+def gate(
+    against: Path,
+    accept: bool,
+    tolerance: float,
+    benchmarks: Path | None,
+    markdown: Path | None,
+    **where: Any,
+) -> None:
+    """Hold SUITE's results against accepted ones; for a nightly.
+
+    \b
+      distillbench gate suites/nightly.yaml --against suites/nightly.baseline.json
+      distillbench gate suites/nightly.yaml --against suites/nightly.baseline.json --accept
+
+    Fails where a score is significantly worse and by more than its tolerance, a speed fell by more
+    than a tenth on the same device, or a score is missing. docs/statistics.md has the rule, its
+    false alarms and its power. Exit codes: 0, passed or accepted; 1, failed; 2, wrong usage.
+    """
+    from bench.contracts.report import Bold, Table
+
+    if accept:
+        _accept(against, tolerance, benchmarks, **where)
+        return
+    try:
+        table, fails = _judged(against, benchmarks, **where)
+    except DistillbenchError as error:
+        cells = [[Bold("none"), str(error)]]
+        title = f"{where['suite']}: no verdict"
+        _write(markdown, Table("gate", title, "", ["Verdict", "Note"], [cells]))
+        raise
+    show(table)
+    _write(markdown, table)
+    if fails:
+        sys.exit(1)
+
+
+def _write(markdown: Path | None, table: Table) -> None:
+    from bench.report.render import markdown as as_markdown
+
+    if markdown:
+        with replacing(markdown) as file:
+            file.write(as_markdown(table).encode())
+
+
+def _accept(against: Path, tolerance: float, benchmarks: Path | None, **where: Any) -> None:
+    """Write a baseline from a suite's results."""
+    from bench.compare import accepted as baseline
+    from bench.compare.gate import sight
+    from bench.report.publish import collect
+    from bench.store.results import write_json
+
+    plan, store = open_suite(**where)
+    rows = collect(plan, store)
+    speeds = baseline.benchmarks(benchmarks) if benchmarks else {}
+    suite = json.loads(plan.suite.model_dump_json())
+    accepted = baseline.accept(rows, suite, _made_by(rows, store), speeds, tolerance)
+    write_json(against, accepted)
+    for place, status in accepted["not done"].items():
+        click.echo(f"note: accepted without {place} ({status})", err=True)
+    click.echo(f"{against}: {len(accepted['scores'])} scores accepted; review and commit it.")
+    click.echo(sight(accepted["scores"]))
+
+
+def _judged(against: Path, benchmarks: Path | None, **where: Any) -> tuple[Table, bool]:
+    """Return the verdict on a suite's results, and whether they fail."""
+    from bench.compare import accepted as baseline
+    from bench.compare import gate
+    from bench.report.publish import collect
+
+    plan, store = open_suite(**where)
+    again = f"distillbench gate {where['suite']} --against {against} --accept"
+    accepted = baseline.read(against, again)
+    speeds: dict[str, Any] | str = {}
+    try:
+        speeds = baseline.benchmarks(benchmarks) if benchmarks else {}
+    except (ReportError, StoreError) as error:
+        speeds = str(error)
+    suite = json.loads(plan.suite.model_dump_json())
+    verdict = gate.judge(collect(plan, store), suite, speeds, accepted)
+    return gate.table(verdict, plan.suite.name, gate.sight(accepted["scores"])), verdict.fails
+
+
+def _made_by(rows: Any, store: Any) -> dict[str, Any]:
+    """Return the commits, versions and devices behind a suite's results."""
+    done = rows.entries[rows.entries["status"] == "done"]
+    records = [store.provenance(name) for name in sorted(set(done["provenance"]) - {""})]
+    packages = ("torch", "torchvision", "numpy", "scipy")
+    return {
+        "commits": sorted({record["commit"] for record in records}),
+        "devices": sorted(set(done["device"]) - {""}),
+        "python": sorted({record["python"] for record in records}),
+        **{n: sorted({r["packages"].get(n, "-") for r in records}) for n in packages},
+    }
+
+
+def show(table: Table) -> None:
+    """Print a table to the terminal, or unfolded where there is none."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    from bench.contracts.report import Bold
+
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
+    console.print(Text(table.title, style="bold"))
+    grid = Grid(box=box.SIMPLE_HEAD)
+    for name in table.header:
+        grid.add_column(Text(name))
+    for block in table.blocks:
+        for row in block:
+            grid.add_row(*(Text(c, style="bold" if isinstance(c, Bold) else "") for c in row))
+    console.print(grid if grid.row_count else "")
+    console.print(Text(table.caption))

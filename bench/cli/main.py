@@ -1,0 +1,374 @@
+"""The command line. Progress goes to stderr, results to stdout.
+
+Exit codes: 0, all is well; 1, some cells failed or diverged; 2, the input is wrong and nothing
+was trained; 130, interrupted, and the same command goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.cli import compare as cli_compare
+from bench.cli import fetch as cli_fetch
+from bench.cli import tools as cli_tools
+from bench.cli.options import open_suite, suite_options
+from bench.cli.tools import choose_device
+from bench.errors import AbsentData, DistillbenchError, StoreError
+from bench.plan.cell import Part
+from bench.plan.matrix import Plan
+from bench.plan.suite import Suite
+from bench.store.results import Store, read_json
+
+PATIENCE_S = 60.0  # for MLflow, once training is over
+SYNC_PATIENCE_S = 3600.0
+
+
+class _Group(click.Group):
+    """Commands in the order of their use; an error is one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands as they are written below."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; turn errors for users into a message and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except DistillbenchError as error:
+            click.echo(f"distillbench: {error}", err=True)
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("distillbench: quit; the same command goes on.", err=True)
+            sys.exit(130)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="distillbench")
+def main() -> None:
+    """Benchmark knowledge distillation for image generation.
+
+    A suite file in, the paper's table out, with the evidence that the table is true:
+
+    \b
+      distillbench run suites/quick.yaml       train and score every cell; resumes by itself
+      distillbench report suites/quick.yaml    write tables, figures and a page
+    """
+
+
+@main.command()
+@suite_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def plan(as_json: bool, **where: Any) -> None:
+    """Print the cells of SUITE, what is cached, why others are stale, and the time left.
+
+    Data sets that were not fetched yet are named; everything else is checked without them.
+    """
+    from bench.report.rows import state_of
+    from bench.run.estimate import time_left
+    from bench.run.stale import Specs
+    from bench.run.walk import is_scored
+
+    absent: dict[str, str] = {}
+
+    def without_keys(suite: Suite, name: str, part: Part, error: AbsentData) -> Part:
+        if part.path:
+            raise error
+        absent[name] = str(error)
+        return replace(part, fingerprint="absent")
+
+    plan, store = open_suite(**where, elsewhere=without_keys)
+    specs = Specs(store.specs())
+    lines = []
+    for entry in plan.entries:
+        state = state_of(entry, plan, store)
+        has_key = entry.dataset not in absent
+        line = {"key": entry.cell.key if entry.cell and has_key else "", "cell": str(entry)}
+        line |= {"role": entry.role, "status": state.status, "note": state.detail}
+        if entry.cell and state.status == "done":
+            changed = specs.changed_files(entry.cell)
+            if changed:
+                line["note"] = f"changed since, at the same version: {', '.join(changed)}"
+            elif not is_scored(entry.cell, plan, store):
+                line["note"] = "to be scored"
+        elif entry.cell and state.status == "missing":
+            line["note"] = specs.why_stale(entry.cell)
+        lines.append(line)
+    todo = [
+        cell
+        for cell in plan.cells.values()
+        if store.state(cell.key).status not in ("done", "diverged")
+    ]
+    present = [cell for cell in todo if cell.dataset.fingerprint != "absent"]
+    seconds, unknown = time_left(store, present)
+    unknown += len(todo) - len(present)
+    if as_json:
+        summary = {"to_train": len(todo), "seconds_left": seconds, "without_estimate": unknown}
+        click.echo(json.dumps({"cells": lines, **summary, "absent": absent}, indent=1))
+        return
+    for line in lines:
+        note = f"  {line['note']}" if line["note"] else ""
+        click.echo(f"{line['key'] or '-':12}  {line['status']:8}  {line['cell']}{note}")
+    for name, what in absent.items():
+        click.echo(f"{name} is not here, so its cells have no keys yet: {what}")
+    click.echo(f"{len(plan.cells)} cells, {len(todo)} to train; {_left(seconds, unknown)}")
+
+
+def _left(seconds: float, unknown: int) -> str:
+    """Say how much training is left."""
+    said = f"{timedelta(seconds=round(seconds))} of training left on one worker"
+    if unknown:
+        said += f", not counting {unknown} cells of a kind that was never timed here"
+    return said
+
+
+@main.command()
+@suite_options
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Cohorts at once, each in a process. [default: all cores; 1 on a GPU]",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="CPU threads of each job. Bits depend on it, so it does not follow --jobs.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute.",
+)
+@click.option(
+    "--mlflow",
+    metavar="URI",
+    help="Tracking server, or none. [default: $MLFLOW_TRACKING_URI, or STORE/mlflow.db]",
+)
+@click.option(
+    "--checkpoint-every",
+    "checkpoint_s",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="What a killed run may lose. Changes no bit.",
+)
+@click.option("--measure", is_flag=True, help="Measure latency on this machine again.")
+@click.option(
+    "--allow-missing",
+    is_flag=True,
+    help="Go on without metrics whose pretrained weights are not here; the table shows the hole.",
+)
+def run(
+    jobs: int | None,
+    threads: int,
+    device: str,
+    mlflow: str | None,
+    checkpoint_s: float,
+    measure: bool,
+    allow_missing: bool,
+    **where: Any,
+) -> None:
+    """Train and score every cell of SUITE that is not done; resume those that were cut off.
+
+    Teachers are trained once. Ctrl-C writes checkpoints and stops; the same command goes on.
+    """
+    from rich.console import Console
+
+    from bench.cli.progress import Display
+    from bench.run.walk import Machine
+    from bench.run.walk import run as run_plan
+    from bench.track.follower import Tracker
+    from bench.track.mirror import default_uri
+
+    plan, store = open_suite(**where)
+    device = choose_device(device)
+    jobs = jobs or (1 if device == "cuda" else os.cpu_count() or 1)
+    machine = Machine(device, jobs, threads, checkpoint_s)
+    tracker = None if mlflow == "none" else Tracker(plan, store, mlflow or default_uri(store))
+    display = Display(plan, store, Console(stderr=True))
+
+    def listen(event: str, key: str, data: Any) -> None:
+        display.listen(event, key, data)
+        if tracker:
+            tracker.listen(event, key, data)
+
+    try:
+        with display:
+            outcome = run_plan(
+                plan, store, machine, listen, measure=measure, allow_missing=allow_missing
+            )
+    finally:
+        if tracker:
+            server = ["--mlflow", mlflow] if mlflow else []
+            _catch_up(tracker, " ".join([_again(where), *server]))
+    counts = _counts(plan, store)
+    said = ", ".join(f"{count} {status}" for status, count in counts.items())
+    click.echo(f"{plan.suite.name}: {outcome.trained} trained, {outcome.cached} cached; {said}")
+    for error in outcome.errors:
+        click.echo(f"distillbench: {error}", err=True)
+    click.echo(f"Now: distillbench report {_again(where)}", err=True)
+    if outcome.errors or set(counts) - {"done", "skipped"}:
+        sys.exit(1)
+
+
+def _again(where: Mapping[str, Any]) -> str:
+    """Return the suite and its options as they were given, for the next command."""
+    said = [str(where["suite"])]
+    said += [x for text in where["sets"] for x in ("--set", text)]
+    said += [x for text in where["only"] for x in ("--only", text)]
+    said += ["--seeds", where["seeds"]] if where["seeds"] else []
+    said += ["--store", str(where["store"])] if where["store"] != Path("runs") else []
+    return shlex.join(said)
+
+
+def _catch_up(tracker: Any, command: str) -> None:
+    """Complete MLflow's copy, or say how to do it later."""
+    behind = tracker.close(PATIENCE_S)
+    if behind:
+        click.echo(
+            f"distillbench: MLflow lacks something of {behind} cells ({tracker.trouble}). "
+            f"Nothing is lost: `distillbench sync {command}` completes it.",
+            err=True,
+        )
+
+
+def _counts(plan: Plan, store: Store) -> Counter[str]:
+    """Count the places of the matrix by status."""
+    from bench.report.rows import state_of
+
+    return Counter(state_of(entry, plan, store).status for entry in plan.entries)
+
+
+@main.command()
+@suite_options
+def status(**where: Any) -> None:
+    """Print how every cell of SUITE stands: done, failed, diverged, skipped, started, missing."""
+    from bench.report.rows import state_of
+
+    plan, store = open_suite(**where)
+    for entry in plan.entries:
+        state = state_of(entry, plan, store)
+        detail = f"  {state.detail}" if state.detail else ""
+        key = entry.cell.key if entry.cell else "-"
+        click.echo(f"{key:12}  {state.status:8}  {entry}{detail}")
+    counts = _counts(plan, store)
+    click.echo(", ".join(f"{count} {status}" for status, count in counts.items()))
+    if set(counts) & {"failed", "diverged"}:
+        sys.exit(1)
+
+
+@main.command()
+@suite_options
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder to write to. [default: report/NAME of the suite]",
+)
+@click.option(
+    "--from",
+    "source",
+    metavar="mlflow:URI",
+    help="Take the results from a tracking server, not from a store on this machine.",
+)
+@click.option(
+    "--mlflow",
+    metavar="URI",
+    help="Tracking server to link and add the report to, or none. "
+    "[default: that of --from, $MLFLOW_TRACKING_URI, or STORE/mlflow.db if it is there]",
+)
+def report(out: Path | None, source: str | None, mlflow: str | None, **where: Any) -> None:
+    """Write tables (markdown, LaTeX, CSV), figures (PDF, PNG) and a page from SUITE's results."""
+    from bench.track.reporting import dataset_on, results, server_of, usual_uri, write
+
+    server = server_of(source) if source else ""
+    plan, store = open_suite(**where, elsewhere=partial(dataset_on, server) if server else None)
+    if not source and not store.root.is_dir():
+        raise StoreError(f"{store.root}: no store here; `distillbench run` makes one.")
+    uri = "" if mlflow == "none" else mlflow or server or usual_uri(store)
+    with results(plan, store, server) as found:
+        page, trouble = write(plan, found, out or Path("report") / plan.suite.name, uri)
+    if trouble:
+        click.echo(
+            f"distillbench: the report is written, but MLflow lacks it ({trouble})", err=True
+        )
+    click.echo(str(page))
+
+
+@main.command()
+@suite_options
+@click.option("--mlflow", metavar="URI", help="Tracking server. [default: as for run]")
+def sync(mlflow: str | None, **where: Any) -> None:
+    """Bring MLflow up to what the store knows of SUITE; logs nothing twice."""
+    from bench.track.follower import Tracker
+    from bench.track.mirror import default_uri
+
+    if mlflow == "none":
+        raise DistillbenchError("sync: --mlflow none leaves nothing to bring up to date.")
+    plan, store = open_suite(**where)
+    tracker = Tracker(plan, store, mlflow or default_uri(store))
+    behind = tracker.close(SYNC_PATIENCE_S)
+    if behind:
+        raise DistillbenchError(f"{behind} cells could not be logged: {tracker.trouble}")
+    click.echo(f"{plan.suite.name}: MLflow is up to date.")
+
+
+@main.command()
+@suite_options
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where.")
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path),
+    help="Compare with a report's bundle.json, from another machine perhaps, not with the store.",
+)
+def verify(device: str, bundle: Path | None, **where: Any) -> None:
+    """Repeat the first 100 steps of SUITE's trained cells and compare their weights, bit for bit.
+
+    Choose cells with --only and --seeds. The exit code is 1 if any differs.
+    """
+    from bench.run.verify import verify as repeat
+
+    plan, store = open_suite(**where)
+    told = read_json(bundle).get("cells") if bundle else None
+    if bundle and told is None:
+        raise StoreError(f"{bundle}: no report's bundle.json.")
+    failed = 0
+    for entry in plan.entries:
+        if entry.cell is not None:
+            key = entry.cell.key
+            end = told.get(key, {}).get("end", {}) if told else store.read(key, "end.json")
+            if not end.get("digest"):
+                click.echo(f"{key}  has not ended: nothing to compare with  {entry}")
+                failed += 1
+                continue
+            teachers = {k: plan.cells[k] for k in {entry.cell.teacher} - {""}}
+            verdict = repeat(entry.cell, teachers, store, end, choose_device(device))
+            said = "same bits" if verdict.same else "DIFFERS"
+            why = f"  ({verdict.explanation})" if verdict.explanation else ""
+            click.echo(f"{key}  {said} after {verdict.steps} steps  {entry}{why}")
+            failed += not verdict.same
+    if failed:
+        sys.exit(1)
+
+
+for tool in (cli_tools.score, cli_tools.metrics, cli_tools.methods, cli_tools.count, cli_tools.new):
+    main.add_command(tool)
+main.add_command(cli_fetch.fetch)
+main.add_command(cli_fetch.weights)
+main.add_command(cli_compare.compare)
+main.add_command(cli_compare.gate)

@@ -1,0 +1,65 @@
+"""How every command names a suite, a part of it, and the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench import plugins
+from bench.plan.expand import Elsewhere, expand, parse_only
+from bench.plan.matrix import Plan
+from bench.plan.suite import load
+from bench.store.results import Store
+
+
+def suite_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what every command on a suite takes."""
+    return click.argument("suite", type=click.Path(path_type=Path))(choice_options(command))
+
+
+def choice_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what chooses a part of a suite, and the store."""
+    options = [
+        click.option(
+            "--set",
+            "sets",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Override a key of the suite, as in budget.steps=50. Repeatable.",
+        ),
+        click.option(
+            "--only",
+            multiple=True,
+            metavar="AXIS=VALUES",
+            help="Only a part of the matrix, as in method=wkd or width=8,16. Repeatable.",
+        ),
+        click.option("--seeds", metavar="LIST", help="Seeds instead of the suite's, as in 0,1."),
+        click.option(
+            "--store",
+            type=click.Path(path_type=Path),
+            default="runs",
+            show_default=True,
+            envvar="DISTILLBENCH_STORE",
+            help="Folder of all results; also $DISTILLBENCH_STORE.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def open_suite(
+    suite: Path,
+    sets: Iterable[str],
+    only: Iterable[str],
+    seeds: str | None,
+    store: Path,
+    elsewhere: Elsewhere | None = None,
+) -> tuple[Plan, Store]:
+    """Expand a suite."""
+    plugins.look_beside(suite)
+    loaded = load(suite, [*sets, *([f"seeds=[{seeds}]"] if seeds else [])])
+    return expand(loaded, parse_only(only, loaded), elsewhere), Store(store)

@@ -1,0 +1,202 @@
+"""The commands that need no suite: counting, scoring, listing, starting a plug-in."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from bench import plugins
+
+
+def choose_device(wanted: str) -> str:
+    """Choose the GPU where there is one; torch is only asked where a driver is installed."""
+    if wanted != "auto":
+        return wanted
+    try:
+        ctypes.CDLL("libcuda.so.1" if os.name == "posix" else "nvcuda.dll")
+    except OSError:
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@click.command()
+@click.argument("network")
+@click.option("--width", type=click.IntRange(1), required=True, help="Base channels.")
+@click.option("--size", type=click.IntRange(1), default=256, show_default=True, help="Image side.")
+@click.option(
+    "--channels",
+    type=click.IntRange(1),
+    default=6,
+    show_default=True,
+    help="A discriminator's input.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def count(network: str, width: int, size: int, channels: int, as_json: bool) -> None:
+    """Count parameters and MACs of NETWORK, a file of bench/nets/, in each convention.
+
+    \b
+    C1  true multiply-adds
+    C2  + biases, norms and activations: ptflops, WKD
+    C3  C1 with transposed convolutions at their output: thop, GAN Compression, OMGD, FESD
+    """
+    from bench.maths.count import count_network
+
+    found = count_network(network, width, size, channels)
+    if as_json:
+        given = {"network": network, "width": width, "size": size}
+        click.echo(json.dumps(given | asdict(found)))
+        return
+    click.echo(f"{network}, width {width}, {size} x {size} pixels, batch 1")
+    click.echo(f"parameters  {found.params:>16,}  {found.params / 1e6:10.5f} M")
+    for name, macs in (("C1", found.macs), ("C2", found.macs_c2), ("C3", found.macs_c3)):
+        click.echo(f"MACs ({name})   {macs:>16,}  {macs / 1e9:10.4f} G")
+
+
+@click.command()
+@click.argument("outputs", type=click.Path(path_type=Path))
+@click.option(
+    "--real", type=click.Path(path_type=Path), help="Real images, for distances between sets."
+)
+@click.option(
+    "--target",
+    type=click.Path(path_type=Path),
+    help="Ground truth of each image, by file name; may be the same as --real.",
+)
+@click.option("--metrics", required=True, metavar="LIST", help="As in fid,kid,swd,ssim.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def score(
+    outputs: Path, real: Path | None, target: Path | None, metrics: str, device: str, as_json: bool
+) -> None:
+    """Score the images of folder OUTPUTS, from any method, with the code that scores a suite.
+
+    \b
+      distillbench score fakes --real photos --metrics fid,kid,swd
+      distillbench score fakes --target truth --metrics psnr,ssim,fsim
+    """
+    import torch
+    from rich.console import Console
+    from rich.progress import track
+
+    from bench.evaluate.folders import score_folders
+    from bench.plan.cell import part_of
+
+    parts = [part_of("metric", name.strip(), {}, "--metrics") for name in metrics.split(",")]
+    console = Console(stderr=True)
+    found = score_folders(
+        outputs,
+        real,
+        target,
+        parts,
+        torch.device(choose_device(device)),
+        say=lambda text: click.echo(f"note: {text}", err=True),
+        follow=lambda steps, text: track(steps, text, console=console, transient=True),
+    )
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for score in found:
+        for name, value in score["values"].items():
+            click.echo(f"{name:16} {value:14.6f} {score['unit']}")
+    protocol = found[0]["protocol"]
+    width, height = protocol["size"]
+    click.echo(f"{protocol['images']} images of {width} x {height} pixels", err=True)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def metrics(as_json: bool) -> None:
+    """List the metrics: unit, direction, what they need, and whether they run on this machine."""
+    from bench.plan.cell import part_of
+    from bench.plan.scores import missing_weights, needed_weights
+
+    found = []
+    for name in plugins.names("metric"):
+        declared = plugins.declared("metric", name, name)
+        part = part_of("metric", name, {}, name)
+        found.append(
+            {
+                "metric": name,
+                "label": declared["label"],
+                "summary": declared.summary,
+                "unit": declared["unit"],
+                "better": declared["better"],
+                "version": declared.version,
+                "needs": [*declared["needs"], *needed_weights(part)],
+                "defaults": declared["defaults"],
+                "source": declared["source"],
+                "missing": missing_weights(part),
+            }
+        )
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for line in found:
+        unit = f" [{line['unit']}]" if line["unit"] else ""
+        click.echo(f"{line['metric']}  {line['label']}{unit}, {line['better']} is better")
+        click.echo(f"    {line['summary']}")
+        click.echo(f"    version {line['version']}; {line['source']}")
+        if line["defaults"]:
+            given = ", ".join(f"{n}: {v}" for n, v in line["defaults"].items())
+            click.echo(f"    parameters {given}")
+        if line["needs"]:
+            click.echo(f"    needs {', '.join(line['needs'])}")
+        click.echo(f"    {line['missing'] or 'runs on this machine'}")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def methods(as_json: bool) -> None:
+    """List the distillers: source, tasks, kinds of teacher, hints, parameters and defaults."""
+    found = []
+    for name in plugins.names("method"):
+        declared = plugins.declared("method", name, name)
+        listed = ("source", "port", "tasks", "teachers", "hints", "defaults", "choices")
+        found.append(
+            {"method": name, "summary": declared.summary, "version": declared.version}
+            | {field: declared[field] for field in listed}
+        )
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for line in found:
+        click.echo(f"{line['method']}  {line['summary']}")
+        click.echo(f"    version {line['version']}; {line['source']}")
+        teachers = ", ".join(line["teachers"]) or "none"
+        port = f"; {line['port']}" if line["port"] else ""
+        click.echo(f"    tasks {', '.join(line['tasks'])}{port}")
+        click.echo(f"    teacher {teachers}; hints {', '.join(line['hints']) or 'none'}")
+        for name, default in line["defaults"].items():
+            options = line["choices"].get(name)
+            others = f"  (one of {', '.join(map(str, options))})" if options else ""
+            click.echo(f"    {name}: {default}{others}")
+
+
+@click.group()
+def new() -> None:
+    """Write a plug-in file to start from."""
+
+
+@new.command()
+@click.argument("name")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Where. [default: baselines/ of this project]",
+)
+def distiller(name: str, folder: Path | None) -> None:
+    """Write baselines/NAME.py: a commented distiller that runs; its contract test already does."""
+    from bench.cli.scaffold import new_distiller
+
+    path, class_name = new_distiller(name, folder or plugins.ROOT / "baselines")
+    row = f"{{method: '{name}:{class_name}'}}" if folder else "{}"
+    click.echo(
+        f"{path}\nTry it: add `{name}: {row}` to the methods of a suite, then run the suite."
+    )

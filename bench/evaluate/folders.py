@@ -1,0 +1,201 @@
+"""Scores two folders of images with the code that scores a suite, so that anyone can check it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from bench import plugins
+from bench.contracts.dataset import decode, fingerprint
+from bench.contracts.feature import Extractor
+from bench.contracts.metric import Features
+from bench.data._folders import images as images_of
+from bench.errors import DataError, SuiteError, WeightsError
+from bench.evaluate.feed import Images, Scorer, joined
+from bench.evaluate.images import BATCH, to_8_bits
+from bench.fetch import weights
+from bench.plan.cell import Part
+from bench.plan.scores import missing_weights, needed_weights, record
+from bench.train.batches import normalise
+
+PLAIN = {"RGB", "L", "P", "1"}  # modes whose colours RGB holds
+ALPHA = {"RGBA", "LA", "PA"}
+
+Json = dict[str, Any]
+
+
+class Folder:
+    """Images of one size, by name."""
+
+    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
+        """Look at every image's head.
+
+        Raises:
+            DataError: no folder, no images, an unreadable image, or two sizes.
+        """
+        self.path = path
+        if not path.is_dir():
+            raise DataError(f"{path}: no such folder.")
+        self.files = images_of(path)
+        if not self.files:
+            raise DataError(f"{path}: no images in this folder (png, jpg, bmp, webp or tif).")
+        self.size = (0, 0)  # width, height
+        modes: Counter[str] = Counter()
+        for file in self.files:
+            try:
+                with Image.open(file) as image:
+                    size, mode = image.size, image.mode
+            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+                raise DataError(f"{file}: cannot be decoded: {error}.") from error
+            if mode not in PLAIN | ALPHA:
+                raise DataError(f"{file}: colours in mode {mode}; convert it to 8-bit RGB.")
+            if self.size not in ((0, 0), size):
+                raise DataError(
+                    f"{file}: {size[0]} x {size[1]} pixels, {self.files[0].name} beside it has "
+                    f"{self.size[0]} x {self.size[1]}. Resize all alike first; the filter "
+                    "changes the scores."
+                )
+            self.size = size
+            modes[mode] += 1
+        grey = modes["L"] + modes["1"] + modes["LA"]
+        if grey:
+            say(f"{path}: {grey} of {len(self.files)} images are grey; read as RGB")
+        alpha = sum(modes[mode] for mode in ALPHA)
+        if alpha:
+            say(f"{path}: {alpha} of {len(self.files)} images have transparency; it is ignored")
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.files)
+
+    def read(self, places: Iterable[int]) -> Tensor:
+        """Return images as [N, 3, H, W] float32 in [0, 1].
+
+        Raises:
+            DataError: an image is damaged; the message names the file.
+        """
+        return to_8_bits(torch.stack([normalise(decode(self.files[i])) for i in places]))
+
+    def fingerprint(self) -> str:
+        """Return a hash of names and contents."""
+        return fingerprint(*(part for f in self.files for part in (f.name, f)))
+
+
+def score_folders(
+    outputs: Path,
+    real: Path | None,
+    target: Path | None,
+    metrics: Sequence[Part],
+    device: torch.device,
+    *,
+    say: Callable[[str], None] = lambda text: None,
+    follow: Callable[[Sequence[range], str], Iterable[range]] = lambda steps, text: steps,
+) -> list[Json]:
+    """Score a folder of images.
+
+    Args:
+        outputs: the images to judge.
+        real: images that distances between sets are held against.
+        target: the ground truth of each output, under the same file name whatever its ending.
+        metrics: of images.
+        device: where extractors run.
+        say: told what a person may want to know.
+        follow: wraps long loops, for a progress bar.
+
+    Returns:
+        One record per metric, as in a cell's `scores.json`.
+
+    Raises:
+        SuiteError: a metric judges no images, or needs a folder that is not given.
+        WeightsError: pretrained weights are missing.
+        DataError: images are missing, damaged, or not of one size.
+    """
+    _check(metrics, real, target)
+    made = Folder(outputs, say)
+    held = Folder(real, say) if real else None
+    truth = _pairs(made, Folder(target, say)) if target else None
+    if held and held.size != made.size:
+        raise DataError(
+            f"{held.path} has images of {held.size[0]} x {held.size[1]} pixels, {made.path} of "
+            f"{made.size[0]} x {made.size[1]}. Resize them alike first; the filter changes the "
+            "scores."
+        )
+    scorer = Scorer({part.name: part for part in metrics}, device)
+    for places in follow(_batches(len(made)), str(outputs)):
+        images = made.read(places).to(device)
+        scorer.add(Images(images, truth.read(places).to(device) if truth else None))
+
+    def features(name: str, extractor: Extractor) -> Features:
+        assert held is not None  # as _check saw to
+        steps = follow(_batches(len(held)), str(real))
+        return joined([extractor(held.read(p), p.start) for p in steps])
+
+    values = scorer.values(features)
+    for name, failure in scorer.failures.items():
+        raise SuiteError(f"{name}: {failure.strip().splitlines()[-1]}")
+    protocol: Json = {"images": len(made), "size": list(made.size), "outputs": made.fingerprint()}
+    found = []
+    for part in metrics:
+        declared = plugins.declared("metric", part.name, part.name)
+        mine = dict(protocol)
+        if declared["features"]:
+            assert held is not None
+            extractor = plugins.declared("features", declared["features"], part.name)
+            mine["features"] = f"{declared['features']} {extractor.version}"
+            mine |= {"real images": len(held), "real": held.fingerprint()}
+        if "target" in declared["needs"]:
+            assert truth is not None
+            mine["target"] = truth.fingerprint()
+        mine |= {"weights": {n: weights.look(n)[1] for n in needed_weights(part)}}
+        found.append(record(part, mine, values[part.name], "", time.time()))
+    return found
+
+
+def _check(metrics: Sequence[Part], real: Path | None, target: Path | None) -> None:
+    """Refuse metrics that two folders cannot serve, before anything is read."""
+    for part in metrics:
+        declared = plugins.declared("metric", part.name, part.name)
+        if declared["judges"] != "images" or "labels" in declared["needs"]:
+            raise SuiteError(f"{part.name} cannot be scored from folders of images alone.")
+        if declared["features"] and real is None:
+            raise SuiteError(f"{part.name} compares two sets: give the real one with --real.")
+        if "target" in declared["needs"] and target is None:
+            raise SuiteError(
+                f"{part.name} needs the ground truth of each image: give a folder with the same "
+                "file names with --target (it may be the same as --real)."
+            )
+        why = missing_weights(part)
+        if why:
+            raise WeightsError(why)
+
+
+def _pairs(made: Folder, truth: Folder) -> Folder:
+    """Return the ground truths in the order of the outputs."""
+    if truth.size != made.size:
+        raise DataError(
+            f"{truth.path} has images of {truth.size[0]} x {truth.size[1]} pixels, {made.path} of "
+            f"{made.size[0]} x {made.size[1]}."
+        )
+    by_name = {file.stem: file for file in truth.files}
+    for file in made.files:
+        if file.stem not in by_name:
+            raise DataError(f"{file}: no ground truth of this name in {truth.path}.")
+    extra = set(by_name) - {file.stem for file in made.files}
+    if extra:
+        raise DataError(
+            f"{by_name[min(extra)]}: no output of this name in {made.path} "
+            f"({len(extra)} such ground truths)."
+        )
+    truth.files = tuple(by_name[file.stem] for file in made.files)
+    return truth
+
+
+def _batches(count: int) -> list[range]:
+    return [range(first, min(first + BATCH, count)) for first in range(0, count, BATCH)]

@@ -1,0 +1,237 @@
+"""What a suite needs from elsewhere is brought, checked and described before anything is trained.
+
+Weights are found by asking the plug-ins: a metric, a task and a method say by their parameters
+which pretrained networks they need.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench import plugins
+from bench.contracts.dataset import DOMAINS, SPLITS, Dataset, decode
+from bench.errors import FetchError, unknown
+from bench.fetch import weights
+from bench.fetch.archive import extract
+from bench.fetch.download import download, locked
+from bench.fetch.home import home, record, recorded, remembered
+from bench.plan.cell import Part
+from bench.plan.expand import dataset_part, expand
+from bench.plan.matrix import Plan
+from bench.plan.scores import needed_weights
+from bench.plan.suite import Suite, load
+
+
+@dataclass(frozen=True)
+class Need:
+    """A pretrained network and who asks for it."""
+
+    weights: str
+    by: str
+
+
+def fetch(name: str) -> Iterator[str]:
+    """Bring what a suite file, a data set or pretrained weights are called by; yield lines.
+
+    Raises:
+        DistillbenchError: there is nothing of that name, or it cannot be brought.
+    """
+    known = [*plugins.names("dataset"), *weights.KNOWN]
+    if name in weights.KNOWN:
+        yield fetch_weights(name)
+    elif name in known or ":" in name:
+        params = plugins.declared("dataset", name, "fetch").params({}, "fetch")
+        yield from fetch_dataset(name, params)
+    elif Path(name).suffix in (".yaml", ".yml"):
+        yield from fetch_suite(load(Path(name)))
+    else:
+        raise FetchError(unknown("suite file, data set or weights", name, known, "fetch"))
+
+
+def fetch_suite(suite: Suite) -> Iterator[str]:
+    """Bring every data set and every pretrained network of a suite; yield one line each.
+
+    Raises:
+        DistillbenchError: the first that cannot be brought; what was brought stays.
+    """
+    for label, row in suite.datasets.items():
+        part = dataset_part(suite, label, row)
+        yield from fetch_dataset(part.name, part.params)
+    for name in sorted({need.weights for need in needs_of_plan(expand(suite))}):
+        yield fetch_weights(name)
+
+
+def fetch_weights(name: str) -> str:
+    """Bring a pretrained network; return a line that says what is there.
+
+    Raises:
+        DistillbenchError: it cannot be brought, or is not what it should be.
+    """
+    path = weights.fetch(name)
+    _, sha256 = weights.look(name)
+    return f"{name}: {path}, sha256 {sha256}, licence {weights.KNOWN[name].licence}"
+
+
+def fetch_dataset(name: str, params: Mapping[str, Any]) -> Iterator[str]:
+    """Bring a data set unless it is there, and look through it; yield lines that describe it.
+
+    Every image is decoded once, so a damaged one is found here and not in training.
+
+    Raises:
+        DistillbenchError: it cannot be brought, is misarranged, or an image cannot be decoded.
+    """
+    dataset: Dataset = plugins.load("dataset", name, name)(params)
+    if dataset.urls and not params.get("path"):
+        _install(dataset, home() / "data" / name.replace(":", "-"))
+    fingerprint = dataset.fingerprint()
+    domains = ("A",) if dataset.task == "paired" else DOMAINS
+    counts = {
+        (split, domain): dataset.count(split, domain) for split in SPLITS for domain in domains
+    }
+    said = ", ".join(
+        f"{split}{domain if len(domains) > 1 else ''} {count}"
+        for (split, domain), count in counts.items()
+        if count
+    )
+    yield f"{name}: {said}; fingerprint {fingerprint}; licence: {dataset.licence}"
+    for difference in dataset.differences():
+        yield f"{name}: differs from what was published: {difference}"
+    shared = in_train_and_test(dataset)
+    if shared:
+        first = " and ".join(shared[0])
+        yield f"{name}: {len(shared)} test images are in train too, as {first}"
+
+
+def _install(dataset: Dataset, folder: Path) -> None:
+    """Download and unpack a data set that is not there.
+
+    Raises:
+        FetchError: no address gives the right archive, or it is damaged or hostile; nothing of it
+            is left behind.
+    """
+    with locked(folder):
+        if folder.exists():
+            return
+        suffix = ".zip" if dataset.urls[0].endswith(".zip") else ".tar.gz"
+        archive = folder.with_name(folder.name + suffix)
+        first = recorded(archive)
+        try:
+            found = download(
+                dataset.urls, archive, dataset.sha256 or first, dataset.archive_bytes or None
+            )
+        except FetchError as error:
+            if not first or dataset.sha256:
+                raise
+            raise FetchError(
+                f"{error} The sha256 is that of the first download; if the archive was meant to "
+                f"change, remove {archive.name}.sha256 beside it."
+            ) from error
+        try:
+            extract(archive, folder)
+        except FetchError:
+            if not (dataset.sha256 or first):  # nothing vouches for these bytes
+                archive.unlink()
+            raise
+        if not dataset.sha256:
+            record(archive, found)
+        archive.unlink()
+
+
+def in_train_and_test(dataset: Dataset) -> list[tuple[str, str]]:
+    """Return (test, train) for each image of test whose pixels are those of one in train.
+
+    Raises:
+        DataError: an image cannot be decoded; the message names the file.
+    """
+    train, val, test = (
+        list(dict.fromkeys(file for domain in DOMAINS for file in dataset.files(split, domain)))
+        for split in SPLITS
+    )
+    every = [*train, *val, *test]
+
+    def compute() -> str:
+        Console(stderr=True).print(f"decoding {len(every)} images once")
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            pixels = dict(zip(every, pool.map(_pixels, every), strict=True))
+        known = {pixels[file]: file for file in train}
+        return json.dumps([(str(f), str(known[pixels[f]])) for f in test if pixels[f] in known])
+
+    found = json.loads(remembered("in train and test", every, compute)) if every else []
+    return [(one, other) for one, other in found]
+
+
+def _pixels(file: Path) -> bytes:
+    """Return a hash of an image's size and pixels, whatever its file format."""
+    pixels = decode(file)
+    return hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).digest()
+
+
+def needs_of_plan(plan: Plan) -> list[Need]:
+    """Return which pretrained networks a plan needs, and for what."""
+    asked = {("metric", part.name, _text(part.params)) for part in (*plan.metrics, *plan.watched)}
+    for cell in plan.cells.values():
+        asked.add(("task", cell.task.name, _text(cell.task.params)))
+        asked |= {("method", part.name, _text(part.params)) for part in cell.methods}
+    return [need for kind, name, text in sorted(asked) for need in _needs(kind, name, text)]
+
+
+def needs_of_all() -> list[Need]:
+    """Return which pretrained networks the plug-ins of this project may need, and for what.
+
+    Each is asked with its defaults, with each declared choice, and, if it is a task, with the
+    recipe of each architecture.
+    """
+    found: list[Need] = []
+    for kind in ("metric", "task", "method"):
+        for name in plugins.names(kind):
+            defaults = plugins.declared(kind, name, name)["defaults"]
+            always = _needs(kind, name, _text(defaults))
+            found += always
+            for said, given in _variants(kind, name):
+                for need in _needs(kind, name, _text({**defaults, **given})):
+                    if need not in always:
+                        found.append(Need(need.weights, f"{need.by}, {said}"))
+    return found
+
+
+def _variants(kind: str, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield what a plug-in may be given beside its defaults, and how that is said."""
+    told = plugins.declared(kind, name, name)
+    for param, values in told["choices"].items() if kind != "metric" else ():
+        for value in values:
+            yield f"{param}: {value}", {param: value}
+    if kind == "metric":
+        for param, by in told["weights_by"].items():
+            is_list = isinstance(told["defaults"][param], (list, tuple))
+            for value in by:
+                yield f"{param}: {value}", {param: [value] if is_list else value}
+        for segmenter in plugins.names("segmenter") if "segmenter" in told["defaults"] else ():
+            yield f"segmenter: {segmenter}", {"segmenter": segmenter}
+    if kind == "task":
+        for network in plugins.names("network"):
+            recipes = plugins.declared("network", network, network)["task_defaults"]
+            if name in recipes:
+                yield f"recipe of {network}", recipes[name]
+
+
+def _needs(kind: str, name: str, params: str) -> list[Need]:
+    """Return what one plug-in needs with its parameters, given as JSON text."""
+    given = json.loads(params)
+    if kind == "metric":
+        names = needed_weights(Part(name, 1, given))
+    else:
+        names = list(plugins.load(kind, name, name)(given).weights)
+    return [Need(weight, f"{kind} {name}") for weight in names]
+
+
+def _text(params: Mapping[str, Any]) -> str:
+    return json.dumps(dict(params), sort_keys=True)

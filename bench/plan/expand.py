@@ -1,0 +1,384 @@
+"""A suite becomes a plan: every row is checked, then multiplied out.
+
+Imports no torch, so that a plan of ten thousand cells is there at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from itertools import product
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bench import plugins
+from bench.contracts.dataset import DOMAINS, SPLITS, Dataset
+from bench.errors import AbsentData, SuiteError, unknown
+from bench.plan.cell import Cell, Json, Nets, Part, part_of
+from bench.plan.matrix import Entry, Plan
+from bench.plan.segmenting import segmenters
+from bench.plan.suite import AXES, Budget, Suite, Teacher, explain
+
+Elsewhere = Callable[[Suite, str, Part, AbsentData], Part]
+"""(suite, its name for a data set, that data set, what is missing) -> what it is elsewhere."""
+
+
+def expand(
+    suite: Suite,
+    only: Mapping[str, Sequence[str]] | None = None,
+    elsewhere: Elsewhere | None = None,
+) -> Plan:
+    """Return the plan of a suite, or of the part of it that `only` names per axis.
+
+    Args:
+        suite: the question.
+        only: axis -> values that are left of it.
+        elsewhere: called with a data set whose images are not on this machine; returns it with a
+            fingerprint and numbers of images all the same, or raises. Without it they are an error.
+
+    Raises:
+        SuiteError: an unknown plug-in, parameter or value; where, what, what is close.
+        DataError: a folder data set is missing or misarranged.
+    """
+    where = str(suite.path)
+    expansion = _Expansion(suite, where, elsewhere)
+    entries = [entry for entry in expansion.entries() if _chosen(entry, only or {})]
+    if not entries:
+        raise SuiteError(f"{where}: no cell is left by --only {_said(only or {})}.")
+    cells: dict[str, Cell] = {}
+    for entry in entries:
+        for cell in expansion.lineage(entry.cell):
+            cells[cell.key] = cell
+    above = [e for e in expansion.teachers.values() if e.cell and e.cell.key in cells]
+    metrics = _metrics(suite.metrics, f"{where}: metrics")
+    watched: tuple[Part, ...] = ()
+    if suite.snapshots:
+        watched = _metrics(suite.snapshots.metrics, f"{where}: snapshots.metrics")
+        for part in watched:
+            if plugins.declared("metric", part.name, where)["judges"] != "images":
+                raise SuiteError(f"{where}: snapshots.metrics: {part.name} judges no images.")
+    judges: dict[str, Entry] = {}
+    for entry in entries:
+        for judge in segmenters(entry.cell, (*metrics, *watched)) if entry.cell else ():
+            nets = judge.nets
+            place = (entry.dataset, nets.architecture.name, "real images", nets.width)
+            judges[judge.key] = Entry(*place, nets.discriminator_width, 0, "segmenter", judge)
+            cells[judge.key] = judge
+    return Plan(suite, (*above, *judges.values(), *entries), cells, metrics, watched)
+
+
+class _Expansion:
+    """Reads a suite's rows once and multiplies them out."""
+
+    def __init__(self, suite: Suite, where: str, elsewhere: Elsewhere | None) -> None:
+        self.suite, self.where, self.elsewhere = suite, where, elsewhere
+        # each is asked for thousands of times, with few different arguments
+        self._task, self._nets = cache(self._task), cache(self._nets)  # type: ignore[method-assign]
+        self._trained = cache(self._trained)  # type: ignore[method-assign]
+        self.trained: dict[str, Cell] = {}  # key -> cell, for lineages
+        self.teachers: dict[str, Entry] = {}
+        self.datasets = {n: self._dataset(n, row) for n, row in suite.datasets.items()}
+        self.architectures = {n: self._generator(n, row) for n, row in suite.architectures.items()}
+        self.methods = {n: self._method(n, row) for n, row in suite.methods.items()}
+        tasks = {_declared_task(part) for part, _ in self.datasets.values()}
+        known = {p for task in tasks for p in plugins.declared("task", task, where)["defaults"]}
+        for name in suite.task:
+            if name not in known:
+                raise SuiteError(unknown("parameter of the task", name, known, f"{where}: task"))
+        self.select = self._selection(suite.select.best_on_val, tasks)
+
+    def entries(self) -> Iterator[Entry]:
+        suite = self.suite
+        rows = product(self.datasets, self.architectures, self.methods, suite.widths)
+        for dataset, architecture, method, width in rows:
+            for discriminator_width, seed in product(suite.discriminator_widths, suite.seeds):
+                axes = (dataset, architecture, method, width, discriminator_width, seed)
+                reason = self._skip(dataset, method)
+                cell = None if reason else self._student(*axes)
+                yield Entry(*axes, "student", cell, reason)
+
+    def lineage(self, cell: Cell | None) -> Iterator[Cell]:
+        """Yield a cell and the teachers above it."""
+        while cell is not None:
+            yield cell
+            cell = self.trained.get(cell.teacher)
+
+    def _skip(self, dataset: str, method: str) -> str:
+        task = _declared_task(self.datasets[dataset][0])
+        for part in self.methods[method][0]:
+            tasks = plugins.declared("method", part.name, self.where)["tasks"]
+            if task not in tasks:
+                return f"{part.name} treats {', '.join(tasks)} data, {dataset} is {task}"
+        return ""
+
+    def _student(
+        self,
+        dataset: str,
+        architecture: str,
+        method: str,
+        width: int,
+        discriminator_width: int,
+        seed: int,
+    ) -> Cell:
+        parts, teacher, mode = self.methods[method]
+        alone = self._cell(
+            dataset, architecture, width, discriminator_width, seed, parts, self.suite.budget
+        )
+        if self.suite.snapshots:
+            alone = replace(alone, snapshots=self.suite.snapshots.times)
+        if teacher is None or mode == "":
+            return alone
+        if mode == "peers":
+            return replace(alone, peers=teacher.peers)
+        above = teacher.architecture or architecture
+        deep = teacher.discriminator_width or max(self.suite.discriminator_widths)
+        if mode == "online":
+            nets = self._nets(dataset, above, teacher.width, deep)
+            return replace(alone, mentor=nets)
+        if mode == "same":
+            own = (dataset, architecture, width, discriminator_width, teacher.seed)
+            return replace(alone, teacher=self._trained(*own, None))
+        key = self._trained(dataset, above, teacher.width, deep, teacher.seed, teacher.budget)
+        if mode == "assistant":
+            middle = (dataset, architecture, teacher.assistant_width or teacher.width, deep)
+            key = self._trained(*middle, teacher.seed, None, method, key)
+        return replace(alone, teacher=key)
+
+    def _trained(
+        self,
+        dataset: str,
+        architecture: str,
+        width: int,
+        discriminator_width: int,
+        seed: int,
+        budget: Budget | None,
+        method: str = "",
+        teacher: str = "",
+    ) -> str:
+        """Return the key of a teacher, or of the assistant that learns from it by `method`."""
+        parts = self.methods[method][0] if method else (part_of("method", "none", {}, self.where),)
+        axes = (dataset, architecture, width, discriminator_width, seed)
+        cell = replace(self._cell(*axes, parts, budget), teacher=teacher)
+        role = "assistant" if method else "teacher"
+        label = f"assistant ({method})" if method else "teacher"
+        entry = Entry(dataset, architecture, label, *axes[2:], role, cell)
+        self.trained[cell.key] = cell
+        self.teachers.setdefault(cell.key, entry)
+        return cell.key
+
+    def _cell(
+        self,
+        dataset: str,
+        architecture: str,
+        width: int,
+        discriminator_width: int,
+        seed: int,
+        methods: tuple[Part, ...],
+        budget: Budget | None,
+    ) -> Cell:
+        suite = self.suite
+        part, size = self.datasets[dataset]
+        return Cell(
+            task=self._task(dataset, architecture),
+            dataset=part,
+            size=size,
+            nets=self._nets(dataset, architecture, width, discriminator_width),
+            methods=methods,
+            seed=seed,
+            budget=budget or suite.budget,
+            select=self.select,
+            numerics={
+                "precision": suite.precision,
+                "channels_last": suite.channels_last,
+                "compile": suite.compile,
+            },
+        )
+
+    def _nets(self, dataset: str, architecture: str, width: int, discriminator_width: int) -> Nets:
+        generator = self._architecture(architecture)
+        size = self.datasets[dataset][1]
+        multiple = plugins.declared("network", generator.name, self.where)["multiple"]
+        if size % multiple:
+            raise SuiteError(
+                f"{self.where}: {architecture} needs images whose side is a multiple of {multiple} "
+                f"pixels, those of {dataset} have {size}; set `size`."
+            )
+        name = self._task(dataset, architecture).params["discriminator"]
+        given = {"norm": generator.params["norm"]} if "norm" in generator.params else {}
+        judge = self._network(name, given, "discriminator", f"{self.where}: task.discriminator")
+        return Nets(generator, width, judge, discriminator_width)
+
+    def _task(self, dataset: str, architecture: str) -> Part:
+        """Return the task: its defaults, overlaid by the architecture's recipe and the suite."""
+        name = _declared_task(self.datasets[dataset][0])
+        generator = self._architecture(architecture).name
+        recipes = plugins.declared("network", generator, self.where)["task_defaults"]
+        known = plugins.declared("task", name, self.where)["defaults"]
+        given = {k: v for k, v in self.suite.task.items() if k in known}
+        return part_of("task", name, recipes.get(name, {}) | given, f"{self.where}: task")
+
+    def _architecture(self, label: str) -> Part:
+        if label in self.architectures:
+            return self.architectures[label]
+        return self._network(label, {}, "generator", f"{self.where}: teacher.architecture")
+
+    def _generator(self, label: str, row: Json) -> Part:
+        name, params = _named(row, "architecture", label)
+        return self._network(name, params, "generator", f"{self.where}: architectures.{label}")
+
+    def _network(self, name: str, params: Json, role: str, where: str) -> Part:
+        part = part_of("network", name, params, where)
+        if plugins.declared("network", name, where)["role"] != role:
+            known = [
+                n
+                for n in plugins.names("network")
+                if plugins.declared("network", n, where)["role"] == role
+            ]
+            raise SuiteError(unknown(role, name, known, where))
+        return part
+
+    def _dataset(self, label: str, row: Json) -> tuple[Part, int]:
+        """Return the data set and its image side."""
+        part = dataset_part(self.suite, label, row)
+        cls: type[Dataset] = plugins.load("dataset", part.name, f"{self.where}: datasets.{label}")
+        try:
+            dataset = cls(part.params)
+            fingerprint = dataset.fingerprint()
+            images = {f"{s}{d}": dataset.count(s, d) for s in SPLITS for d in DOMAINS}
+            part = replace(part, fingerprint=fingerprint, images=images)
+        except AbsentData as error:
+            if self.elsewhere is None:
+                raise
+            part = self.elsewhere(self.suite, label, part, error)
+        return part, self.suite.size or cls.size
+
+    def _method(self, label: str, row: Json) -> tuple[tuple[Part, ...], Teacher | None, str]:
+        """Return a row's methods, its teacher, and the mode of that teacher ("" for none)."""
+        where = f"{self.where}: methods.{label}"
+        expression, params = _named(row, "method", label)
+        own = params.pop("teacher", {})
+        names = [name.strip() for name in expression.split("+")]
+        if len(names) > 1:
+            for name in params:
+                if name not in names:
+                    raise SuiteError(unknown("summand", name, names, where))
+            given = [params.get(name) or {} for name in names]
+        else:
+            given = [params]
+        parts = tuple(part_of("method", n, p, where) for n, p in zip(names, given, strict=True))
+        shorts = [part.short for part in parts]
+        if len(set(shorts)) < len(shorts):
+            raise SuiteError(f"{where}: one method stands twice in the sum.")
+        teacher = self._teacher(own, where)
+        accepted = [plugins.declared("method", n, where)["teachers"] for n in names]
+        if not any(accepted):
+            return parts, None, ""
+        common = [m for m in max(accepted, key=len) if all(m in a for a in accepted if a)]
+        if not common:
+            raise SuiteError(f"{where}: its summands accept no common kind of teacher.")
+        mode = (teacher.mode if teacher else None) or common[0]
+        if mode not in common:
+            raise SuiteError(unknown("mode of a teacher for this method", mode, common, where))
+        if teacher is None:
+            raise SuiteError(f"{where}: this method needs a teacher; give the suite one.")
+        return parts, teacher, mode
+
+    def _teacher(self, own: Json, where: str) -> Teacher | None:
+        """Return the suite's teacher, overlaid by what a method's row says."""
+        if not own:
+            return self.suite.teacher
+        if self.suite.teacher is None:
+            raise SuiteError(f"{where}: teacher: the suite has no teacher to differ from.")
+        if not isinstance(own, dict):
+            raise SuiteError(f"{where}.teacher: expected keys, as in {{mode: online}}.")
+        for name in own:
+            if name not in Teacher.model_fields:
+                raise SuiteError(unknown("key", name, Teacher.model_fields, f"{where}.teacher"))
+        given = dict(own)
+        if isinstance(own.get("budget"), dict):
+            inherited = self.suite.budget.model_dump(include={"batch", "lr", "decay"})
+            given["budget"] = inherited | own["budget"]
+        try:
+            return Teacher.model_validate(self.suite.teacher.model_dump() | given)
+        except ValidationError as error:
+            raise SuiteError("\n".join(explain(error, f"{where}.teacher", Teacher))) from error
+
+    def _selection(self, name: str | None, tasks: Iterable[str]) -> Json:
+        """Return what a cell's key says of how its checkpoint is chosen; {} for the last one."""
+        if name is None:
+            return {}
+        where = f"{self.where}: select.best_on_val"
+        metric = part_of("metric", name, self.suite.metrics.get(name, {}), where)
+        declared = plugins.declared("metric", name, where)
+        is_set = declared["features"] or "labels" in declared["needs"]
+        if declared["judges"] != "images" or not declared["better"] or is_set:
+            raise SuiteError(f"{where}: {name} does not rank images one by one.")
+        for task in tasks:
+            if (
+                "target" in declared["needs"]
+                and not plugins.declared("task", task, where)["paired"]
+            ):
+                raise SuiteError(f"{where}: {name} needs a ground truth, {task} data have none.")
+        chosen = {"version": metric.version, "params": dict(metric.params)}
+        return self.suite.select.model_dump() | chosen
+
+
+def dataset_part(suite: Suite, label: str, row: Json) -> Part:
+    """Return a row's data set as it is declared; whether its images are there is not asked."""
+    name, params = _named(row, "dataset", label)
+    part = part_of("dataset", name, params, f"{suite.path}: datasets.{label}")
+    if not part.params.get("path"):
+        return part
+    path = str(suite.path.parent / Path(os.path.expandvars(part.params["path"])).expanduser())
+    return replace(part, params={**part.params, "path": path}, path=path)
+
+
+def _named(row: Json, key: str, label: str) -> tuple[str, Json]:
+    """Split a row into the plug-in's name, which is the label unless stated, and the rest."""
+    params = dict(row)
+    return str(params.pop(key, label)), params
+
+
+def _metrics(rows: Mapping[str, Json], where: str) -> tuple[Part, ...]:
+    return tuple(part_of("metric", n, p, f"{where}.{n}") for n, p in rows.items())
+
+
+def _declared_task(dataset: Part) -> str:
+    return str(plugins.declared("dataset", dataset.name, dataset.name)["task"])
+
+
+def _chosen(entry: Entry, only: Mapping[str, Sequence[str]]) -> bool:
+    return all(str(getattr(entry, axis)) in values for axis, values in only.items())
+
+
+def parse_only(texts: Iterable[str], suite: Suite) -> dict[str, list[str]]:
+    """Read `axis=value[,value]` texts into what `expand` takes.
+
+    Raises:
+        SuiteError: no such axis, or the suite has no such value on it.
+    """
+    known: dict[str, list[str]] = {
+        "dataset": list(suite.datasets),
+        "architecture": list(suite.architectures),
+        "method": list(suite.methods),
+        "width": [str(w) for w in suite.widths],
+        "discriminator_width": [str(w) for w in suite.discriminator_widths],
+        "seed": [str(s) for s in suite.seeds],
+    }
+    only: dict[str, list[str]] = {}
+    for text in texts:
+        axis, equals, values = text.partition("=")
+        if not equals or axis not in AXES:
+            raise SuiteError(unknown("axis", axis, AXES, f"--only {text}"))
+        for value in values.split(","):
+            if value not in known[axis]:
+                raise SuiteError(unknown(axis, value, known[axis], f"--only {text}"))
+            only.setdefault(axis, []).append(value)
+    return only
+
+
+def _said(only: Mapping[str, Sequence[str]]) -> str:
+    return " ".join(f"{axis}={','.join(values)}" for axis, values in only.items())

@@ -1,0 +1,110 @@
+"""The matrix of a suite: its places, the cells that fill them, and who needs whom."""
+
+from __future__ import annotations
+
+import graphlib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bench import plugins
+from bench.plan.cell import Cell, Part
+from bench.plan.segmenting import segmenters
+from bench.plan.suite import Suite
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One place of the matrix: what the suite calls it, and the cell that fills it."""
+
+    dataset: str
+    architecture: str
+    method: str
+    width: int
+    discriminator_width: int
+    seed: int
+    role: str  # "student", "teacher", "assistant" or "segmenter"
+    cell: Cell | None  # None: skipped
+    reason: str = ""  # why it is skipped
+
+    @property
+    def group(self) -> tuple[str, ...]:
+        """All axes but the seed."""
+        axes = (self.role, self.dataset, self.architecture, self.method)
+        return (*axes, str(self.width), str(self.discriminator_width))
+
+    def __str__(self) -> str:
+        """Return the place as a person would say it."""
+        names = f"{self.dataset} {self.architecture} {self.method}"
+        return f"{names} width {self.width} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a suite asks for: its matrix, every cell that must run, and who needs whom."""
+
+    suite: Suite
+    entries: tuple[Entry, ...]  # teachers and segmenters first
+    cells: Mapping[str, Cell]  # key -> cell, those without an entry included
+    metrics: tuple[Part, ...]
+    watched: tuple[Part, ...] = ()  # by which snapshots are scored
+
+    @property
+    def students(self) -> list[Entry]:
+        """The matrix itself."""
+        return [entry for entry in self.entries if entry.role == "student"]
+
+    def recipe(self, cell: Cell) -> str:
+        """Return by what a cell is taught, whatever the suite calls it.
+
+        The methods, in brackets the parameters that differ from their defaults, and the kind of
+        teacher where it is not the frozen or online one that the method asks for first: what rows
+        of two suites must share to be the same method, and what published numbers are found by.
+        """
+        text = "+".join(map(_with_params, cell.methods))
+        if cell.peers > 1:
+            return f"{text}, {cell.peers} peers"
+        above = self.cells.get(cell.teacher)
+        if above is not None and above.teacher:
+            return f"{text}, assistant {above.nets.width}"
+        if above is not None and above.nets == cell.nets:
+            return f"{text}, teacher of the same size"
+        asked = [plugins.declared("method", p.name, p.name)["teachers"] for p in cell.methods]
+        if cell.mentor is not None and any(modes and modes[0] != "online" for modes in asked):
+            return f"{text}, online teacher"
+        return text
+
+    def order(self) -> graphlib.TopologicalSorter[str]:
+        """Return the DAG of keys: a cell comes after its teacher and its segmenter."""
+        needs = {}
+        for key, cell in self.cells.items():
+            judges = {judge.key for judge in segmenters(cell, (*self.metrics, *self.watched))}
+            needs[key] = ({cell.teacher} - {""}) | judges
+        return graphlib.TopologicalSorter(needs)
+
+
+def _with_params(method: Part) -> str:
+    """Return a method with the parameters that are not its defaults, as in `wkd(levels=4)`."""
+    defaults = plugins.declared("method", method.name, method.name)["defaults"]
+    given = [f"{n}={v}" for n, v in sorted(method.params.items()) if v != defaults[n]]
+    return f"{method.short}({', '.join(given)})" if given else method.short
+
+
+def cohorts(cells: Iterable[Cell], at_least: int = 1) -> list[list[Cell]]:
+    """Group cells that see the same batches; split the largest until there are `at_least`.
+
+    Which cells advance together changes no number, so the split may follow the free workers.
+    Those with the same teacher stay side by side, to share its forward pass.
+    """
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.batches, []).append(cell)
+    found = [sorted(g, key=lambda c: (c.teacher, c.nets.width, c.key)) for g in groups.values()]
+    while found and len(found) < at_least:
+        largest = max(found, key=len)
+        if len(largest) == 1:
+            break
+        found.remove(largest)
+        half = math.ceil(len(largest) / 2)
+        found += [largest[:half], largest[half:]]
+    return found

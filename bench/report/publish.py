@@ -1,0 +1,223 @@
+"""Writes what the reports make: tables, figures, and one page that needs nothing beside it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+
+from bench import plugins
+from bench.contracts.report import Figure, Report, Rows, Table
+from bench.plan.matrix import Plan
+from bench.report import render
+from bench.report.rows import AXES, entry_rows, score_rows
+from bench.store.files import replacing
+from bench.store.results import Store, read_json, write_json
+
+Json = dict[str, Any]
+
+FORMATS = {"md": render.markdown, "tex": render.latex, "csv": render.comma_separated}
+MOST, FEWEST = 200, 20  # points of a loss curve
+POINTS = 200_000  # of one term's curves over all cells, as far as FEWEST allows
+SAVED: dict[str, Json] = {
+    "pdf": {"metadata": {"CreationDate": None}},
+    "png": {"pil_kwargs": {"compress_level": 3}},  # of 9: half of the time, a quarter more bytes
+}
+DRAWING: dict[Any, Any] = {
+    "text.parse_math": False,  # a method may be called $x$
+    "pdf.fonttype": 42,  # embedded as TrueType, which publishers ask for
+    "font.size": 9,
+}
+
+
+def publish(
+    plan: Plan,
+    store: Store,
+    out: Path,
+    tracking: str = "",
+    runs: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
+    """Write a suite's report; return the page.
+
+    Writes `index.html`, `tables/*.{md,tex,csv}`, `figures/*.{pdf,png,tex}` (the figure and its
+    caption), `rows.csv` (every value) and `bundle.json` (suite, specs, outcomes,
+    scores, provenance, and the sha256 of the other files: what a second party needs to verify a
+    table). Tables and figures of an earlier report of the folder that this one lacks are removed.
+
+    Args:
+        plan: what the suite asks for.
+        store: where the results are.
+        out: the folder to write to.
+        tracking: where the page says that MLflow's copy is: an address, or a command.
+        runs: key of a cell -> address of its run, to which the page links.
+
+    Raises:
+        ReportError: rows that cannot stand in one column.
+        StoreError: a file cannot be written.
+    """
+    mpl.use("Agg")
+    rows = collect(plan, store)
+    folder = _Folder(out)
+    with mpl.rc_context(DRAWING):
+        items = [
+            _table(item, folder) if isinstance(item, Table) else _figure(item, folder)
+            for item in _items(rows)
+        ]
+    folder.write("rows.csv", rows.scores.to_csv(index=False).encode())
+    bundle = _bundle(plan, store)
+    page = _page(plan, rows, items, bundle["provenance"], tracking, runs)
+    folder.write("index.html", page.encode())
+    folder.clear()
+    write_json(out / "bundle.json", bundle | {"files": folder.files})
+    return out / "index.html"
+
+
+class _Folder:
+    """The folder of a report, and the sha256 of what was written to it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.files: dict[str, str] = {}
+
+    def write(self, name: str, data: bytes) -> None:
+        with replacing(self.root / name) as file:
+            file.write(data)
+        self.files[name] = hashlib.sha256(data).hexdigest()
+
+    def clear(self) -> None:
+        """Remove what an earlier report wrote here and this one did not, if it is as it was."""
+        before: dict[str, str] = read_json(self.root / "bundle.json").get("files", {})
+        for name in before.keys() - self.files.keys():
+            path = self.root / name
+            if not re.fullmatch(r"(tables|figures)/[^/]+", name) or not path.is_file():
+                continue
+            if hashlib.sha256(path.read_bytes()).hexdigest() == before[name]:
+                path.unlink()
+
+
+def collect(plan: Plan, store: Store) -> Rows:
+    """Return all that reports know of a suite."""
+    entries = pd.DataFrame(list(entry_rows(plan, store)))
+    scores = pd.DataFrame(list(score_rows(plan, store)))
+    is_result = scores["step"] == 0 if len(scores) else pd.Series(dtype=bool)
+    parts = (entries, scores[is_result], scores[~is_result], _losses(entries, store))
+    return Rows(plan.suite.name, plan.suite.question, *parts)
+
+
+def _losses(entries: pd.DataFrame, store: Store) -> pd.DataFrame:
+    """Return one row per value of the loss logs; a large matrix has fewer points per curve."""
+    points = max(FEWEST, min(MOST, POINTS // len(entries)))
+    places: list[int] = []
+    found: dict[str, list[Any]] = {"step": [], "term": [], "value": []}
+    for place, key in enumerate(entries["key"]):
+        for record in store.losses(key, points) if key else ():
+            terms = record["losses"]
+            places += [place] * len(terms)
+            found["step"] += [record["step"]] * len(terms)
+            found["term"] += terms
+            found["value"] += terms.values()
+    return entries[list(AXES)].iloc[places].reset_index(drop=True).assign(**found)
+
+
+def _items(rows: Rows) -> Iterator[Table | Figure]:
+    """Yield what every report makes, in the order of the page."""
+    classes: list[type[Report]] = [
+        plugins.load("report", name, "reports") for name in plugins.names("report")
+    ]
+    for cls in sorted(classes, key=lambda c: (c.order, c.__name__)):
+        yield from cls().make(rows)
+
+
+def _table(table: Table, folder: _Folder) -> Json:
+    """Write a table in every format; return what the page shows of it."""
+    for suffix, text in FORMATS.items():
+        folder.write(f"tables/{table.name}.{suffix}", text(table).encode())
+    shown = {"id": f"table-{table.name}", "title": table.title}
+    return shown | {"table": table, "rows": render.filled(table)}
+
+
+def _figure(figure: Figure, folder: _Folder) -> Json:
+    """Write a figure in every format; return what the page shows of it."""
+    import matplotlib.pyplot as plt
+
+    drawn = {}
+    for suffix, options in SAVED.items():
+        file = io.BytesIO()
+        figure.drawing.savefig(file, format=suffix, dpi=150, **options)
+        figure.drawing.set_layout_engine("none")  # it is laid out; the second time costs as much
+        drawn[suffix] = file.getvalue()
+        folder.write(f"figures/{figure.name}.{suffix}", drawn[suffix])
+    plt.close(figure.drawing)
+    folder.write(f"figures/{figure.name}.tex", render.latex_figure(figure).encode())
+    return {
+        "id": f"figure-{figure.name}",
+        "title": figure.title,
+        "figure": figure,
+        "picture": "" if figure.frames else _base64(drawn["png"]),
+        "frames": [
+            (heading, [_base64(path.read_bytes()) for path in paths])
+            for heading, paths in figure.frames
+        ],
+    }
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _bundle(plan: Plan, store: Store) -> Json:
+    """Return everything that a table rests on."""
+    cells = {
+        key: {name: store.read(key, f"{name}.json") for name in ("spec", "end", "scores")}
+        for key in plan.cells
+    }
+    ids = sorted({c["spec"].get("provenance", "") for c in cells.values()})
+    records = {name: record for name in ids if (record := store.provenance(name))}
+    return {
+        "suite": json.loads(plan.suite.model_dump_json()),
+        "question": plan.suite.question,
+        "cells": cells,
+        "provenance": records,
+    }
+
+
+def _page(
+    plan: Plan,
+    rows: Rows,
+    items: list[Json],
+    provenance: Json,
+    tracking: str,
+    runs: Mapping[str, str],
+) -> str:
+    """Return a page that needs nothing beside it, and may load and run nothing else."""
+    folder = plugins.ROOT / "reports" / "templates"
+    environment = Environment(loader=FileSystemLoader(folder), autoescape=True, trim_blocks=True)
+    environment.filters["csp"] = _csp
+    return environment.get_template("index.html").render(
+        style=Markup((folder / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
+        script=Markup((folder / "page.js").read_text(encoding="utf-8")),  # noqa: S704
+        suite=plan.suite,
+        question=plan.suite.question,
+        counts=rows.entries["status"].value_counts().to_dict(),
+        items=items,
+        provenance=provenance,
+        devices=sorted(set(rows.entries["device"]) - {""}),
+        tracking=tracking,
+        runs=runs,
+    )
+
+
+def _csp(text: str) -> str:
+    """Return a source of a content security policy that allows this text and no other."""
+    return f"sha256-{_base64(hashlib.sha256(text.encode()).digest())}"

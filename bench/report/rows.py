@@ -1,0 +1,149 @@
+"""The store's results as rows: the only thing that reports read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from bench import plugins
+from bench.plan.cell import Cell
+from bench.plan.matrix import Entry, Plan
+from bench.plan.scores import (
+    Wanted,
+    fits,
+    image_scores,
+    missing_weights,
+    network_id,
+    network_metrics,
+    record,
+    snapshot_scores,
+)
+from bench.plan.segmenting import makes
+from bench.run.estimate import epochs_of
+from bench.store.results import State, Store, read_json
+
+Json = dict[str, Any]
+
+
+def state_of(entry: Entry, plan: Plan, store: Store) -> State:
+    """Return where an entry stands, with the reason where it cannot run."""
+    if entry.cell is None:
+        return State("skipped", entry.reason)
+    state = store.state(entry.cell.key)
+    if state.status == "missing" and entry.cell.teacher:
+        above = store.state(entry.cell.teacher)
+        if above.status in ("failed", "diverged"):
+            return State("skipped", f"its teacher {entry.cell.teacher}: {above}")
+    return state
+
+
+def scores_of(cell: Cell, plan: Plan, store: Store) -> list[Json]:
+    """Return every score that a cell should have; those not there have a reason instead."""
+    task = plugins.declared("task", cell.task.name, cell.task.name)
+    directions = list(task["directions"])
+    scores = store.scores(cell.key)
+    found = []
+    for wanted in (*image_scores(cell, plan.metrics), *snapshot_scores(cell, plan.watched)):
+        score = scores.get(wanted.id) or _hole(wanted)
+        where = {"direction": wanted.direction, "directions": directions, "step": wanted.step}
+        found.append({**score, **where})
+    if makes(cell) == "labels":
+        return found
+    of_network = sorted(
+        read_json(store.network(network_id(cell))).values(), key=lambda s: float(s["scored_at"])
+    )
+    for part in network_metrics(plan.metrics):
+        same = [s for s in of_network if fits(s, cell, part)]
+        score = same[-1] if same else record(part, {}, {}, "not measured", 0.0)
+        where = {"directions": directions, "step": 0}
+        found.extend({**score, "direction": d, **where} for d in directions)
+    return found
+
+
+def _hole(wanted: Wanted) -> Json:
+    """Return a score that is not there, with the reason."""
+    reason = wanted.reason or missing_weights(wanted.metric) or "not scored"
+    return record(wanted.metric, wanted.protocol, {}, reason, 0.0)
+
+
+def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
+    """Yield one row per place of the matrix, teachers included: its axes and its status."""
+    for entry in plan.entries:
+        state = state_of(entry, plan, store)
+        end = store.read(entry.cell.key, "end.json") if entry.cell else {}
+        yield {
+            "suite": plan.suite.name,
+            "role": entry.role,
+            "dataset": entry.dataset,
+            "architecture": entry.architecture,
+            "method": entry.method,
+            "width": entry.width,
+            "discriminator_width": entry.discriminator_width,
+            "seed": entry.seed,
+            "is_control": bool(entry.cell and entry.cell.method == "none"),
+            "recipe": plan.recipe(entry.cell) if entry.cell else "",
+            "epochs": epochs_of(entry.cell) if entry.cell else None,
+            "key": entry.cell.key if entry.cell else "",
+            "status": state.status,
+            "reason": state.detail,
+            "training_s": end.get("seconds"),
+            "device": end.get("environment", {}).get("device", ""),
+            "nondeterministic": ", ".join(end.get("nondeterministic", [])),
+            "samples": str(store.folder(entry.cell.key) / "samples") if entry.cell else "",
+            "provenance": end.get("provenance", ""),
+            "port": port_of(entry.cell) if entry.cell else "",
+            "facts": end.get("facts", {}),
+        }
+
+
+def port_of(cell: Cell) -> str:
+    """Return which of a cell's methods are ports to another problem than their paper's."""
+    ports = {p.short: plugins.declared("method", p.name, p.name)["port"] for p in cell.methods}
+    return "; ".join(f"{name}: {port}" for name, port in ports.items() if port)
+
+
+def score_rows(plan: Plan, store: Store) -> Iterator[Json]:
+    """Yield one row per value: the axes, the metric, the value, the protocol.
+
+    `step` is that of a snapshot, and 0 for the result.
+    """
+    for entry, axes in zip(plan.entries, entry_rows(plan, store), strict=True):
+        if entry.cell is None or axes["status"] != "done":
+            continue
+        for score in scores_of(entry.cell, plan, store):
+            metric = plugins.declared("metric", score["metric"], score["metric"])
+            common = {
+                **{axis: axes[axis] for axis in AXES},
+                "metric": score["metric"],
+                "label": metric["label"] or score["metric"],
+                "unit": metric["unit"],
+                "digits": metric["digits"],
+                "judges": metric["judges"],
+                "better": metric["better"],
+                "direction": score["direction"],
+                "step": score["step"],
+                "protocol": json.dumps(score["protocol"], sort_keys=True),
+                "reason": score["reason"],
+            }
+            values = score["values"] or {metric["headline"] or score["metric"]: None}
+            for name, value in values.items():
+                yield {
+                    **common,
+                    "name": name,
+                    "value": value,
+                    "headline": len(values) == 1 or name == metric["headline"],
+                }
+
+
+AXES = (
+    "role",
+    "is_control",
+    "dataset",
+    "architecture",
+    "method",
+    "width",
+    "discriminator_width",
+    "seed",
+    "key",
+)

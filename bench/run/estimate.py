@@ -1,0 +1,52 @@
+"""How long the rest will take, from step times measured so far."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from bench.plan.cell import Cell
+from bench.plan.schedule import Schedule
+from bench.store.results import Store
+
+
+def steps_of(cell: Cell) -> int:
+    """Return how many steps a cell trains."""
+    return Schedule(cell.budget, cell.images_per_epoch).steps
+
+
+def epochs_of(cell: Cell) -> float:
+    """Return how often a cell sees the larger domain of its training split."""
+    return cell.budget.epochs or steps_of(cell) * cell.budget.batch / cell.images_per_epoch
+
+
+def time_left(store: Store, todo: list[Cell]) -> tuple[float, int]:
+    """Return the seconds of training left, and how many cells have no step time to go by.
+
+    A cell's time per step is the mean over all cells of the store with the same networks, image
+    size and batch, if possible of the same method.
+    """
+    measured: dict[str, list[float]] = {}
+    for spec in store.specs():
+        records = store.losses(spec["key"])
+        if records:
+            for kind in _kinds(spec["cell"]):
+                pace = records[-1]["seconds"] / records[-1]["step"]
+                measured.setdefault(kind, []).append(pace)
+    seconds, unknown = 0.0, 0
+    for cell in todo:
+        kinds = _kinds(json.loads(cell.canonical))
+        paces = next((measured[kind] for kind in kinds if kind in measured), None)
+        if paces is None:
+            unknown += 1
+        else:
+            taken = max((record["step"] for record in store.losses(cell.key)), default=0)
+            seconds += (steps_of(cell) - taken) * sum(paces) / len(paces)
+    return seconds, unknown
+
+
+def _kinds(cell: dict[str, Any]) -> list[str]:
+    """Return what decides a cell's time per step, the narrower kind first."""
+    cost = [cell["task"], cell["nets"], cell["mentor"], cell["size"], cell["budget"]["batch"]]
+    methods = [part["name"] for part in cell["methods"]]
+    return [json.dumps([*cost, *methods]), json.dumps(cost)]

@@ -1,0 +1,40 @@
+"""What a run asks of a worker, and how a worker reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.plan.cell import Cell, Part
+
+Emit = Callable[[str, str, Mapping[str, Any]], None]
+"""Takes (event, key of the cell or "", data). Events:
+
+    note          something a person may want to know: text
+    waiting       another process is at work on the cell
+    progress      a window of steps: step, steps, losses
+    ended         the cell is done, failed or diverged: status, reason
+    scored        the cell's scores are in the store
+    error         something went wrong that is no cell's outcome: reason
+    interrupted   a job stopped on request
+    died          a worker died: job, reason
+"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Cells that one worker takes together."""
+
+    action: Literal["check", "train", "measure"]
+    cells: tuple[Cell, ...]  # to train: with equal batches
+    teachers: Mapping[str, Cell]  # key -> cell of every frozen teacher
+    metrics: tuple[Part, ...]
+    watched: tuple[Part, ...]  # by which snapshots are scored
+    store: Path
+    device: str  # "cpu" or "cuda"
+    threads: int
+    checkpoint_s: float  # between checkpoints
+    provenance: str  # id of the record
+    again: bool = False  # measure even what was measured

@@ -1,0 +1,75 @@
+"""Repeats the first steps of a trained cell and compares the weights bit for bit."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.errors import StoreError
+from bench.plan.cell import Cell
+from bench.store.results import Store
+from bench.train.device import configure
+from bench.train.loop import Cohort, train
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What repeating a cell showed."""
+
+    key: str
+    same: bool
+    steps: int
+    explanation: str  # what differs about the machine, where bits differ
+
+
+def verify(
+    cell: Cell,
+    teachers: Mapping[str, Cell],
+    store: Store,
+    expected: Mapping[str, Any],
+    device: str,
+) -> Verdict:
+    """Train a cell's first steps again, in a store of its own.
+
+    Args:
+        cell: what to repeat.
+        teachers: key -> cell of its frozen teacher, which must be trained in `store`.
+        store: where the teacher's checkpoint lies.
+        expected: the cell's `end.json`, from a store or from a bundle.
+        device: "cpu" or "cuda".
+
+    Raises:
+        StoreError: the cell did not end, or its teacher is not there.
+    """
+    if not expected.get("digest"):
+        raise StoreError(f"cell {cell.key} has no digest to compare with; it has not ended.")
+    then = expected["environment"]
+    flags = configure(device, then["threads"], cell.numerics)
+    steps = expected["digest_step"]
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Store(Path(folder))
+        if cell.teacher:
+            place = scratch.folder(cell.teacher)
+            place.parent.mkdir(parents=True)
+            place.symlink_to(store.folder(cell.teacher).resolve(), target_is_directory=True)
+        cohort = Cohort(
+            cells=[cell],
+            teachers=teachers,
+            store=scratch,
+            device=torch.device(device),
+            environment={"environment": flags, "provenance": ""},
+            emit=lambda event, key, data: None,
+            stop=lambda: False,
+            until=steps,
+        )
+        found = train(cohort).get(cell.key, "")
+    differs = [f"{k}: {then.get(k)} then, {v} now" for k, v in flags.items() if then.get(k) != v]
+    if "environments" in expected:
+        differs.append("it was resumed under other flags or on another machine")
+    differs += [f"{operator} is not deterministic" for operator in expected["nondeterministic"]]
+    return Verdict(cell.key, found == expected["digest"], steps, "; ".join(differs))

@@ -1,0 +1,252 @@
+"""Walks the plan: teachers first, each cell once, one that fails stops no other."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from bench.errors import DistillbenchError, Interrupted, WeightsError
+from bench.plan.cell import Cell
+from bench.plan.matrix import Plan, cohorts
+from bench.plan.scores import (
+    fits,
+    image_scores,
+    missing_weights,
+    network_id,
+    network_metrics,
+    snapshot_scores,
+)
+from bench.plan.segmenting import makes
+from bench.run.executors import Executor, InProcess, Processes
+from bench.run.job import Emit, Job
+from bench.store import provenance
+from bench.store.results import Store, read_json
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a run computes."""
+
+    device: str  # "cpu" or "cuda"
+    jobs: int  # cells, or cohorts, at once
+    threads: int = 1  # of each worker; part of what fixes bits on a CPU
+    checkpoint_s: float = 30.0  # at least this long between two checkpoints
+
+
+@dataclass
+class Outcome:
+    """What a run did."""
+
+    trained: int = 0
+    cached: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+def is_scored(cell: Cell, plan: Plan, store: Store) -> bool:
+    """Say whether a trained cell has every score of images that the suite asks for."""
+    scores = store.scores(cell.key)
+    wanted = [*image_scores(cell, plan.metrics), *snapshot_scores(cell, plan.watched)]
+    return all(score.id in scores for score in wanted)
+
+
+def is_finished(cell: Cell, plan: Plan, store: Store) -> bool:
+    """Say whether there is nothing left to do for a cell."""
+    status = store.state(cell.key).status
+    return status == "diverged" or (status == "done" and is_scored(cell, plan, store))
+
+
+def run(
+    plan: Plan,
+    store: Store,
+    machine: Machine,
+    listen: Emit,
+    *,
+    measure: bool = False,
+    allow_missing: bool = False,
+) -> Outcome:
+    """Train and score every cell that is not done.
+
+    Args:
+        plan: what to run.
+        store: where it lies; what is there already is not done again.
+        machine: where to compute.
+        listen: told of every event.
+        measure: measure latency on this machine even where there is a measurement.
+        allow_missing: go on without the metrics whose pretrained weights are missing.
+
+    Raises:
+        WeightsError: such weights are missing.
+        Interrupted: SIGINT or SIGTERM; the same call goes on from here.
+        DistillbenchError: something is wrong that no training should start with.
+    """
+    asked = (*plan.metrics, *plan.watched)
+    missing = {part.name: why for part in asked if (why := missing_weights(part))}
+    if missing and not all(is_finished(cell, plan, store) for cell in plan.cells.values()):
+        if not allow_missing:
+            raise WeightsError(
+                ".\n".join(missing.values())
+                + ".\nOr go on without: --allow-missing; the table then says what it lacks."
+            )
+        for why in missing.values():
+            listen("note", "", {"text": f"not scored: {why}"})
+        metrics, watched = (
+            tuple(p for p in parts if p.name not in missing)
+            for parts in (plan.metrics, plan.watched)
+        )
+        plan = replace(plan, metrics=metrics, watched=watched)
+    return _Run(plan, store, machine, listen).go(measure)
+
+
+class _Run:
+    """One walk over the DAG."""
+
+    def __init__(self, plan: Plan, store: Store, machine: Machine, listen: Emit) -> None:
+        self.plan, self.store, self.machine, self.listen = plan, store, machine, listen
+        self.outcome = Outcome()
+        self.order = plan.order()
+        self.order.prepare()
+        self.ready: dict[str, Cell] = {}
+        self.awaited = Counter(cell.teacher for cell in plan.cells.values())
+        self.interrupted = False
+        self.provenance = ""
+
+    def go(self, measure: bool) -> Outcome:
+        cells = self.plan.cells.values()
+        todo = [cell for cell in cells if not is_finished(cell, self.plan, self.store)]
+        untrained = [cell for cell in todo if self.store.state(cell.key).status != "done"]
+        networks = self._unmeasured(measure)
+        self.outcome.cached = len(cells) - len(todo)
+        if not todo and not networks:
+            return self.outcome
+        self.provenance = self.store.add_provenance(provenance.collect())
+        executor = self._executor(len(todo))
+        with contextlib.closing(executor), self._signals(executor):
+            if untrained:
+                self._alone(executor, self._job("check", untrained))
+                if self.outcome.errors:
+                    raise DistillbenchError(self.outcome.errors[0])
+            self._walk(executor)
+            if networks:
+                self._alone(executor, self._job("measure", networks, again=measure))
+        if self.interrupted:
+            raise Interrupted("interrupted; the same command goes on from here.")
+        return self.outcome
+
+    def _alone(self, executor: Executor, job: Job) -> None:
+        """Do one job while nothing else is at work."""
+        if not self.interrupted:
+            executor.submit(job)
+            while not executor.wait():
+                pass
+
+    def _executor(self, cells: int) -> Executor:
+        count = min(self.machine.jobs, max(1, cells))
+        if count == 1:
+            return InProcess(self._hear)
+        return Processes(self._hear, count, self.machine.threads)
+
+    def _walk(self, executor: Executor) -> None:
+        running = 0
+        while not self.interrupted:
+            self._admit()
+            groups = cohorts(self.ready.values(), at_least=executor.idle())
+            groups.sort(key=lambda g: -max(self.awaited[c.key] for c in g))  # teachers first
+            for group in groups[: executor.idle()]:
+                for cell in group:
+                    del self.ready[cell.key]
+                executor.submit(self._job("train", group))
+                running += 1
+            if not running:
+                return
+            for job in executor.wait():
+                self.order.done(*(cell.key for cell in job.cells))
+                running -= 1
+        while running:  # they are writing their checkpoints
+            running -= len(executor.wait())
+
+    def _admit(self) -> None:
+        """Take up the cells whose teacher is there; pass over those with nothing left to do."""
+        while keys := self.order.get_ready():
+            for key in keys:
+                cell = self.plan.cells[key]
+                taught = not cell.teacher or self.store.state(cell.teacher).status == "done"
+                if taught and not is_finished(cell, self.plan, self.store):
+                    self.ready[key] = cell
+                else:
+                    self.order.done(key)
+
+    def _job(
+        self, action: Literal["check", "train", "measure"], cells: list[Cell], again: bool = False
+    ) -> Job:
+        return Job(
+            action,
+            tuple(cells),
+            {c.teacher: self.plan.cells[c.teacher] for c in cells if c.teacher},
+            self.plan.metrics,
+            self.plan.watched,
+            self.store.root,
+            self.machine.device,
+            self.machine.threads,
+            self.machine.checkpoint_s,
+            self.provenance,
+            again,
+        )
+
+    def _unmeasured(self, again: bool) -> list[Cell]:
+        """Return one cell per network, at its numerics, that lacks a score of its own."""
+        metrics = network_metrics(self.plan.metrics)
+        found: dict[tuple[str, str], Cell] = {}
+        for cell in self.plan.cells.values():
+            if makes(cell) == "labels":
+                continue
+            scores = read_json(self.store.network(network_id(cell))).values()
+            lacking = [p for p in metrics if not any(fits(s, cell, p) for s in scores)]
+            if lacking or (again and metrics):
+                found.setdefault((network_id(cell), str(cell.numerics)), cell)
+        return list(found.values())
+
+    def _hear(self, event: str, key: str, data: Mapping[str, Any]) -> None:
+        """Keep account of what an executor emits, and pass it on."""
+        if event == "interrupted":
+            self.interrupted = True
+        elif event == "error":
+            where = f"cell {key}: " if key else ""
+            self.outcome.errors.append(f"{where}{data['reason']}")
+        elif event == "ended":
+            self.outcome.trained += data["status"] == "done"
+        elif event == "died":
+            if data["job"].action != "train":
+                self.outcome.errors.append(f"{data['job'].action}: {data['reason']}")
+                return
+            for cell in data["job"].cells:
+                if self.store.state(cell.key).status in ("started", "missing"):
+                    self.store.fail(cell.key, data["reason"])
+                    self.listen("ended", cell.key, {"status": "failed", "reason": data["reason"]})
+            return
+        self.listen(event, key, data)
+
+    @contextlib.contextmanager
+    def _signals(self, executor: Executor) -> Iterator[None]:
+        """Stop gracefully at the first SIGINT or SIGTERM, at once at the second."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(number: int, frame: Any) -> None:
+            executor.stop()
+            if self.interrupted:
+                raise KeyboardInterrupt
+            self.interrupted = True
+            self.listen("note", "", {"text": "stopping: writing checkpoints (again to quit now)"})
+
+        before = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,110 @@
+"""What one worker does with one job: check a plan, train a cohort and score it, or measure."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from bench.errors import Busy, DistillbenchError, Interrupted
+from bench.evaluate.images import evaluate, measure, validate
+from bench.plan.cell import Cell
+from bench.run.job import Emit, Job
+from bench.run.preflight import check
+from bench.store.results import Store
+from bench.train.device import configure
+from bench.train.loop import Cohort, train
+
+
+def work(job: Job, emit: Emit, stop: Callable[[], bool]) -> None:
+    """Do a job; every outcome lies in the store before it is emitted.
+
+    Raises:
+        Interrupted: `stop` said so; the same job goes on where this one stopped.
+        DistillbenchError: what to check is wrong, or the store cannot be written.
+    """
+    store, device = Store(job.store), torch.device(job.device)
+    flags = configure(job.device, job.threads, job.cells[0].numerics)
+    if job.action == "check":
+        check(job.cells, job.teachers, lambda text: emit("note", "", {"text": text}))
+    elif job.action == "measure":
+        for cell in job.cells:
+            failures = measure(cell, store, job.metrics, device, flags, job.again)
+            for metric, failure in failures.items():
+                reason = f"{metric} failed: {failure.strip().splitlines()[-1]}"
+                emit("error", cell.key, {"reason": reason})
+    else:
+        _train(job, store, device, flags, emit, stop)
+
+
+def _train(
+    job: Job,
+    store: Store,
+    device: torch.device,
+    flags: Mapping[str, Any],
+    emit: Emit,
+    stop: Callable[[], bool],
+) -> None:
+    """Train and score a cohort, holding its cells."""
+    with contextlib.ExitStack() as locks:
+        for cell in sorted(job.cells, key=lambda c: c.key):
+            _take_turn(store, cell.key, locks, emit, stop)
+        todo = [c for c in job.cells if store.state(c.key).status not in ("done", "diverged")]
+        if todo:
+            environment = {"environment": flags, "provenance": job.provenance}
+            cohort = Cohort(
+                cells=todo,
+                teachers=job.teachers,
+                store=store,
+                device=device,
+                environment=environment,
+                emit=emit,
+                stop=stop,
+                validate=validate,
+                checkpoint_s=job.checkpoint_s,
+            )
+            try:
+                train(cohort)
+            except Interrupted:
+                raise
+            except DistillbenchError as error:
+                _fail(store, todo, str(error), emit)
+        for cell in job.cells:
+            if store.state(cell.key).status == "done":
+                for metric, failure in evaluate(
+                    cell, store, job.metrics, device, job.watched
+                ).items():
+                    store.log(cell.key, failure)
+                    reason = f"{metric} failed: {failure.strip().splitlines()[-1]}"
+                    emit("error", cell.key, {"reason": reason})
+                emit("scored", cell.key, {})
+
+
+def _take_turn(
+    store: Store, key: str, locks: contextlib.ExitStack, emit: Emit, stop: Callable[[], bool]
+) -> None:
+    """Hold a cell as soon as nobody else does; a killed process holds nothing."""
+    waiting = False
+    while not stop():
+        try:
+            locks.enter_context(store.lock(key, timeout_s=0.5))
+        except Busy:
+            if not waiting:
+                emit("waiting", key, {})
+            waiting = True
+        else:
+            return
+    raise Interrupted("stopped before it began.")
+
+
+def _fail(store: Store, cells: list[Cell], reason: str, emit: Emit) -> None:
+    """Record one reason for all cells of a cohort that have not ended."""
+    for cell in cells:
+        if store.state(cell.key).status in ("missing", "started"):
+            try:
+                store.fail(cell.key, reason)
+            except DistillbenchError:  # the disk may be full
+                emit("error", cell.key, {"reason": reason})
+            emit("ended", cell.key, {"status": "failed", "reason": reason})

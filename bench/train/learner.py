@@ -1,0 +1,256 @@
+"""One cell in training: its student (or peers), whoever teaches it, and their common step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench import plugins
+from bench.contracts.distiller import Distiller, Trace
+from bench.contracts.task import Batch, Task
+from bench.errors import PluginError
+from bench.plan.cell import Cell, Nets
+from bench.train.device import seed_step
+from bench.train.player import Player, State, below, layout
+
+Traces = Mapping[str, Trace]  # direction -> trace
+
+
+class Taught(NamedTuple):
+    """One distiller at work: in one direction, for one student."""
+
+    direction: str
+    method: str
+    distiller: Distiller
+
+
+class Learner:
+    """Everything that one cell trains, and the step that trains it.
+
+    Players are the students (one, or several peers) and perhaps a mentor, a teacher that trains
+    along. A frozen teacher is not among them: the cohort runs it once for all learners.
+    """
+
+    def __init__(self, cell: Cell, device: torch.device, teacher: Player | None) -> None:
+        self.cell, self.device, self.teacher = cell, device, teacher
+        self.task = open_task(cell)
+        self.students = [
+            Player(cell, cell.nets, self.task, device, peer=i) for i in range(cell.peers)
+        ]
+        self.mentor = Player(cell, cell.mentor, self.task, device, peer=-1) if cell.mentor else None
+        self.players = [*self.students, *([self.mentor] if self.mentor else [])]
+        self.distillers = [self._open_distillers() for _ in self.students]
+        self.hints = self._agreed_hints()
+        keeps = kept_terms(self.task, [taught.distiller for taught in self.distillers[0]])
+        for student in self.students:
+            student.keeps = keeps
+            if not set(keeps) & set(self.task.adversarial):
+                student.drop_discriminators()
+        self._build()
+        self._optimise()
+
+    def prepare(self, inputs: Mapping[str, Callable[[], Iterable[Tensor]]]) -> None:
+        """Let the methods look at the training inputs, per direction, before the first step.
+
+        Networks are in evaluation mode meanwhile, so that looking changes no statistics; random
+        draws are seeded.
+        """
+        for player in self.players:
+            player.modules.eval()
+        for index, (student, distillers) in enumerate(
+            zip(self.students, self.distillers, strict=True)
+        ):
+            seed_step(self.cell.seed_for("adapters", index, "prepare"), self.device)
+            for direction, _, distiller in distillers:
+                above = self.teacher or self.mentor
+                side = above.side(direction) if above else student.side(direction)
+                with torch.no_grad():
+                    distiller.prepare(student.side(direction), side, inputs[direction]())
+        for player in self.players:
+            player.modules.train()
+
+    def update(self, step: int, lr: float, batch: Batch, taught: Traces | None) -> State:
+        """Take one step on one batch; return every loss term, weighted and without its graph.
+
+        Args:
+            step: decides all random draws of the step.
+            lr: learning rate.
+            batch: the cohort's common batch.
+            taught: what the frozen teacher made of it, if the cell has one.
+        """
+        seed_step(self.cell.seed_for("noise", step), self.device)
+        rng = np.random.default_rng(self.cell.seed_for("noise", step, "pool"))
+        traces = [player.forward(batch, self.hints) for player in self.players]
+        found: State = {}
+        for turn in self.task.turns:
+            for index, player in enumerate(self.players):
+                if player is self.mentor and not self._teacher_trains(step):
+                    continue
+                terms = player.original(turn, traces[index], rng)
+                terms |= self._distilled(turn, index, traces, taught)
+                if terms:
+                    player.move(turn, torch.stack(list(terms.values())).sum(), lr)
+                prefix = self._prefix(player, index)
+                found |= {prefix + name: value.detach() for name, value in terms.items()}
+        return found
+
+    def networks(self) -> State:
+        """Return the weights of all players and of the methods' own modules."""
+        return self._gather(lambda player: player.networks())
+
+    def facts(self) -> dict[str, dict[str, Mapping[str, Any]]]:
+        """Return what the methods found out: direction -> method -> facts, without empty ones.
+
+        Among several students a direction is prefixed by the peer, as losses are.
+        """
+        found: dict[str, dict[str, Mapping[str, Any]]] = {}
+        for index, distillers in enumerate(self.distillers):
+            prefix = self._prefix(self.students[index], index)
+            for direction, method, distiller in distillers:
+                facts = distiller.facts()
+                if facts:
+                    found.setdefault(prefix + direction, {})[method] = facts
+        return found
+
+    def state(self) -> State:
+        """Return everything the next step depends on."""
+        return self._gather(lambda player: player.state())
+
+    def load(self, state: State) -> None:
+        """Take up a saved state."""
+        for name, player in self._named_players():
+            player.load(below(state, name))
+        for name, distiller in self._named_distillers():
+            distiller.load_state_dict(below(state, name))
+
+    def _gather(self, of: Callable[[Player], State]) -> State:
+        parts = [(name, of(player)) for name, player in self._named_players()]
+        parts += [(name, dict(d.state_dict())) for name, d in self._named_distillers()]
+        return {f"{name}.{key}": x for name, part in parts for key, x in part.items()}
+
+    def _named_players(self) -> list[tuple[str, Player]]:
+        named = [(f"student{i}", student) for i, student in enumerate(self.students)]
+        return [*named, *([("mentor", self.mentor)] if self.mentor else [])]
+
+    def _named_distillers(self) -> list[tuple[str, Distiller]]:
+        return [
+            (f"distiller{i}.{direction}.{method}", distiller)
+            for i, distillers in enumerate(self.distillers)
+            for direction, method, distiller in distillers
+        ]
+
+    def _prefix(self, player: Player, index: int) -> str:
+        if player is self.mentor:
+            return "teacher."
+        return f"peer{index}." if len(self.students) > 1 else ""
+
+    def _distilled(
+        self, turn: str, index: int, traces: list[dict[str, Trace]], taught: Traces | None
+    ) -> State:
+        """Return the distillers' terms of one player's turn, summed over directions."""
+        found: State = {}
+        if turn == "generator" and index < len(self.students):
+            if taught is not None:
+                teachers = [taught]
+            else:  # peers and the mentor, as they are before this step
+                others = [t for i, t in enumerate(traces) if i != index]
+                teachers = [{d: trace.detached() for d, trace in t.items()} for t in others]
+            for direction, method, distiller in self.distillers[index]:
+                for above in teachers:
+                    terms = distiller.terms(traces[index][direction], above[direction])
+                    _add(found, method, terms, 1 / len(teachers))
+        elif turn == "discriminator" and self.players[index] is self.mentor:
+            for direction, method, distiller in self.distillers[0]:
+                below_, above_ = (traces[i][direction].detached() for i in (0, index))
+                _add(found, method, distiller.discriminator_terms(below_, above_), 1.0)
+        return found
+
+    def _teacher_trains(self, step: int) -> bool:
+        return all(d.teacher_trains(step) for _, _, d in self.distillers[0])
+
+    def _open_distillers(self) -> list[Taught]:
+        return [
+            Taught(direction, part.short, open_distiller(part.name, part.params))
+            for direction in self.task.directions
+            for part in self.cell.methods
+        ]
+
+    def _agreed_hints(self) -> tuple[str, ...]:
+        """Return the roles that any of the methods reads."""
+        roles = dict.fromkeys(role for t in self.distillers[0] for role in t.distiller.hints)
+        for nets in (self.cell.nets, self.cell.mentor):
+            if nets is not None:
+                check_hints(nets, roles, self.cell.method)
+        return tuple(roles)
+
+    def _build(self) -> None:
+        """Create the methods' own modules and move everything to the device."""
+        cell, channels = self.cell, self.task.judged_channels
+        above = self.teacher.nets if self.teacher else cell.mentor or cell.nets
+        shapes = [layout(nets, cell.size, channels, self.hints) for nets in (cell.nets, above)]
+        for index, distillers in enumerate(self.distillers):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(cell.seed_for("adapters", index))
+                for taught in distillers:
+                    taught.distiller.build(*shapes)
+                    taught.distiller.to(self.device)
+        for player in self.players:
+            player.place()
+
+    def _optimise(self) -> None:
+        """Give every parameter to the optimiser that moves it."""
+        for student, distillers in zip(self.students, self.distillers, strict=True):
+            judging = [p for t in distillers for p in t.distiller.discriminator_parameters()]
+            known = {id(p) for p in judging}
+            own = [
+                p
+                for t in distillers
+                for p in t.distiller.parameters()
+                if p.requires_grad and id(p) not in known
+            ]
+            student.optimise(own, ())
+            if self.mentor:
+                self.mentor.optimise((), judging)
+
+
+def _add(found: State, method: str, terms: Mapping[str, Tensor], weight: float) -> None:
+    for term, value in terms.items():
+        name, value = f"{method}.{term}", value if weight == 1.0 else weight * value
+        found[name] = found[name] + value if name in found else value
+
+
+def open_task(cell: Cell) -> Task:
+    """Return a cell's task."""
+    task: Task = plugins.load("task", cell.task.name, cell.task.name)(cell.task.params)
+    return task
+
+
+def open_distiller(name: str, params: Mapping[str, object]) -> Distiller:
+    """Return a distiller with its parameters."""
+    distiller: Distiller = plugins.load("method", name, name)(params)
+    return distiller
+
+
+def kept_terms(task: Task, distillers: Iterable[Distiller]) -> tuple[str, ...]:
+    """Return the original terms that every method keeps."""
+    keeps = [distiller.keeps for distiller in distillers if distiller.keeps is not None]
+    return tuple(term for term in task.terms if all(term in kept for kept in keeps))
+
+
+def check_hints(nets: Nets, roles: Iterable[str], method: str) -> None:
+    """Refuse a hint that an architecture does not have.
+
+    Raises:
+        PluginError: it says which ones there are.
+    """
+    part = nets.architecture
+    taps = plugins.declared("network", part.name, part.name)["taps"]
+    for role in roles:
+        if role not in taps:
+            raise PluginError(
+                f"{method} asks for the hint {role!r}; {part.name} has {', '.join(taps)}."
+            )

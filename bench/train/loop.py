@@ -1,0 +1,347 @@
+"""The training loop, over a cohort: cells that see the same batches advance in lockstep.
+
+Each batch is loaded once, and each frozen teacher runs once per batch for all that learn from it.
+A cell ends with the same bits as it would alone: nothing of one member touches another's.
+
+Nothing in a step waits for the device. Losses stay there until a window of steps is read at once;
+a loss that is not finite ends its cell there and then, as `diverged` at the exact step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import math
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.contracts.distiller import Trace
+from bench.contracts.task import Batch
+from bench.errors import Interrupted, StoreError
+from bench.plan.cell import Cell, open_dataset
+from bench.plan.schedule import Schedule
+from bench.store.results import Store
+from bench.train import checkpoint
+from bench.train.batches import Batches, normalise, stream
+from bench.train.device import nondeterminism
+from bench.train.learner import Learner, open_task
+from bench.train.player import Player, below, digest
+
+DIGEST_STEP = 100  # `verify` repeats this many steps and compares bits
+CHECKPOINT_SHARE = 0.02  # of the time at most goes into checkpoints
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Cells to train together, and what surrounds them."""
+
+    cells: Sequence[Cell]  # with equal `batches`
+    teachers: Mapping[str, Cell]  # key -> cell of every frozen teacher
+    store: Store
+    device: torch.device
+    environment: Mapping[str, Any]  # flags as read back, id of the provenance
+    emit: Callable[[str, str, Mapping[str, Any]], None]  # (event, key of the cell, data)
+    stop: Callable[[], bool]  # whether to stop after this step
+    validate: Callable[[Learner], float] | None = None  # higher is better
+    checkpoint_s: float = 30.0  # at least this long between two checkpoints
+    until: int | None = None  # stop here with a digest and no result, for `verify`
+
+
+class Diverged(Exception):  # noqa: N818 - an outcome, not an error
+    """A loss was not finite."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"a loss was not finite at step {step}")
+        self.step = step
+
+
+def train(cohort: Cohort) -> dict[str, str]:
+    """Train all cells of a cohort to their end; return the digest of each, by key.
+
+    Every cell ends as done, failed or diverged in the store; one that fails leaves the others
+    running. The caller holds the cells' locks.
+
+    Raises:
+        Interrupted: `stop` said so; every cell can be resumed.
+        StoreError: the store cannot be written; the last checkpoints are as they were.
+        DataError: an image cannot be read; every cell can be resumed.
+    """
+    found: set[str] = set()  # operators that were not deterministic
+    with nondeterminism(found):
+        # construct: what is shared, then the members where their last checkpoints left them
+        batches = Batches(cohort.cells[0], open_task(cohort.cells[0]).paired)
+        teachers = {
+            key: open_teacher(cell, cohort.store, cohort.device)
+            for key, cell in sorted(cohort.teachers.items())
+        }
+        members: list[Member] = []
+        for cell in cohort.cells:
+            with _outcome(cohort, cell, members):
+                members.append(Member(cohort, cell, teachers.get(cell.teacher), batches, found))
+        # train: a member that is ahead of the others waits until they are where it is
+        start = min((m.step for m in members), default=0)
+        end = max((m.end for m in members), default=0)
+        saver = _Saver(cohort.checkpoint_s)
+        clock = time.perf_counter()
+        for step, batch in enumerate(stream(batches, start, end, cohort.device), start):
+            active = [m for m in members if m.step == step]
+            traces = _teach(teachers, active, batch)
+            for member in active:
+                with _outcome(cohort, member.cell, members):
+                    member.advance(batch, traces.get(member.cell.teacher))
+            clock, elapsed = time.perf_counter(), time.perf_counter() - clock
+            for member in active:
+                member.seconds += elapsed / len(active)
+            saver.save_in_time(members)
+            if cohort.stop():
+                saver.save(members)
+                raise Interrupted("stopped; the same command goes on from here.")
+            if not members:
+                break
+        # finish: the networks are the result
+        for member in list(members):
+            with _outcome(cohort, member.cell, members):
+                member.finish()
+    return {m.cell.key: m.digest for m in members}
+
+
+class Member:
+    """A cell of the cohort, and how far it is."""
+
+    def __init__(
+        self,
+        cohort: Cohort,
+        cell: Cell,
+        teacher: Player | None,
+        batches: Batches,
+        nondeterministic: set[str],
+    ) -> None:
+        self.cohort, self.store, self.cell, self.key = cohort, cohort.store, cell, cell.key
+        self.nondeterministic = nondeterministic
+        self.schedule = Schedule(cell.budget, batches.epoch)
+        self.end = min(self.schedule.steps, cohort.until or self.schedule.steps)
+        self.width = max(10, math.ceil(self.schedule.steps / 400))  # of a window, in steps
+        select = cell.select
+        self.validations = self.schedule.evenly(select["times"]) if select else []
+        self.snapshots = self.schedule.evenly(cell.snapshots) if cell.snapshots else []
+        self.step = 0  # taken so far
+        self.seconds = 0.0  # of training so far: its share of the cohort's time
+        self.losses: list[dict[str, Tensor]] = []  # of the steps since the last window
+        self.digest = ""
+        self.best = -math.inf
+        self.best_networks: dict[str, Tensor] = {}
+        spec = {"key": cell.key, "cell": json.loads(cell.canonical), "sources": cell.sources()}
+        spec |= {"images": cell.dataset.images, **cohort.environment}
+        self.store.write(self.key, "spec.json", spec)
+        self.environments = [cohort.environment["environment"]]  # all that it trained under
+        self.learner = Learner(cell, cohort.device, teacher)
+        if not self._restored():
+            self.learner.prepare(_inputs(cell, batches, cohort.device))
+        self.store.rewind_losses(self.key, self.step)
+        (self.store.folder(self.key) / "end.json").unlink(missing_ok=True)
+
+    def advance(self, batch: Batch, taught: Mapping[str, Trace] | None) -> None:
+        """Take one step.
+
+        Raises:
+            Diverged: a loss of this window was not finite.
+        """
+        lr = self.schedule.lr(self.step)
+        self.losses.append(self.learner.update(self.step, lr, batch, taught))
+        self.step += 1
+        if self.step == min(DIGEST_STEP, self.end):
+            self.digest = digest(self.learner.networks())
+        if self.step % self.width == 0 or self.step == self.end:
+            self._read_losses()
+        if self.cohort.validate and self.step in self.validations:
+            self._validate(self.cohort.validate)
+        if self.step in self.snapshots:
+            self._keep_generators()
+
+    def save(self) -> None:
+        """Write everything that the next step depends on."""
+        tensors = self.learner.state() | {f"best.{n}": x for n, x in self.best_networks.items()}
+        notes = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "losses": _read(self.losses),
+            "digest": self.digest,
+            "best": self.best,
+            "environments": self.environments,
+        }
+        checkpoint.save(self.store.resume(self.key), tensors, {"member": json.dumps(notes)})
+
+    def finish(self) -> None:
+        """Write the result; from here on the cell is done."""
+        if self.step < self.schedule.steps:
+            return
+        if self.validations and self.cohort.validate and not self.best_networks:
+            raise ValueError("no score on the validation split was finite")
+        networks = self.best_networks or self.learner.networks()
+        checkpoint.save(self.store.checkpoint(self.key), networks, {"key": self.key})
+        facts = self.learner.facts()
+        found = {"facts": facts} if facts else {}
+        self._end({"status": "done", "weights": digest(networks), **found})
+
+    def diverge(self, step: int) -> None:
+        """Record that the cell ended at a loss that was not finite."""
+        self._end({"status": "diverged", "step": step})
+
+    def _end(self, how: Mapping[str, Any]) -> None:
+        record = {
+            **how,
+            "steps": self.step,
+            "seconds": round(self.seconds, 3),
+            "digest_step": min(DIGEST_STEP, self.end),
+            "digest": self.digest,
+            "nondeterministic": sorted(self.nondeterministic),
+            "finished_at": time.time(),
+            **self.cohort.environment,
+        }
+        if len(self.environments) > 1:  # then its bits are those of no single one
+            record["environments"] = self.environments
+        self.store.write(self.key, "end.json", record)
+        self.store.resume(self.key).unlink(missing_ok=True)
+        self.cohort.emit("ended", self.key, record)
+
+    def _restored(self) -> bool:
+        """Go on from where the cell was left; a damaged file means from the start."""
+        path = self.store.resume(self.key)
+        if not path.exists():
+            return False
+        try:
+            tensors, texts = checkpoint.load(path)
+        except StoreError as error:
+            self.cohort.emit("note", self.key, {"text": f"starts again: {error}"})
+            return False
+        notes = json.loads(texts["member"])
+        self.learner.load(tensors)
+        self.best_networks = below(tensors, "best")
+        self.step, self.seconds, self.digest = notes["step"], notes["seconds"], notes["digest"]
+        self.best = notes["best"]
+        self.losses = [{n: torch.tensor(x) for n, x in row.items()} for row in notes["losses"]]
+        before = [e for e in notes["environments"] if e not in self.environments]
+        self.environments = [*before, *self.environments]
+        return True
+
+    def _read_losses(self) -> None:
+        """Fetch the window's losses from the device at once, log their means, look for NaN."""
+        rows, self.losses = _read(self.losses), []
+        first = self.step - len(rows) + 1
+        for step, row in enumerate(rows, first):
+            if not all(math.isfinite(value) for value in row.values()):
+                raise Diverged(step)
+        names = dict.fromkeys(name for row in rows for name in row)
+        columns = {name: [row[name] for row in rows if name in row] for name in names}
+        means = {name: math.fsum(values) / len(values) for name, values in columns.items()}
+        record = {"step": self.step, "seconds": self.seconds, "time": time.time(), "losses": means}
+        self.store.log_losses(self.key, record)
+        self.cohort.emit("progress", self.key, record | {"steps": self.schedule.steps})
+
+    def _keep_generators(self) -> None:
+        networks = self.learner.networks()
+        made = {n: x for n, x in networks.items() if n.split(".")[1] == "generator"}
+        checkpoint.save(self.store.snapshot(self.key, self.step), made, {"key": self.key})
+
+    def _validate(self, validate: Callable[[Learner], float]) -> None:
+        score = validate(self.learner)
+        if score > self.best:
+            self.best = score
+            self.best_networks = {n: x.clone() for n, x in self.learner.networks().items()}
+
+
+class _Saver:
+    """Writes checkpoints in time, but spends little of the time on them."""
+
+    def __init__(self, every_s: float) -> None:
+        self.every_s = every_s
+        self.at, self.took_s = time.monotonic(), 0.0
+
+    def save_in_time(self, members: Iterable[Member]) -> None:
+        if time.monotonic() - self.at > max(self.every_s, self.took_s / CHECKPOINT_SHARE):
+            self.save(members)
+
+    def save(self, members: Iterable[Member]) -> None:
+        started = time.monotonic()
+        for member in members:
+            member.save()
+        self.at = time.monotonic()
+        self.took_s = self.at - started
+
+
+@contextlib.contextmanager
+def _outcome(cohort: Cohort, cell: Cell, members: list[Member]) -> Iterator[None]:
+    """Let a cell that fails or diverges leave the cohort, and the others go on."""
+    try:
+        yield
+    except (Interrupted, StoreError):
+        raise  # not this cell's fault; all can be resumed
+    except Diverged as outcome:
+        for member in [m for m in members if m.key == cell.key]:
+            member.diverge(outcome.step)
+            members.remove(member)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        cohort.store.log(cell.key, traceback.format_exc())
+        cohort.store.fail(cell.key, reason)
+        cohort.emit("ended", cell.key, {"status": "failed", "reason": reason})
+        members[:] = [m for m in members if m.key != cell.key]
+
+
+def open_teacher(cell: Cell, store: Store, device: torch.device) -> Player:
+    """Return a trained cell's student as a frozen teacher.
+
+    Raises:
+        StoreError: its checkpoint is missing or damaged.
+    """
+    teacher = Player(cell, cell.nets, open_task(cell), device)
+    tensors, _ = checkpoint.load(store.checkpoint(cell.key))
+    teacher.load_networks(below(tensors, "student0"))
+    teacher.freeze()
+    teacher.place()
+    return teacher
+
+
+@torch.no_grad()
+def _teach(
+    teachers: Mapping[str, Player], active: Sequence[Member], batch: Batch
+) -> dict[str, dict[str, Trace]]:
+    """Run each teacher that is needed once, for the union of the hints its students read."""
+    found = {}
+    for key, teacher in teachers.items():
+        wanted = [m.learner.hints for m in active if m.cell.teacher == key]
+        if wanted:
+            hints = dict.fromkeys(role for hints in wanted for role in hints)
+            found[key] = teacher.forward(batch, tuple(hints))
+    return found
+
+
+def _read(losses: Sequence[Mapping[str, Tensor]]) -> list[dict[str, float]]:
+    """Return loss terms as numbers, with one transfer from the device."""
+    if not losses:
+        return []
+    values = iter(torch.stack([x for row in losses for x in row.values()]).tolist())
+    return [{name: next(values) for name in row} for row in losses]
+
+
+def _inputs(
+    cell: Cell, batches: Batches, device: torch.device
+) -> dict[str, Callable[[], Iterator[Tensor]]]:
+    """Return, per direction, a way to run through the training inputs once, in order."""
+    dataset = open_dataset(cell.dataset)
+
+    def images(domain: str) -> Iterator[Tensor]:  # [N, 3, S, S] each
+        for first in range(0, batches.counts[domain], batches.batch):
+            last = min(first + batches.batch, batches.counts[domain])
+            pixels = (dataset.read("train", domain, i, cell.size) for i in range(first, last))
+            yield torch.stack([normalise(p) for p in pixels]).to(device)
+
+    directions = open_task(cell).directions
+    return {d: functools.partial(images, source) for d, (source, _) in directions.items()}

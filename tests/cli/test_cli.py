@@ -1,0 +1,163 @@
+"""The command line: help that teaches, errors in one line, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from tiny import write_suite
+
+from bench.cli.main import main
+from bench.plugins import names
+
+ROOT = Path(__file__).parents[2]
+
+
+def call(*arguments: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(main, list(arguments))
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [(), *((name,) for name in main.commands), ("new", "distiller")]
+)
+def test_every_command_has_help(command: tuple[str, ...]) -> None:
+    code, output, _ = call(*command, "--help")
+    assert code == 0
+    assert "Usage:" in output
+    if command and command != ("new",):
+        assert len(output.splitlines()) > 4
+
+
+@pytest.mark.parametrize("verb", ["plan", "run", "status", "report", "sync", "verify"])
+def test_an_unknown_method_is_one_line_and_exit_code_2(tmp_path: Path, verb: str) -> None:
+    suite = write_suite(tmp_path, methods=["wdk"])
+    code, output, error = call(verb, str(suite), "--store", str(tmp_path / "runs"))
+    assert code == 2
+    assert output == ""
+    assert error == (
+        f"distillbench: {suite}: methods.wdk: unknown method 'wdk'. Did you mean 'wkd'? "
+        f"Known: {', '.join(names('method'))}.\n"
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_missing_suite_is_said() -> None:
+    code, _, error = call("plan", "nowhere.yaml")
+    assert (code, error) == (
+        2,
+        "distillbench: nowhere.yaml: cannot be read: No such file or directory.\n",
+    )
+
+
+def test_count_prints_the_papers_numbers() -> None:
+    code, output, _ = call("count", "resnet9", "--width", "16", "--size", "256", "--json")
+    assert code == 0
+    assert json.loads(output) == {
+        "network": "resnet9",
+        "width": 16,
+        "size": 256,
+        "params": 715651,
+        "macs": 3328180224,
+        "macs_c2": 3350396928,
+        "macs_c3": 3781165056,
+    }
+    code, output, _ = call("count", "unet", "--width", "64")
+    assert "54.41396 M" in output
+    assert "18.1404 G" in output
+
+
+def test_count_of_an_unknown_network_names_the_closest() -> None:
+    code, _, error = call("count", "unett", "--width", "8")
+    assert code == 2
+    assert "unknown network 'unett'. Did you mean 'unet'?" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("count", "resnet9", "--width", "8", "--size", "4"), "resnet9 cannot take images of 4 px"),
+        (("count", "patchgan", "--width", "8", "--size", "8"), "patchgan cannot take images"),
+        (("plan", "{binary}"), "no text in UTF-8"),
+        (("plan", "{nul}"), "special characters are not allowed"),
+        (("plan", "{date}"), "month must be in 1..12"),
+        (("plan", "{suite}", "--store", "{suite}"), "cannot be read: Not a directory"),
+        (("plan", "{twice}", "--set", "methods.wkd.levels=1"), "methods names one entry twice"),
+        (("verify", "{suite}", "--bundle", "{suite}.json"), "no report's bundle.json"),
+        (("report", "{suite}", "--store", "nowhere"), "nowhere: no store here"),
+        (("sync", "{suite}", "--mlflow", "none"), "leaves nothing to bring up to date"),
+    ],
+)
+def test_bad_input_is_a_line_and_exit_code_2(
+    tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    contents = {"binary": b"\xff\xfe\x00", "nul": b"name: a\x00b", "date": b"name: 2020-13-45"}
+    files = {"suite": write_suite(tmp_path)}
+    for name, text in contents.items():
+        files[name] = tmp_path / f"{name}.yaml"
+        files[name].write_bytes(text)
+    (tmp_path / "sub").mkdir()
+    files["twice"] = write_suite(tmp_path / "sub", methods=["none", "wkd", "wkd"])
+    code, output, error = call(*(a.format(**files) for a in arguments))
+    assert (code, output) == (2, "")
+    assert said in error
+    assert "Traceback" not in error
+
+
+def test_the_next_command_is_said_with_its_options(tmp_path: Path) -> None:
+    from bench.cli.main import _again
+
+    where = {"suite": Path("a b.yaml"), "sets": ("size=64",), "only": (), "seeds": "0,1"}
+    assert _again(where | {"store": Path("x")}) == "'a b.yaml' --set size=64 --seeds 0,1 --store x"
+
+
+def test_seeds_and_only_choose_a_part(tmp_path: Path) -> None:
+    suite = write_suite(tmp_path)
+    store = ("--store", str(tmp_path / "runs"))
+    code, output, _ = call("plan", str(suite), *store, "--seeds", "3,4", "--only", "method=none")
+    assert code == 0
+    assert output.count("missing") == 2
+    assert "seed 3" in output
+    assert "seed 4" in output
+
+
+def test_a_new_distiller_is_a_working_file(tmp_path: Path) -> None:
+    code, output, _ = call("new", "distiller", "my_idea", "--folder", str(tmp_path))
+    assert code == 0
+    path = tmp_path / "my_idea.py"
+    assert output.startswith(f"{path}\n")
+    assert "class MyIdea(Distiller):" in path.read_text()
+    assert sum(bool(line.strip()) for line in path.read_text().splitlines()) < 40
+    suite = write_suite(tmp_path, methods={"mine": {"method": "my_idea:MyIdea"}})
+    assert call("plan", str(suite), "--store", str(tmp_path / "runs"))[0] == 0
+    assert "`my_idea: {method: 'my_idea:MyIdea'}`" in output
+    for name in ("my_idea", "wkd", "Bad-Name"):
+        assert call("new", "distiller", name, "--folder", str(tmp_path))[0] == 2
+
+
+def test_python_m_bench_is_the_same_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "--version"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    )
+    assert "distillbench" in done.stdout or "bench" in done.stdout
+    assert "version" in done.stdout
+
+
+def test_no_gpu_where_there_is_none(tmp_path: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    suite = write_suite(tmp_path)
+    arguments = ("run", str(suite), "--store", str(tmp_path / "runs"), "--mlflow", "none")
+    code, _, error = call(*arguments, "--device", "cuda", "--jobs", "1")
+    assert code == 2
+    assert "sees no CUDA device" in error

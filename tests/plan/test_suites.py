@@ -1,0 +1,135 @@
+"""Every suite file: it states its protocol, is planned without its data, and trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from tiny import somewhere, train_teachers, train_together
+
+from bench import plugins
+from bench.plan.expand import expand
+from bench.plan.matrix import cohorts
+from bench.plan.suite import load
+from bench.run.preflight import check
+from bench.store.results import Store
+
+pytestmark = pytest.mark.usefixtures("vgg16")  # some methods compare features of VGG-16
+
+SUITES = sorted((plugins.ROOT / "suites").glob("*.yaml"))
+TINY = ["size=32", "widths=[2]", "teacher.width=4", "seeds=[0]", "budget.steps=5"]
+
+
+@pytest.fixture(params=SUITES, ids=[path.stem for path in SUITES])
+def path(request: pytest.FixtureRequest) -> Path:
+    """A suite file."""
+    found: Path = request.param
+    return found
+
+
+def test_a_suite_asks_a_question_and_is_planned_without_its_data(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISTILLBENCH_HOME", str(tmp_path))
+    suite = load(path)
+    assert suite.name == path.stem
+    assert "?" in suite.question
+    plan = expand(suite, elsewhere=somewhere)
+    assert not [entry for entry in plan.students if entry.cell is None]
+
+
+class Protocol(NamedTuple):
+    """What a table was made with; a teacher is how it teaches, network, its two widths."""
+
+    epochs: int | None
+    batch: int
+    gan: str
+    widths: set[int]
+    teachers: set[str]
+    judges: set[int] = {64}  # widths of the students' discriminators
+    dropout: float | None = None  # of a U-Net
+
+
+RESNET, MOBILE, UNET = "frozen resnet9 64 64", "online mobile_resnet9 64 64", "frozen unet 64 64"
+PROTOCOLS = {
+    "wkd_table1_pix2pix": Protocol(15, 4, "vanilla", {32}, {UNET}, dropout=0.5),
+    "wkd_table1_pix2pixhd": Protocol(15, 4, "lsgan", {12}, {"frozen pix2pixhd 64 64"}),
+    "wkd_table2_cyclegan": Protocol(200, 1, "lsgan", {16, 24}, {RESNET}),
+    "wkd_table3_cityscapes": Protocol(200, 1, "vanilla", {32}, {UNET}, dropout=0.5),
+    "wkd_table4_bands": Protocol(200, 1, "lsgan", {16}, {RESNET}),
+    "wkd_table5_paradigms": Protocol(
+        200, 1, "lsgan", {16}, {f"frozen resnet9 {width} 64" for width in (16, 32, 48, 64)}
+    ),
+    "wkd_fig6_discriminators": Protocol(200, 1, "lsgan", {16}, {RESNET}, judges={16, 32, 48, 64}),
+    "fesd_table1_horse2zebra": Protocol(200, 1, "lsgan", {16}, {RESNET, MOBILE}),
+    "fesd_table1_summer2winter": Protocol(200, 1, "lsgan", {16}, {RESNET, MOBILE}),
+    "fesd_table1_edges2shoes": Protocol(
+        200, 4, "hinge", {16}, {"frozen unet 64 128", "online unet 64 128"}, {128}, dropout=0.0
+    ),
+    "fesd_table3_direction": Protocol(200, 1, "lsgan", {16}, {MOBILE}),
+    "fesd_table4_shift": Protocol(200, 1, "lsgan", {16}, {MOBILE}),
+    "fesd_table5_ratio": Protocol(200, 1, "lsgan", {16}, {MOBILE}),
+    "fesd_table6_components": Protocol(200, 1, "lsgan", {16}, {MOBILE}),
+    "fesd_table7_latency": Protocol(None, 1, "lsgan", {16, 64}, set()),
+    "sd_table5_terms": Protocol(200, 1, "vanilla", {16}, {RESNET}),
+}
+UNTRAINED = {"pca_kd_table1_resolutions"}  # times networks, whatever trained them
+
+
+def test_every_suite_of_a_paper_has_a_protocol() -> None:
+    names = ("wkd_", "fesd_", "pca_kd_", "sd_")
+    papers = {path.stem for path in SUITES if path.stem.startswith(names)}
+    assert papers == set(PROTOCOLS) | UNTRAINED
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_suite_of_a_paper_trains_by_its_protocol(name: str) -> None:
+    """As its plan has it, not as its text says."""
+    path = plugins.ROOT / "suites" / f"{name}.yaml"
+    lines = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    assert "# Protocol of the paper:" in "\n".join(lines)
+    suite = load(path)
+    assert len(suite.seeds) == 8 or name == "fesd_table7_latency"
+    plan = expand(suite, elsewhere=somewhere)
+    cells = [entry.cell for entry in plan.students if entry.cell]
+    taught = {("frozen", plan.cells[c.teacher].nets) for c in cells if c.teacher}
+    taught |= {("online", c.mentor) for c in cells if c.mentor}
+    networks = {c.nets for c in cells} | {nets for _, nets in taught}
+    (dropout,) = {nets.architecture.params.get("dropout") for nets in networks}
+    ((size, epochs, batch, gan),) = {
+        (c.size, c.budget.epochs, c.budget.batch, c.task.params["gan"]) for c in cells
+    }
+    assert size == 256
+    assert PROTOCOLS[name] == Protocol(
+        epochs,
+        batch,
+        gan,
+        {c.nets.width for c in cells},
+        {f"{how} {n.architecture.name} {n.width} {n.discriminator_width}" for how, n in taught},
+        {c.nets.discriminator_width for c in cells},
+        dropout,
+    )
+
+
+def test_a_suite_trains_on_photographs_in_place_of_its_data(path: Path, tmp_path: Path) -> None:
+    """All its methods, five steps, tiny networks: whatever a real run would refuse or break."""
+    suite = load(path)
+    tasks = {plugins.declared("dataset", name, str(path))["task"] for name in suite.datasets}
+    stand_in = {"paired": "photo_edges", "unpaired": "grass2brick"}
+    sets = [*TINY, f"datasets=[{', '.join(stand_in[task] for task in sorted(tasks))}]"]
+    sets += [
+        "discriminator_widths=[2, 3]"
+        if len(suite.discriminator_widths) > 1
+        else "discriminator_widths=[2]"
+    ]
+    sets += ["task.lambda_vgg=0"] * ("pix2pixhd" in suite.architectures)
+    sets += ["snapshots.times=2"] * bool(suite.snapshots)
+    plan = expand(load(path, sets))
+    check(plan.cells.values(), plan.cells, print)
+    store = Store(tmp_path / "runs")
+    train_teachers(plan, store)
+    for cells in cohorts(entry.cell for entry in plan.students if entry.cell):
+        train_together(cells, plan, store)
+    ended = {str(entry): store.state(entry.cell.key) for entry in plan.students if entry.cell}
+    assert {state.status for state in ended.values()} == {"done"}, ended

@@ -1,0 +1,101 @@
+"""Which images a step sees is a function of the step alone."""
+
+from __future__ import annotations
+
+import collections
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny import by_method, tiny_plan
+
+from bench.plan.schedule import Schedule
+from bench.plan.suite import Budget
+from bench.train.batches import Batches, normalise, stream
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def numbered(tmp_path: Path) -> Batches:
+    """Pairs whose left half says which they are, and whose right half is its negative."""
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        for index in range(7):
+            left = np.full((36, 36, 3), 20 * index, np.uint8)
+            left[:, ::2] += 5  # so that a flip or a shift shows
+            Image.fromarray(np.hstack([left, 255 - left])).save(tmp_path / split / f"{index}.png")
+    folder = {"pairs": {"dataset": "pix2pix_folder", "path": "."}}
+    plan = tiny_plan(tmp_path, datasets=folder, methods=["none"], budget={"epochs": 3, "batch": 2})
+    (cell,) = by_method(plan).values()
+    return Batches(cell, paired=True)
+
+
+def test_every_image_is_seen_once_an_epoch_and_no_batch_is_short(numbered: Batches) -> None:
+    steps = 7  # two epochs of seven images, two at a time
+    shades = torch.cat([numbered[step]["A"].amin((1, 2, 3)) for step in range(steps)])
+    numbers = ((shades + 1) * 127.5 / 20).round().long().tolist()
+    assert collections.Counter(numbers[:7]) == dict.fromkeys(range(7), 1)
+    assert collections.Counter(numbers[7:]) == dict.fromkeys(range(7), 1)
+    assert numbers[:7] != numbers[7:]
+    assert all(numbered[step]["B"].shape == (2, 3, 32, 32) for step in range(steps))
+
+
+def test_a_pair_is_cropped_and_flipped_together(numbered: Batches) -> None:
+    for step in range(10):
+        batch = numbered[step]
+        torch.testing.assert_close(batch["B"], -batch["A"], atol=0.03, rtol=0)
+
+
+def test_any_step_can_be_the_first(numbered: Batches) -> None:
+    whole = list(stream(numbered, 0, 6, CPU))
+    late = list(stream(numbered, 4, 6, CPU))
+    for a, b in zip(whole[4:], late, strict=True):
+        assert all(torch.equal(a[d], b[d]) for d in "AB")
+
+
+def test_crops_and_flips_vary(tmp_path: Path) -> None:
+    (cell,) = by_method(tiny_plan(tmp_path, methods=["none"])).values()
+    batches = Batches(cell, paired=True)
+    draws = {batches._draw(np.random.default_rng(seed)) for seed in range(200)}
+    assert {top for top, _, _ in draws} == set(range(5))  # 36 px loaded, 32 px seen
+    assert {flip for *_, flip in draws} == {False, True}
+
+
+def test_unpaired_images_are_matched_anew_each_epoch(tmp_path: Path) -> None:
+    plan = tiny_plan(
+        tmp_path, datasets=["grass2brick"], architectures=["resnet9"], methods=["none"]
+    )
+    (cell,) = by_method(plan).values()
+    batches = Batches(cell, paired=False)
+    a, b = batches[0], batches[0]
+    assert all(torch.equal(a[d], b[d]) for d in "AB")
+    assert a["A"].shape == (2, 3, 32, 32)
+    assert not torch.equal(batches[0]["B"], batches[95]["B"])
+
+
+def test_pixels_map_to_minus_one_and_one() -> None:
+    pixels = np.array([[[0, 255, 51]]], np.uint8)
+    torch.testing.assert_close(normalise(pixels).flatten(), torch.tensor([-1.0, 1.0, -0.6]))
+
+
+def test_the_schedule_is_cyclegans() -> None:
+    """100 + 100 epochs: lr factor 1 - max(0, epoch + 1 - 100) / 101, as the original prints it."""
+    schedule = Schedule(Budget(epochs=200, lr=2e-4), images=1334)
+    assert schedule.steps == 200 * 1334
+    factors = {epoch: schedule.lr(epoch * 1334) / 2e-4 for epoch in (0, 98, 99, 100, 150, 199)}
+    expected = {0: 1, 98: 1, 99: 1, 100: 1 - 1 / 101, 150: 1 - 51 / 101, 199: 1 - 100 / 101}
+    assert factors == pytest.approx(expected)
+    assert schedule.lr(100 * 1334 - 1) == 2e-4
+    assert schedule.lr(100 * 1334 + 7) == schedule.lr(100 * 1334)  # once per epoch
+
+
+def test_a_budget_in_steps_falls_by_the_step() -> None:
+    schedule = Schedule(Budget(steps=10, lr=1.0, decay=0.5), images=3)
+    assert [schedule.lr(s) for s in range(10)] == pytest.approx(
+        [1] * 5 + [k / 6 for k in (5, 4, 3, 2, 1)]
+    )
+    assert Schedule(Budget(steps=4, decay=0.0, lr=1.0), 3).lr(3) == 1.0
+    assert Schedule(Budget(epochs=3, batch=4), images=10).steps == 8

@@ -1,0 +1,357 @@
+"""The loop: lockstep, resume, divergence, failure, and every kind of teacher."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import by_method, tiny_plan, train_teachers, train_together, weights
+
+from bench.contracts.distiller import Distiller
+from bench.errors import Interrupted
+from bench.store.results import Store
+from bench.train import checkpoint
+from bench.train.batches import Batches
+from bench.train.learner import Learner
+from bench.train.loop import Cohort, open_teacher, train
+from bench.train.player import below, digest
+
+# At 64 px the U-Net has dropout: a step that drew from another random state would show.
+METHODS = {"none": {}, "hinton": {}, "wkd": {}, "both": {"method": "hinton+wkd"}}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "runs")
+
+
+def test_a_cell_in_a_cohort_ends_with_the_bits_it_has_alone(tmp_path: Path, store: Store) -> None:
+    plan = tiny_plan(tmp_path, methods=METHODS, widths=[2, 3], size=64)
+    cells = [e.cell for e in plan.students]
+    alone = Store(tmp_path / "alone")
+    for place in (store, alone):
+        train_teachers(plan, place)
+    train_together(cells, plan, store)
+    for cell in cells:
+        train_together([cell], plan, alone)
+        assert weights(store, cell) == weights(alone, cell), cell.method
+        assert losses(store, cell) == losses(alone, cell)
+    assert len({weights(store, cell) for cell in cells}) == len(cells)
+
+
+@pytest.mark.parametrize("cut", [1, 3])
+def test_a_run_cut_off_and_resumed_ends_with_the_same_bits(
+    tmp_path: Path, store: Store, cut: int
+) -> None:
+    plan = tiny_plan(tmp_path, methods=METHODS, size=64)
+    cells = list(by_method(plan).values())
+    whole = Store(tmp_path / "whole")
+    for place in (store, whole):
+        train_teachers(plan, place)
+    train_together(cells, plan, whole)
+    with pytest.raises(Interrupted):
+        train_together(cells, plan, store, stop=stop_after(cut))
+    assert all(store.state(cell.key).status == "started" for cell in cells)
+    train_together(cells, plan, store)
+    for cell in cells:
+        assert weights(store, cell) == weights(whole, cell), cell.method
+        assert losses(store, cell) == losses(whole, cell)
+        assert (
+            store.read(cell.key, "end.json")["digest"] == whole.read(cell.key, "end.json")["digest"]
+        )
+
+
+def test_unpaired_runs_resume_with_their_image_pools(tmp_path: Path, store: Store) -> None:
+    plan = tiny_plan(
+        tmp_path,
+        datasets=["grass2brick"],
+        architectures=["resnet9"],
+        methods={"wkd": {}},
+        task={"pool": 2},
+        budget={"steps": 8, "batch": 1},
+    )
+    (cell,) = by_method(plan).values()
+    whole = Store(tmp_path / "whole")
+    for place in (store, whole):
+        train_teachers(plan, place)
+    train_together([cell], plan, whole)
+    with pytest.raises(Interrupted):
+        train_together([cell], plan, store, stop=stop_after(5))
+    train_together([cell], plan, store)
+    assert weights(store, cell) == weights(whole, cell)
+
+
+def test_members_at_different_steps_meet(tmp_path: Path, store: Store) -> None:
+    plan = tiny_plan(tmp_path)
+    cells = by_method(plan)
+    whole = Store(tmp_path / "whole")
+    for place in (store, whole):
+        train_teachers(plan, place)
+    train_together(list(cells.values()), plan, whole)
+    with pytest.raises(Interrupted):
+        train_together([cells["wkd"]], plan, store, stop=stop_after(2))
+    train_together(list(cells.values()), plan, store)
+    for cell in cells.values():
+        assert weights(store, cell) == weights(whole, cell)
+
+
+def test_methods_start_from_the_same_student_and_see_the_same_batches(tmp_path: Path) -> None:
+    plan = tiny_plan(tmp_path, methods={"none": {}, "strong": {"method": "wkd", "weight": 9.0}})
+    device = torch.device("cpu")
+    learners = [Learner(cell, device, None) for cell in by_method(plan).values()]
+    first, second = (learner.students[0].networks() for learner in learners)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    cells = list(by_method(plan).values())
+    assert cells[0].batches == cells[1].batches
+    assert cells[0].seed_for("noise", 3) == cells[1].seed_for("noise", 3)
+
+
+def test_a_frozen_teacher_keeps_its_bits_and_is_in_evaluation_mode(
+    tmp_path: Path, store: Store
+) -> None:
+    """In training mode it would drop out at random, and batch norm would drift with each batch."""
+    plan = tiny_plan(tmp_path, size=64)
+    train_teachers(plan, store)
+    cell = by_method(plan)["wkd"]
+    teacher = open_teacher(plan.cells[cell.teacher], store, torch.device("cpu"))
+    before = digest(teacher.networks())
+    learner = Learner(cell, torch.device("cpu"), teacher)
+    for step in range(2):
+        batch = Batches(cell, paired=True)[step]
+        outputs = []
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            with torch.no_grad():
+                taught = teacher.forward(batch, learner.hints)
+            outputs.append(taught["AtoB"].output)
+        assert torch.equal(*outputs)
+        learner.update(step, 1e-3, batch, taught)
+    assert digest(teacher.networks()) == before
+    assert not any(module.training for module in teacher.modules.modules())
+
+
+class Curious(Distiller):
+    """It draws at random before the first step, and runs both networks."""
+
+    def prepare(self, student: Any, teacher: Any, inputs: Any) -> None:
+        self.drawn = torch.randn(3)
+        for batch in inputs:
+            student.generator(batch)
+            teacher.generator(batch)
+
+    def terms(self, student: Any, teacher: Any) -> dict[str, torch.Tensor]:
+        return {"drawn": student.output.mean() * self.drawn.sum()}
+
+
+def test_a_preparation_draws_the_same_each_time_and_moves_no_statistics(
+    tmp_path: Path, store: Store
+) -> None:
+    plan = tiny_plan(tmp_path, methods={"none": {}, "mine": {"method": "test_train:Curious"}})
+    cells = by_method(plan)
+    train_teachers(plan, store)
+    mine = cells["mine"]
+    teacher = open_teacher(plan.cells[mine.teacher], store, torch.device("cpu"))
+    learner = Learner(mine, torch.device("cpu"), teacher)
+    before = digest(learner.students[0].networks())
+    batch = Batches(mine, paired=True)[0]["A"]
+    learner.prepare({"AtoB": lambda: iter([batch])})
+    assert digest(learner.students[0].networks()) == before
+    assert all(module.training for module in learner.students[0].modules.modules())
+    torch.manual_seed(99)
+    train_together(list(cells.values()), plan, store)
+    alone = Store(tmp_path / "alone")
+    train_teachers(plan, alone)
+    train_together([mine], plan, alone)
+    assert weights(store, mine) == weights(alone, mine)
+
+
+def test_a_damaged_resume_file_costs_its_own_cell_a_fresh_start_and_no_other(
+    tmp_path: Path, store: Store
+) -> None:
+    plan = tiny_plan(tmp_path)
+    cells = by_method(plan)
+    whole = Store(tmp_path / "whole")
+    for place in (store, whole):
+        train_teachers(plan, place)
+    train_together(list(cells.values()), plan, whole)
+    with pytest.raises(Interrupted):
+        train_together(list(cells.values()), plan, store, stop=stop_after(2))
+    store.resume(cells["wkd"].key).write_bytes(b"garbage")
+    heard: list[Any] = []
+    train_together(list(cells.values()), plan, store, heard)
+    assert [key for event, key, _ in heard if event == "note"] == [cells["wkd"].key]
+    for cell in cells.values():
+        assert weights(store, cell) == weights(whole, cell)
+
+
+def test_an_online_teacher_learns_and_nothing_of_the_student_reaches_it(
+    tmp_path: Path, store: Store
+) -> None:
+    teacher = {"mode": "online", "width": 4}
+    methods = {name: {"method": name, "teacher": teacher} for name in ("hinton", "wkd")}
+    plan = tiny_plan(tmp_path, methods=methods, teacher={"width": 4})
+    cells = by_method(plan)
+    train_together(list(cells.values()), plan, store)
+    mentors = [
+        below(checkpoint.load(store.checkpoint(cell.key))[0], "mentor") for cell in cells.values()
+    ]
+    assert all(torch.equal(mentors[0][name], mentors[1][name]) for name in mentors[0])
+    start = below(Learner(cells["wkd"], torch.device("cpu"), None).networks(), "mentor")
+    convolutions = [n for n in start if n.startswith("generator") and start[n].ndim == 4]
+    assert convolutions
+    assert not any(torch.equal(start[name], mentors[0][name]) for name in convolutions)
+    assert "teacher.gan" in store.losses(cells["wkd"].key)[-1]["losses"]
+
+
+def test_peers_teach_each_other_and_end_different(tmp_path: Path, store: Store) -> None:
+    dml = {"method": "wkd", "teacher": {"mode": "peers", "peers": 3}}
+    plan = tiny_plan(tmp_path, methods={"dml": dml})
+    (cell,) = by_method(plan).values()
+    assert (cell.peers, cell.teacher) == (3, "")
+    train_together([cell], plan, store)
+    tensors, _ = checkpoint.load(store.checkpoint(cell.key))
+    peers = [below(tensors, f"student{i}") for i in range(3)]
+    name = next(n for n in peers[0] if n.endswith("weight"))
+    for a, b in itertools.combinations(peers, 2):
+        assert not torch.equal(a[name], b[name])
+    names = store.losses(cell.key)[-1]["losses"]
+    assert {f"peer{i}.wkd.high" for i in range(3)} <= set(names)
+
+
+def test_an_assistant_is_a_link_in_a_chain(tmp_path: Path, store: Store) -> None:
+    takd = {"method": "hinton", "teacher": {"mode": "assistant", "assistant_width": 3}}
+    plan = tiny_plan(tmp_path, methods={"takd": takd})
+    (cell,) = by_method(plan).values()
+    assistant = plan.cells[cell.teacher]
+    assert assistant.nets.width == 3
+    assert plan.cells[assistant.teacher].nets.width == 4
+    train_teachers(plan, store)
+    train_together([cell], plan, store)
+    assert store.state(cell.key).status == "done"
+
+
+def test_self_distillation_learns_from_its_own_kind(tmp_path: Path) -> None:
+    same = {"method": "hinton", "teacher": {"mode": "same"}}
+    plan = tiny_plan(tmp_path, methods={"none": {}, "self": same})
+    cells = by_method(plan)
+    assert cells["self"].teacher == cells["none"].key  # seed 0 trained alone is its teacher
+
+
+class Explodes(Distiller):
+    """Its loss is NaN from a given step on."""
+
+    defaults = {"at": 3}
+
+    def terms(self, student: Any, teacher: Any) -> dict[str, torch.Tensor]:
+        self.calls = getattr(self, "calls", 0) + 1
+        bad = math.nan if self.calls >= self.params["at"] else 0.0
+        return {"nan": student.output.mean() * 0 + bad}
+
+
+class Fails(Distiller):
+    """It raises at its second step."""
+
+    def terms(self, student: Any, teacher: Any) -> dict[str, torch.Tensor]:
+        self.calls = getattr(self, "calls", 0) + 1
+        if self.calls == 2:
+            raise ValueError("no kernel for this")
+        return {"nothing": student.output.mean() * 0}
+
+
+def test_a_loss_that_is_not_finite_ends_its_cell_at_that_step(tmp_path: Path, store: Store) -> None:
+    methods = {"none": {}, "bad": {"method": "test_train:Explodes"}, "wkd": {}}
+    plan = tiny_plan(tmp_path, methods=methods)
+    cells = by_method(plan)
+    train_teachers(plan, store)
+    train_together(list(cells.values()), plan, store)
+    assert str(store.state(cells["bad"].key)) == "diverged (step 3)"
+    assert not store.checkpoint(cells["bad"].key).exists()
+    assert store.state(cells["wkd"].key).status == "done"
+    alone = Store(tmp_path / "alone")
+    train_teachers(plan, alone)
+    train_together([cells["wkd"]], plan, alone)
+    assert weights(store, cells["wkd"]) == weights(alone, cells["wkd"])
+
+
+def test_a_cell_that_fails_leaves_the_others_running(tmp_path: Path, store: Store) -> None:
+    methods = {"none": {}, "bad": {"method": "test_train:Fails"}, "wkd": {}}
+    plan = tiny_plan(tmp_path, methods=methods)
+    cells = by_method(plan)
+    train_teachers(plan, store)
+    train_together(list(cells.values()), plan, store)
+    assert str(store.state(cells["bad"].key)) == "failed (ValueError: no kernel for this)"
+    assert "no kernel for this" in (store.folder(cells["bad"].key) / "log").read_text()
+    assert store.state(cells["none"].key).status == store.state(cells["wkd"].key).status == "done"
+
+
+def test_best_on_val_keeps_the_best_of_several_checkpoints(tmp_path: Path, store: Store) -> None:
+    changes = {"methods": ["none"], "select": {"best_on_val": "psnr", "times": 4}}
+    plan = tiny_plan(tmp_path, **changes)
+    (cell,) = by_method(plan).values()
+    scores = iter([1.0, 3.0, 2.0, 0.0])
+    seen = []
+
+    def validate(learner: Learner) -> float:
+        seen.append({n: x.clone() for n, x in learner.networks().items()})
+        return next(scores)
+
+    train_together([cell], plan, store, validate=validate)
+    tensors, _ = checkpoint.load(store.checkpoint(cell.key))
+    assert len(seen) == 4
+    assert all(torch.equal(tensors[n], seen[1][n]) for n in tensors)
+
+
+def test_a_selection_without_a_finite_score_is_a_failure_not_the_last_checkpoint(
+    tmp_path: Path, store: Store
+) -> None:
+    plan = tiny_plan(tmp_path, methods=["none"], select={"best_on_val": "psnr"})
+    (cell,) = by_method(plan).values()
+    train_together([cell], plan, store, validate=lambda learner: math.nan)
+    assert "no score on the validation split was finite" in str(store.state(cell.key))
+
+
+def test_a_run_resumed_under_other_flags_says_so(tmp_path: Path, store: Store) -> None:
+    plan = tiny_plan(tmp_path, methods=["none"])
+    (cell,) = by_method(plan).values()
+    with pytest.raises(Interrupted):
+        train_together([cell], plan, store, stop=stop_after(2))
+    train(
+        Cohort(
+            cells=[cell],
+            teachers={},
+            store=store,
+            device=torch.device("cpu"),
+            environment={"environment": {"threads": 2}, "provenance": ""},
+            emit=lambda *_: None,
+            stop=lambda: False,
+        )
+    )
+    threads = [e["threads"] for e in store.read(cell.key, "end.json")["environments"]]
+    assert threads == [1, 2]
+
+
+def test_the_spec_is_there_before_the_first_step(tmp_path: Path, store: Store) -> None:
+    plan = tiny_plan(tmp_path, methods=["none"])
+    (cell,) = by_method(plan).values()
+    with pytest.raises(Interrupted):
+        train_together([cell], plan, store, stop=stop_after(1))
+    spec = store.read(cell.key, "spec.json")
+    assert spec["cell"] == json.loads(cell.canonical)
+    assert spec["environment"]["threads"] == 1
+    assert spec["sources"]["method none"]
+
+
+def losses(store: Store, cell: Any) -> list[dict[str, float]]:
+    return [record["losses"] for record in store.losses(cell.key)]
+
+
+def stop_after(steps: int) -> Any:
+    """Return a flag that is raised after so many steps."""
+    calls = itertools.count(1)
+    return lambda: next(calls) >= steps
