@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from bench.contracts.distiller import Distiller, Layout, Trace
+from bench.contracts.distiller import Layout, Trace
 from bench.losses.adapters import Views, cooperation
 from bench.losses.gan import generator_loss
 from bench.losses.imitation import Imitation
 from bench.losses.perceptual import perceptual_terms
 
 
-class DCD(Imitation, Distiller):
+class DCD(Imitation):
     """Hints are compared in the eyes of the teacher's discriminator, which also judges the image.
 
     Each hint of both players is mapped to the discriminator's channels

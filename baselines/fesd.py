@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.contracts.distiller import Distiller, Layout, Trace
+from bench.contracts.distiller import Layout, Trace
+from bench.contracts.network import initialise
 from bench.errors import SuiteError
 from bench.losses.adapters import LEAST, View, Views, cooperation, enlarged
-from bench.losses.gan import discriminator_loss, fake_loss, generator_loss, initialise
+from bench.losses.gan import discriminator_loss, fake_loss, generator_loss
 from bench.losses.imitation import Imitation
 from bench.losses.perceptual import TAPS, perceptual_terms
 from bench.maths.radial import count_bins, log_spectrum
@@ -26,7 +27,7 @@ DIRECTIONS = {
 }
 
 
-class FESD(Imitation, Distiller):
+class FESD(Imitation):
     """A teacher that trains along, hints enhanced by channel shifts, and spectra of the hints.
 
     L = L_GAN + 10 L_feat + 1e4 L_sty + L_dcd + 0.2 L_spec. As in DCD the student has no

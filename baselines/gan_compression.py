@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.contracts.distiller import Distiller, Layout, Side, Trace, check_grids
+from bench.contracts.distiller import Distiller, Inputs, Layout, Side, Trace, check_grids
+from bench.contracts.network import initialise
 from bench.errors import SuiteError
-from bench.losses.gan import initialise
 
 
 class GANCompression(Distiller):
@@ -59,7 +59,7 @@ class GANCompression(Distiller):
         if self.is_full:
             _start(student, teacher)
 
-    def prepare(self, student: Side, teacher: Side, inputs: Iterable[Tensor]) -> None:
+    def prepare(self, student: Side, teacher: Side, inputs: Iterable[Inputs]) -> None:
         """Start the student from the teacher, in the full recipe."""
         if self.is_full:
             _start(student, teacher)

@@ -11,6 +11,7 @@ class NoDistillation(Distiller):
     """The student trains by its original losses only."""
 
     source = "the `origin student` row of WKD, FESD and others"
+    tasks = None
     teachers = ()
 
     def terms(self, student: Trace, teacher: Trace) -> dict[str, Tensor]:

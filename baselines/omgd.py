@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.contracts.distiller import Distiller, Layout, Trace
+from bench.contracts.distiller import Layout, Trace
 from bench.losses.adapters import adapter
 from bench.losses.imitation import Imitation
 from bench.losses.perceptual import perceptual_terms
 from bench.metrics.ssim import C1, C2, WINDOW
 
 
-class OMGD(Imitation, Distiller):
+class OMGD(Imitation):
     """The student imitates the image and the channels of a teacher that trains along.
 
     No original term stays: the student has no discriminator and sees no ground truth. The image

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.contracts.distiller import Distiller, Layout, Side, Trace
+from bench.contracts.distiller import Distiller, Inputs, Layout, Side, Trace
 from bench.errors import DataError, SuiteError
 from bench.maths.pca import Covariance, centred, eigenbasis, learned_basis, residual
 
@@ -80,7 +80,7 @@ class PCAKD(Distiller):
             self.register_buffer(f"mev_{role}", torch.zeros(c_t, dtype=torch.float64))
             self.register_buffer(f"kept_{role}", torch.zeros((), dtype=torch.float64))
 
-    def prepare(self, student: Side, teacher: Side, inputs: Iterable[Tensor]) -> None:
+    def prepare(self, student: Side, teacher: Side, inputs: Iterable[Inputs]) -> None:
         """Derive the bases from the teacher's hints over all training inputs.
 
         Raises:
@@ -89,7 +89,7 @@ class PCAKD(Distiller):
         seen = {role: Covariance() for role in self.hints}
         batches = 0
         for batch in inputs:
-            _, found = teacher.generator(batch, self.hints)
+            _, found = teacher.generator(*batch, hints=self.hints)
             for role in self.hints:
                 seen[role].add(found[role])
             batches += 1

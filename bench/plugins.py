@@ -68,7 +68,7 @@ class Kind(Generic[C]):
             PluginError: the file cannot be imported or does not hold the one class it should.
         """
         path, wanted = self.locate(name, where)
-        base = getattr(importlib.import_module(self.module), self.contract)
+        base: type[C] = getattr(importlib.import_module(self.module), self.contract)
         module_name = name.partition(":")[0] if wanted else f"{self.package}.{name}"
         try:
             module = importlib.import_module(module_name)

@@ -11,8 +11,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure as Drawing
 from PIL import Image, ImageDraw
 
-from bench.contracts.report import Figure, Report, Rows
-from bench.report.grid import sample_files
+from bench.contracts.report import Figure, Report, Rows, sample_files
 from reports._select import sampled
 from reports._style import PAGE, shown
 

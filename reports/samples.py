@@ -12,8 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 from PIL import Image
 
-from bench.contracts.report import Figure, Report, Rows
-from bench.report.grid import sample_files
+from bench.contracts.report import Figure, Report, Rows, sample_files
 from reports._select import sampled
 from reports._style import shown
 

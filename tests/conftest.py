@@ -1,4 +1,4 @@
-"""What every test shares: this folder is importable, one thread, no MLflow server."""
+"""What every test shares: its helpers are importable, one thread, no MLflow server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+TESTS = Path(__file__).parent
+sys.path[:0] = [str(TESTS), *(str(p) for p in sorted(TESTS.iterdir()) if p.is_dir())]
 
 
 @pytest.fixture(autouse=True)

@@ -58,7 +58,7 @@ class Runs:
     def environment(self, **more: str) -> dict[str, str]:
         return {
             **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)]),
+            "PYTHONPATH": os.pathsep.join(map(str, (TESTS.parent, TESTS, *TESTS.glob("*/")))),
             **more,
         }
 

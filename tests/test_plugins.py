@@ -5,41 +5,46 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench import plugins
+from bench.contracts.kinds import DATASET, KINDS, METHOD
 from bench.errors import PluginError, SuiteError
-from bench.plugins import KINDS, declared, load, names
+from bench.plugins import Kind
 
-EVERY = [(kind, name) for kind in KINDS for name in names(kind)]
+EVERY = [
+    pytest.param(kind, name, id=f"{kind.name}-{name}") for kind in KINDS for name in kind.names()
+]
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
-def test_what_is_read_is_what_the_class_says(kind: str, name: str) -> None:
-    told = declared(kind, name, "test")
-    cls = load(kind, name, "test")
+def test_what_is_read_is_what_the_class_says(kind: Kind[Any], name: str) -> None:
+    told = kind.declaration(name, "test")
+    cls = kind.load(name, "test")
     assert told.class_name == cls.__name__
     assert told.summary == cls.__doc__.partition("\n")[0]
     assert told.fields, "the contract declares nothing"
     for field, value in told.fields.items():
         assert getattr(cls, field) == value, field
+        assert getattr(told.says, field) == value, field
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
-def test_every_plugin_says_what_it_is_and_where_it_is_from(kind: str, name: str) -> None:
-    told = declared(kind, name, "test")
+def test_every_plugin_says_what_it_is_and_where_it_is_from(kind: Kind[Any], name: str) -> None:
+    told = kind.declaration(name, "test")
     assert told.summary
     if "source" in told.fields:
-        assert told["source"], f"{name} declares no source"
-    if kind == "dataset":
-        assert told["licence"]
+        assert told.fields["source"], f"{name} declares no source"
+    if kind == DATASET:
+        assert told.fields["licence"]
 
 
 def test_reading_declarations_imports_no_torch() -> None:
     code = (
-        "import sys; from bench.plugins import *\n"
-        "[declared(k, n, 't') for k in KINDS for n in names(k)]\n"
+        "import sys; from bench.contracts.kinds import KINDS\n"
+        "[k.declaration(n, 't') for k in KINDS for n in k.names()]\n"
         "assert 'torch' not in sys.modules and 'pandas' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -62,20 +67,20 @@ class Mine(Distiller):
 
 def test_a_users_own_class_is_named_by_module_and_class(own: Path) -> None:
     (own / "own_one.py").write_text(OWN)
-    assert declared("method", "own_one:Mine", "test")["defaults"] == {"weight": 2.0}
-    assert load("method", "own_one:Mine", "test").__name__ == "Mine"
+    assert METHOD.declaration("own_one:Mine", "test").fields["defaults"] == {"weight": 2.0}
+    assert METHOD.load("own_one:Mine", "test").__name__ == "Mine"
 
 
 def test_a_users_file_without_a_version_is_versioned_by_its_content(own: Path) -> None:
     path = own / "own_two.py"
     path.write_text(OWN)
-    before = declared("method", "own_two:Mine", "a").version
+    before = METHOD.declaration("own_two:Mine", "a").version
     path.write_text(OWN + "# edited\n")
-    plugins._classes.cache_clear()
-    assert declared("method", "own_two:Mine", "b").version != before
+    plugins._tree.cache_clear()
+    assert METHOD.declaration("own_two:Mine", "b").version != before
     path.write_text(OWN + "    version = 3\n")
-    plugins._classes.cache_clear()
-    assert declared("method", "own_two:Mine", "c").version == 3
+    plugins._tree.cache_clear()
+    assert METHOD.declaration("own_two:Mine", "c").version == 3
 
 
 def test_a_declaration_that_is_no_literal_is_read_from_the_class(own: Path) -> None:
@@ -85,10 +90,10 @@ def test_a_declaration_that_is_no_literal_is_read_from_the_class(own: Path) -> N
         "    '''Better.'''\n"
         "    defaults = {**WKD.defaults, 'gamma': 1.0}\n"
     )
-    told = declared("method", "own_three:Better", "test")
-    assert told["defaults"]["gamma"] == 1.0
-    assert told["defaults"]["levels"] == 3
-    assert told["choices"]["distance"] == ("l1", "mse")
+    told = METHOD.declaration("own_three:Better", "test")
+    assert told.fields["defaults"]["gamma"] == 1.0
+    assert told.fields["defaults"]["levels"] == 3
+    assert told.fields["choices"]["distance"] == ("l1", "mse")
 
 
 def test_a_missing_class_or_module_is_an_error(own: Path) -> None:
@@ -96,19 +101,19 @@ def test_a_missing_class_or_module_is_an_error(own: Path) -> None:
     with pytest.raises(
         PluginError, match=r"own_four.py: expected one class named Other .* found 0"
     ):
-        declared("method", "own_four:Other", "test")
+        METHOD.declaration("own_four:Other", "test")
     with pytest.raises(SuiteError, match="no module 'own_five'"):
-        declared("method", "own_five:Mine", "test")
+        METHOD.declaration("own_five:Mine", "test")
 
 
 def test_a_file_that_does_not_parse_is_an_error_with_its_line(own: Path) -> None:
     (own / "own_six.py").write_text("class Broken(:\n")
     with pytest.raises(PluginError, match=r"own_six.py:1: "):
-        declared("method", "own_six:Broken", "test")
+        METHOD.declaration("own_six:Broken", "test")
 
 
 def test_a_file_whose_import_fails_is_an_error_that_says_so(own: Path) -> None:
     (own / "own_seven.py").write_text("import no_such_library\n" + OWN)
-    assert declared("method", "own_seven:Mine", "test").summary == "Mine."
+    assert METHOD.declaration("own_seven:Mine", "test").summary == "Mine."
     with pytest.raises(PluginError, match="cannot be imported: ModuleNotFoundError"):
-        load("method", "own_seven:Mine", "test")
+        METHOD.load("own_seven:Mine", "test")

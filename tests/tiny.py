@@ -11,10 +11,11 @@ import yaml
 
 from bench.contracts.dataset import DOMAINS, SPLITS
 from bench.errors import AbsentData
-from bench.plan.cell import Cell, Part
+from bench.plan.cell import Cell
 from bench.plan.expand import expand
 from bench.plan.matrix import Plan
 from bench.plan.suite import Suite, load
+from bench.plugins import Part
 from bench.store.results import Store
 from bench.train.device import configure
 from bench.train.loop import Cohort, train

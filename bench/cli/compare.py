@@ -146,7 +146,7 @@ def _accept(against: Path, tolerance: float, benchmarks: Path | None, **where: A
     plan, store = open_suite(**where)
     rows = collect(plan, store)
     speeds = baseline.benchmarks(benchmarks) if benchmarks else {}
-    suite = json.loads(plan.suite.model_dump_json())
+    suite = plan.suite.told
     accepted = baseline.accept(rows, suite, _made_by(rows, store), speeds, tolerance)
     write_json(against, accepted)
     for place, status in accepted["not done"].items():
@@ -169,7 +169,7 @@ def _judged(against: Path, benchmarks: Path | None, **where: Any) -> tuple[Table
         speeds = baseline.benchmarks(benchmarks) if benchmarks else {}
     except (ReportError, StoreError) as error:
         speeds = str(error)
-    suite = json.loads(plan.suite.model_dump_json())
+    suite = plan.suite.told
     verdict = gate.judge(collect(plan, store), suite, speeds, accepted)
     return gate.table(verdict, plan.suite.name, gate.sight(accepted["scores"])), verdict.fails
 

@@ -25,10 +25,11 @@ from bench.cli import fetch as cli_fetch
 from bench.cli import tools as cli_tools
 from bench.cli.options import open_suite, suite_options
 from bench.cli.tools import choose_device
+from bench.contracts.dataset import Dataset
 from bench.errors import AbsentData, DistillbenchError, StoreError
-from bench.plan.cell import Part
 from bench.plan.matrix import Plan
 from bench.plan.suite import Suite
+from bench.plugins import Part
 from bench.store.results import Store, read_json
 
 PATIENCE_S = 60.0  # for MLflow, once training is over
@@ -82,7 +83,9 @@ def plan(as_json: bool, **where: Any) -> None:
 
     absent: dict[str, str] = {}
 
-    def without_keys(suite: Suite, name: str, part: Part, error: AbsentData) -> Part:
+    def without_keys(
+        suite: Suite, name: str, part: Part[Dataset], error: AbsentData
+    ) -> Part[Dataset]:
         if part.path:
             raise error
         absent[name] = str(error)
@@ -294,7 +297,8 @@ def status(**where: Any) -> None:
 )
 def report(out: Path | None, source: str | None, mlflow: str | None, **where: Any) -> None:
     """Write tables (markdown, LaTeX, CSV), figures (PDF, PNG) and a page from SUITE's results."""
-    from bench.track.reporting import dataset_on, results, server_of, usual_uri, write
+    from bench.track.from_server import dataset_on, results, server_of
+    from bench.track.report_run import usual_uri, write
 
     server = server_of(source) if source else ""
     plan, store = open_suite(**where, elsewhere=partial(dataset_on, server) if server else None)

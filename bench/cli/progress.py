@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from bench.plan.matrix import Plan
-from bench.run.estimate import steps_of
+from bench.plan.schedule import schedule_of
 from bench.run.walk import is_finished
 from bench.store.results import Store
 
@@ -30,7 +30,9 @@ class Display:
         todo = [c for c in plan.cells.values() if not is_finished(c, plan, store)]
         self.cells = len(todo)
         self.ended: set[str] = set()
-        self.steps = {c.key: steps_of(c) for c in todo if store.state(c.key).status != "done"}
+        self.steps = {
+            c.key: schedule_of(c).steps for c in todo if store.state(c.key).status != "done"
+        }
         self.taken = {
             key: max((r["step"] for r in store.losses(key)), default=0) for key in self.steps
         }

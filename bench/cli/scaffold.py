@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from bench.contracts.kinds import METHOD
 from bench.errors import SuiteError
-from bench.plugins import ROOT, names
+from bench.plugins import ROOT
 
 
 def new_distiller(name: str, folder: Path) -> tuple[Path, str]:
@@ -18,7 +19,7 @@ def new_distiller(name: str, folder: Path) -> tuple[Path, str]:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise SuiteError(f"{name!r}: a distiller's name is a file name like my_idea.")
     path = folder / f"{name}.py"
-    if name in names("method") or path.exists():
+    if name in METHOD.names() or path.exists():
         raise SuiteError(f"{path}: there is a distiller of that name already.")
     text = (ROOT / "baselines" / "_template.py").read_text(encoding="utf-8")
     class_name = "".join(word.capitalize() for word in name.split("_"))

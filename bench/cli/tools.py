@@ -7,10 +7,13 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
-from bench import plugins
+from bench.contracts.kinds import METHOD, METRIC
+from bench.contracts.width import Width, said_width
+from bench.plugins import ROOT
 
 
 def choose_device(wanted: str) -> str:
@@ -26,9 +29,24 @@ def choose_device(wanted: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def _width(ctx: click.Context, param: click.Parameter, text: str) -> Width:
+    """Read a width: `16`, or `10,20,58,64`."""
+    numbers = [word.strip() for word in text.split(",")]
+    if not all(word.isascii() and word.isdigit() and int(word) for word in numbers):
+        raise click.BadParameter(f"{text!r}: expected positive numbers, as in 16 or 10,20,58,64.")
+    found = tuple(int(word) for word in numbers)
+    return found if len(found) > 1 else found[0]
+
+
 @click.command()
 @click.argument("network")
-@click.option("--width", type=click.IntRange(1), required=True, help="Base channels.")
+@click.option(
+    "--width",
+    callback=_width,
+    metavar="CHANNELS",
+    required=True,
+    help="Base channels; several numbers, as in 10,20,58,64, where an architecture has several.",
+)
 @click.option("--size", type=click.IntRange(1), default=256, show_default=True, help="Image side.")
 @click.option(
     "--channels",
@@ -38,7 +56,7 @@ def choose_device(wanted: str) -> str:
     help="A discriminator's input.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def count(network: str, width: int, size: int, channels: int, as_json: bool) -> None:
+def count(network: str, width: Width, size: int, channels: int, as_json: bool) -> None:
     """Count parameters and MACs of NETWORK, a file of bench/nets/, in each convention.
 
     \b
@@ -46,14 +64,14 @@ def count(network: str, width: int, size: int, channels: int, as_json: bool) -> 
     C2  + biases, norms and activations: ptflops, WKD
     C3  C1 with transposed convolutions at their output: thop, GAN Compression, OMGD, FESD
     """
-    from bench.maths.count import count_network
+    from bench.evaluate.costs import count_network
 
     found = count_network(network, width, size, channels)
     if as_json:
         given = {"network": network, "width": width, "size": size}
         click.echo(json.dumps(given | asdict(found)))
         return
-    click.echo(f"{network}, width {width}, {size} x {size} pixels, batch 1")
+    click.echo(f"{network}, width {said_width(width)}, {size} x {size} pixels, batch 1")
     click.echo(f"parameters  {found.params:>16,}  {found.params / 1e6:10.5f} M")
     for name, macs in (("C1", found.macs), ("C2", found.macs_c2), ("C3", found.macs_c3)):
         click.echo(f"MACs ({name})   {macs:>16,}  {macs / 1e9:10.4f} G")
@@ -86,9 +104,8 @@ def score(
     from rich.progress import track
 
     from bench.evaluate.folders import score_folders
-    from bench.plan.cell import part_of
 
-    parts = [part_of("metric", name.strip(), {}, "--metrics") for name in metrics.split(",")]
+    parts = [METRIC.part(name.strip(), {}, "--metrics") for name in metrics.split(",")]
     console = Console(stderr=True)
     found = score_folders(
         outputs,
@@ -114,24 +131,23 @@ def score(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def metrics(as_json: bool) -> None:
     """List the metrics: unit, direction, what they need, and whether they run on this machine."""
-    from bench.plan.cell import part_of
-    from bench.plan.scores import missing_weights, needed_weights
+    from bench.fetch.missing import missing_weights
 
-    found = []
-    for name in plugins.names("metric"):
-        declared = plugins.declared("metric", name, name)
-        part = part_of("metric", name, {}, name)
+    found: list[dict[str, Any]] = []
+    for name in METRIC.names():
+        declaration, part = METRIC.declaration(name, name), METRIC.part(name, {}, name)
+        declared = declaration.says
         found.append(
             {
                 "metric": name,
-                "label": declared["label"],
-                "summary": declared.summary,
-                "unit": declared["unit"],
-                "better": declared["better"],
-                "version": declared.version,
-                "needs": [*declared["needs"], *needed_weights(part)],
-                "defaults": declared["defaults"],
-                "source": declared["source"],
+                "label": declared.label,
+                "summary": declaration.summary,
+                "unit": declared.unit,
+                "better": declared.better,
+                "version": part.version,
+                "needs": [*declared.needs, *declared.pretrained(part.params)],
+                "defaults": declared.defaults,
+                "source": declared.source,
                 "missing": missing_weights(part),
             }
         )
@@ -155,13 +171,13 @@ def metrics(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def methods(as_json: bool) -> None:
     """List the distillers: source, tasks, kinds of teacher, hints, parameters and defaults."""
-    found = []
-    for name in plugins.names("method"):
-        declared = plugins.declared("method", name, name)
+    found: list[dict[str, Any]] = []
+    for name in METHOD.names():
+        declaration = METHOD.declaration(name, name)
         listed = ("source", "port", "tasks", "teachers", "hints", "defaults", "choices")
         found.append(
-            {"method": name, "summary": declared.summary, "version": declared.version}
-            | {field: declared[field] for field in listed}
+            {"method": name, "summary": declaration.summary, "version": declaration.version}
+            | {field: declaration.fields[field] for field in listed}
         )
     if as_json:
         click.echo(json.dumps(found, indent=1))
@@ -171,7 +187,8 @@ def methods(as_json: bool) -> None:
         click.echo(f"    version {line['version']}; {line['source']}")
         teachers = ", ".join(line["teachers"]) or "none"
         port = f"; {line['port']}" if line["port"] else ""
-        click.echo(f"    tasks {', '.join(line['tasks'])}{port}")
+        tasks = "any" if line["tasks"] is None else ", ".join(line["tasks"])
+        click.echo(f"    tasks {tasks}{port}")
         click.echo(f"    teacher {teachers}; hints {', '.join(line['hints']) or 'none'}")
         for name, default in line["defaults"].items():
             options = line["choices"].get(name)
@@ -195,7 +212,7 @@ def distiller(name: str, folder: Path | None) -> None:
     """Write baselines/NAME.py: a commented distiller that runs; its contract test already does."""
     from bench.cli.scaffold import new_distiller
 
-    path, class_name = new_distiller(name, folder or plugins.ROOT / "baselines")
+    path, class_name = new_distiller(name, folder or ROOT / "baselines")
     row = f"{{method: '{name}:{class_name}'}}" if folder else "{}"
     click.echo(
         f"{path}\nTry it: add `{name}: {row}` to the methods of a suite, then run the suite."

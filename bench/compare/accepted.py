@@ -17,7 +17,8 @@ from pydantic import BaseModel, Field, FiniteFloat, NonNegativeFloat, Validation
 
 from bench.contracts.report import Rows
 from bench.errors import ReportError
-from bench.store.results import identity, read_json
+from bench.plan.identity import identity
+from bench.store.results import read_json
 
 Json = dict[str, Any]
 

@@ -26,7 +26,7 @@ DOMAINS = ("A", "B")
 
 
 class Dataset:
-    """Images of two domains, A and B, in three splits; `val` may be empty.
+    """Images of two domains, A and B, or of A alone, in three splits; `val` may be empty.
 
     In a `paired` data set image i of B is the ground truth of image i of A. A parameter called
     `path` is a place on this machine: a relative one is relative to the suite file, and it is no
@@ -40,6 +40,7 @@ class Dataset:
     licence: ClassVar[str] = ""
     task: ClassVar[str] = "paired"  # a file name in bench/tasks/
     size: ClassVar[int] = 256  # image side in pixels, unless the suite says otherwise
+    domains: ClassVar[Sequence[str]] = DOMAINS  # or ("A",); the images of others are none
     names: ClassVar[Sequence[str]] = ("A", "B")  # what the domains show
     labels: ClassVar[Mapping[str, Colour]] = {}  # class -> its colour in the label maps, if any
     label_domain: str = "A"  # the domain of the label maps

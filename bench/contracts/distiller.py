@@ -2,7 +2,7 @@
 
     L_overall = L_original + sum of the distiller's terms
 
-The task plays the adversarial game and computes the original losses; the distiller sees a `Trace`
+The task computes the original losses; the distiller sees a `Trace`
 of the student and one of the teacher and returns named loss terms. It never touches the data
 loader, the schedule, MLflow or a device. A file in `baselines/` holds one distiller; the smallest
 is `hinton.py`.
@@ -15,7 +15,7 @@ distiller per direction, each with its own parameters.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -23,6 +23,8 @@ from torch import Tensor, nn
 
 from bench.contracts.network import Discriminator, Generator
 from bench.errors import SuiteError
+
+Inputs = tuple[Tensor, ...]  # of a generator, one after the other
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Trace:
     paired: bool  # whether `real` is the ground truth of `input`
     discriminator: Discriminator | None  # of the same player; judges outputs of this direction
     gan: str = "lsgan"  # kind of the adversarial game, of `bench.losses.gan.LOSSES`; "": none
+    batch: Mapping[str, Tensor] = field(default_factory=dict)  # all of it, and what was drawn
 
     def judge(
         self, image: Tensor, hints: Sequence[str] = ()
@@ -66,7 +69,7 @@ class Layout(NamedTuple):
 
     hints: Mapping[str, tuple[int, int, int]]  # role -> (C, H, W)
     size: int  # image side
-    judged_channels: int  # what a discriminator sees: 6 where data are paired, else 3
+    judged_channels: int  # what a discriminator sees: 6 where data are paired, else 3; 0: none
 
 
 class Side(NamedTuple):
@@ -89,7 +92,7 @@ class Distiller(nn.Module):
     version: ClassVar[int] = 1  # raise it when the method's numbers change
     source: ClassVar[str] = ""  # paper and equation
     port: ClassVar[str] = ""  # "port of a ... method", where the paper treats another problem
-    tasks: ClassVar[Sequence[str]] = ("paired", "unpaired")  # elsewhere a cell is skipped
+    tasks: ClassVar[Sequence[str] | None] = ("paired", "unpaired")  # elsewhere skipped; None: all
     teachers: Sequence[str] = ("frozen", "same", "assistant", "peers", "online")
     hints: Sequence[str] = ()  # roles of the features `terms` reads
     keeps: Sequence[str] | None = None  # original terms that stay; None: all of them
@@ -124,12 +127,13 @@ class Distiller(nn.Module):
             SuiteError: what does not fit, and what to change.
         """
 
-    def prepare(self, student: Side, teacher: Side, inputs: Iterable[Tensor]) -> None:
+    def prepare(self, student: Side, teacher: Side, inputs: Iterable[Inputs]) -> None:
         """Look at the training inputs once before the first step, without gradients.
 
         All networks are in evaluation mode, and torch's random state is seeded.
-        May fill own buffers and set the student's weights; `inputs` are batches [N, 3, S, S] in
-        [-1, 1] of the whole training split in a fixed order.
+        May fill own buffers and set the student's weights; `inputs` are what generators are fed,
+        batch by batch, of the whole training split in a fixed order: on translation a tuple of one
+        tensor [N, 3, S, S] in [-1, 1].
         """
 
     def terms(self, student: Trace, teacher: Trace) -> dict[str, Tensor]:

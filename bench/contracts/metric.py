@@ -2,19 +2,79 @@
 
 Unit, direction, source and worked examples are data that tables and tests read. A score carries
 the metric's version: raise it whenever a value can change.
+
+What a metric needs, when it cannot be had and why, and what it adds to a score's protocol is asked
+of the metric by its class methods, before anything is trained. Most are served by what they
+declare; a file that overrides one of these methods is imported while planning, so it should import
+torch inside functions only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
-import torch
-from torch import Tensor
+from bench.contracts.kinds import FEATURES
 
-from bench.contracts.network import Generator
+if TYPE_CHECKING:  # planning reads this file without torch
+    import torch
+    from torch import Tensor
 
-Features = Mapping[str, Tensor]  # name -> [N, ...] float32, on the CPU
+    from bench.contracts.dataset import Dataset
+    from bench.contracts.network import Generator
+    from bench.contracts.task import Task
+
+Features: TypeAlias = "Mapping[str, Tensor]"  # name -> [N, ...] float32, on the CPU
+Predictor: TypeAlias = "Callable[[Tensor], Tensor]"
+"""Images [N, 3, S, S] in [-1, 1] -> what a network makes of them."""
+
+
+class Setting(NamedTuple):
+    """What is known of a cell's test outputs before anything is trained."""
+
+    task: type[Task]  # what it declares
+    dataset: Dataset
+    name: str  # of the data set
+    size: int  # image side in pixels
+    source: str  # domain that the outputs are made from; "": from noise
+    images: int  # how many outputs there are
+    real_images: int  # how many real images a set of outputs is held against
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A network that the plan trains so that a metric can judge by it: a cell of its own."""
+
+    role: str  # what it is called in tables, and in the protocol
+    task: str  # files in `bench/tasks/` and `bench/nets/`
+    task_params: Mapping[str, Any]
+    network: str
+    network_params: Mapping[str, Any]
+    width: int
+    steps: int
+    batch: int
+    lr: float
+    discriminator: str = ""  # named by the cell's key alone
+
+
+class Scoring(NamedTuple):
+    """How a metric would score, or why it cannot."""
+
+    protocol: Mapping[str, Any]  # what it adds to the protocol
+    reason: str = ""  # why there can be no score
+    judge: Judge | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where a metric finds itself once images are to be scored."""
+
+    device: torch.device
+    dataset: Dataset | None = None  # whose test outputs come, in order; None: a folder of images
+    size: int = 0  # image side in pixels
+    judge: Callable[[], Predictor] | None = None
+    """Opens the network of `Scoring.judge`, or the scored one itself where it makes no images."""
 
 
 class Metric:
@@ -35,9 +95,47 @@ class Metric:
     weights_by: ClassVar[Mapping[str, Mapping[str, str]]] = {}  # parameter -> value -> network
     headline: ClassVar[str] = ""  # the one of several values that a table shows, if any
     alone: ClassVar[bool] = False  # whether nothing else may run on the machine meanwhile
+    one_by_one: ClassVar[bool] = True  # whether images are ranked one by one, as validation asks
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self.params = params
+
+    @classmethod
+    def scoring(cls, params: Mapping[str, Any], setting: Setting) -> Scoring | None:
+        """Return how a cell's test outputs would be scored; None where the question is no question.
+
+        Metrics of networks are not asked.
+        """
+        if setting.task.makes != "images":
+            return None
+        protocol: dict[str, Any] = {}
+        if cls.features:
+            extractor = FEATURES.declaration(cls.features, cls.__name__)
+            protocol["features"] = f"{cls.features} {extractor.version}"
+            protocol["real images"] = setting.real_images
+        if "target" in cls.needs and not setting.task.paired:
+            made = "the data are unpaired" if setting.source else "images are made from noise"
+            return Scoring(protocol, f"needs a ground truth, and {made}")
+        return Scoring(protocol)
+
+    @classmethod
+    def pretrained(cls, params: Mapping[str, Any]) -> list[str]:
+        """Return the pretrained networks of `bench/fetch/weights.py` that these parameters need."""
+        found = list(cls.weights)
+        for parameter, networks in cls.weights_by.items():
+            given = params[parameter]
+            found += [networks[v] for v in (given if isinstance(given, list) else [given])]
+        if cls.features:
+            found += FEATURES.declaration(cls.features, cls.__name__).says.weights
+        return found
+
+    @classmethod
+    def variants(cls) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yield what parameters may ask for other pretrained networks, and how that is said."""
+        for name, by in cls.weights_by.items():
+            is_list = isinstance(cls.defaults[name], (list, tuple))
+            for value in by:
+                yield f"{name}: {value}", {name: [value] if is_list else value}
 
 
 class ImageMetric(Metric):
@@ -49,6 +147,9 @@ class ImageMetric(Metric):
     judges = "images"
     checks: ClassVar[Mapping[str, tuple[Tensor, Tensor, Mapping[str, float]]]]
     """Worked examples: story -> (output, target, expected values)."""
+
+    def open(self, scene: Scene) -> None:
+        """Get ready, before the first batch."""
 
     def add(self, output: Tensor, target: Tensor) -> None:
         """Take in one batch."""
@@ -67,32 +168,12 @@ class SetMetric(Metric):
     """
 
     judges = "images"
+    one_by_one = False
     checks: ClassVar[Mapping[str, tuple[Features, Features, Mapping[str, float]]]]
     """Worked examples: story -> (features of outputs, of real images, expected values)."""
 
     def distance(self, outputs: Features, real: Features) -> dict[str, float]:
         """Return the distance, or several values by name."""
-        raise NotImplementedError
-
-
-class LabelMetric(Metric):
-    """A score of what a segmenter sees in the images against the labels they were made from."""
-
-    judges = "images"
-    needs = ("labels",)
-    checks: ClassVar[Mapping[str, tuple[Tensor, Tensor, int, Mapping[str, float]]]]
-    """Worked examples: story -> (predicted, labels, number of classes, expected values)."""
-
-    def __init__(self, params: Mapping[str, Any], classes: Sequence[str]) -> None:
-        super().__init__(params)
-        self.classes = classes
-
-    def add(self, predicted: Tensor, labels: Tensor) -> None:
-        """Take in one batch: [N, H, W] int64 each, places in `classes`; 255 is no label."""
-        raise NotImplementedError
-
-    def value(self) -> dict[str, float]:
-        """Return the score, or several by name."""
         raise NotImplementedError
 
 

@@ -13,7 +13,9 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from bench.contracts.width import channels
 from bench.errors import SuiteError
+from bench.maths.count import Count, count
 from bench.maths.pruning import walk
 
 
@@ -27,22 +29,70 @@ class Network(nn.Module):
     role: ClassVar[str] = ""  # "generator" or "discriminator"
     taps: ClassVar[Mapping[str, int]] = {}  # role of a hint feature -> layer
     multiple: ClassVar[int] = 1  # the image side must be a multiple of this
+    widths: ClassVar[int] = 1  # how many numbers a width has; more than 1: it is a tuple
     task_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # task -> its recipe's losses
+
+    def example(self, batch: int = 1, sides: tuple[int, int] | None = None) -> tuple[Tensor, ...]:
+        """Return inputs of zeros, on torch's present default device.
+
+        Args:
+            batch: images.
+            sides: height and width in pixels; None: the network's own.
+        """
+        raise NotImplementedError
+
+    def twin(self) -> Self:
+        """Return the same network with weights of its own, on torch's present default device."""
+        raise NotImplementedError
+
+    def initialise(self) -> None:
+        """Draw the initial weights; by default as GANs do."""
+        initialise(self)
+
+    def cost(self, *inputs: Tensor) -> Count:
+        """Return parameters and MACs at batch 1 and the network's own image size.
+
+        Args:
+            inputs: on torch's meta device, in place of `example`.
+
+        Raises:
+            CountError: an operator is not known.
+        """
+        with torch.device("meta"):
+            twin = self.twin()
+            return count(twin, *(inputs or twin.example()))
 
 
 class Generator(Network):
     """Image to image: [N, 3, S, S] in [-1, 1] -> [N, 3, S, S] in [-1, 1].
 
     Hint roles, in order, are `down` (after the encoder), `mid1`, `mid2` and `up` (before the
-    decoder); the layers are those of GAN Compression, OMGD and DCD.
+    decoder); the layers are those of GAN Compression, OMGD and DCD. An architecture whose task
+    feeds it something else overrides `forward` and `example` alike.
     """
 
     role = "generator"
     model: nn.Sequential
 
-    def __init__(self, width: int, size: int, params: Mapping[str, Any]) -> None:
+    def __init__(self, width: Any, size: int, params: Mapping[str, Any]) -> None:
+        """Build the network.
+
+        Args:
+            width: base channels; a tuple where the architecture declares several `widths`.
+            size: image side in pixels.
+            params: the defaults, overlaid by the suite.
+        """
         super().__init__()
-        self.width, self.size, self.params = width, size, params
+        self.width: Any = width
+        self.size, self.params = size, params
+
+    def example(self, batch: int = 1, sides: tuple[int, int] | None = None) -> tuple[Tensor, ...]:
+        """Return one image of zeros per place in the batch."""
+        return (torch.zeros(batch, 3, *(sides or (self.size, self.size))),)
+
+    def twin(self) -> Self:
+        """Return the same architecture."""
+        return type(self)(self.width, self.size, self.params)
 
     def forward(self, x: Tensor, hints: Sequence[str] = ()) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the output and the features that `hints` ask for by role, [N, C, H, W] each."""
@@ -60,7 +110,7 @@ class Generator(Network):
                 f"the student's channels are to be the teacher's: {names[1]} with "
                 f"{dict(self.params)} cannot start from {names[0]} with {dict(teacher.params)}."
             )
-        if teacher.width < self.width:
+        if any(t < s for t, s in zip(channels(teacher.width), channels(self.width), strict=True)):
             raise SuiteError(
                 f"a student of width {self.width} cannot start from a teacher of {teacher.width}."
             )
@@ -85,12 +135,32 @@ class Discriminator(Network):
         super().__init__()
         self.width, self.in_channels, self.params = width, in_channels, params
 
+    def twin(self) -> Self:
+        """Return the same architecture."""
+        return type(self)(self.width, self.in_channels, self.params)
+
     def forward(
         self, x: Tensor, hints: Sequence[str] = ()
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Return the logits of each scale and the features that `hints` ask for."""
         logits, found = run(self.model, x, {role: self.taps[role] for role in hints})
         return [logits], found
+
+
+def initialise(network: nn.Module) -> None:
+    """Draw weights from N(0, 0.02), norms from N(1, 0.02), biases 0: the original code's default.
+
+    Pix2PixHD leaves the biases of convolutions at torch's default; they are zeroed here too.
+    """
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.02)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
 
 
 def run(

@@ -67,6 +67,24 @@ class Figure:
     frames: Sequence[tuple[str, Sequence[Path]]] = ()  # heading, PNGs: what pages show
 
 
+def sample_files(folder: Path) -> dict[tuple[str, int], dict[str, Path]]:
+    """Return (direction, index) -> role -> file of a cell's samples.
+
+    Roles are in the order in which a sheet shows them: what an output was made from, as `input`;
+    `output`; and where there is a ground truth, `target`.
+    """
+    found: dict[tuple[str, int], dict[str, Path]] = {}
+    for path in sorted(folder.glob("*-*-*.png"), key=lambda p: (_last(p.stem), p.name)):
+        direction, index, role = path.stem.rsplit("-", 2)
+        found.setdefault((direction, int(index)), {})[role] = path
+    return {place: row for place, row in sorted(found.items()) if "output" in row}
+
+
+def _last(stem: str) -> int:
+    """Return where a sample's role stands: 0 for what it is made from, which is sorted by name."""
+    return {"output": 1, "target": 2}.get(stem.rpartition("-")[2], 0)
+
+
 class Report:
     """Makes the tables or figures of one kind; none where the rows allow none."""
 

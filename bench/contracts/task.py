@@ -1,92 +1,266 @@
-"""The contract of a task: the original game, as the student would play it without a teacher.
+"""The contract of a task: what is trained, by which original losses, and how test outputs are made.
 
-A task says which networks there are, runs them, and returns the ORIGINAL losses as named terms.
-The loop optimises; the distiller adds its own terms.
+A task answers, for any kind of generator:
+
+* What is one training example (`example`), and what is drawn at random with it, once for the
+  teacher and every cell of a cohort (`draw`)?
+* Which networks does a player have (`networks`), and which of them moves in which turn of which
+  stage (`stages`), by which optimiser (`optimiser`)?
+* What are the ORIGINAL losses of a turn (`losses`)? What is averaged over steps (`average`)?
+* What is a test output made from (`item`), how (`make`, with the suite's `outputs`), and what is
+  it held against (`truth`, `real`)?
+
+The loop optimises; the distiller adds its own terms. What a task declares as literals is read
+without importing it. `bench/tasks/` holds one task per file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.contracts.dataset import Pixels
 from bench.contracts.distiller import Trace
-from bench.losses.gan import discriminator_loss
+from bench.errors import SuiteError
 
-Batch = Mapping[str, Tensor]  # domain -> [N, 3, S, S] float32 in [-1, 1]
+Batch = Mapping[str, Tensor]  # domain -> [N, 3, S, S] float32 in [-1, 1]; and what was drawn
+Networks = Mapping[str, Any]  # "generator", "discriminator" -> direction -> network
+Drawn = NDArray[np.float32] | NDArray[np.int64]
+Read = Callable[[str, int], Pixels]  # domain, index -> a training image
+ReadTest = Callable[[str, int], Tensor]  # domain, index -> an image [3, S, S] in [-1, 1]
+
+
+class Memory(Protocol):
+    """What a player remembers from step to step, besides its networks."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what a resumed run needs."""
+
+    def load(self, state: dict[str, Tensor], device: torch.device) -> None:
+        """Take up a saved state."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Whose move it is, and what a task may look at to say by which losses."""
+
+    name: str  # as in `Task.stages`
+    stage: str
+    networks: Networks
+    traces: Mapping[str, Trace]  # direction -> what the generator did with the batch
+    keeps: Sequence[str]  # the original terms that every method of the cell keeps
+    memory: Mapping[str, Any]  # as `Task.memory` made it
+    rng: np.random.Generator  # of this step
+
+
+class Crop(NamedTuple):
+    """A random crop, perhaps flipped."""
+
+    top: int
+    left: int
+    flip: bool
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, slack: int) -> Crop:
+        """Draw one that leaves `slack` pixels of each side out."""
+        choices = slack + 1
+        return cls(int(rng.integers(choices)), int(rng.integers(choices)), bool(rng.integers(2)))
+
+    def of(self, pixels: Pixels, size: int) -> Pixels:
+        """[L, L, 3] -> [size, size, 3]."""
+        crop = pixels[self.top : self.top + size, self.left : self.left + size]
+        return crop[:, ::-1] if self.flip else crop
 
 
 class Task:
-    """Image-to-image translation between the domains A and B, as an adversarial game."""
+    """One kind of problem."""
 
     defaults: ClassVar[Mapping[str, Any]] = {}  # losses and weights a suite may set
     choices: ClassVar[Mapping[str, Sequence[Any]]] = {}
     version: ClassVar[int] = 1  # raise it when the task's numbers change
     source: ClassVar[str] = ""
-    directions: ClassVar[Mapping[str, Sequence[str]]] = {}  # name -> (from, to) domain
-    turns: ClassVar[Sequence[str]] = ()  # who moves first: "discriminator", "generator"
-    paired: ClassVar[bool] = False  # whether B holds the ground truth of A
+    directions: ClassVar[Mapping[str, Sequence[str]]] = {}
+    """Name -> domain that a generator starts from ("": noise), and domain of its outputs."""
+    networks: ClassVar[Sequence[str]] = ("generator",)  # of a player; "discriminator": adversaries
+    stages: ClassVar[Mapping[str, Mapping[str, Sequence[str]]]] = {
+        "train": {"generator": ("generator",)}
+    }
+    """Stage -> turns of each of its steps, in order -> networks that a turn moves.
+
+    Methods teach in the turn `generator`. A network is named as a player has it, or a part of it as
+    in `generator.encoder`. Each stage has a budget of its own.
+    """
+    paired: ClassVar[bool] = False  # whether there is a ground truth of each output
     makes: ClassVar[str] = "images"  # or "labels": what its generators put out
-    terms: ClassVar[Sequence[str]] = ()  # names of the original generator terms
-    adversarial: ClassVar[Sequence[str]] = ("gan",)  # those that need a discriminator
+    terms: ClassVar[Sequence[str]] = ()  # names of the original terms that a method may keep
+    adversarial: ClassVar[Sequence[str]] = ()  # those that need a discriminator
+    drawn_by: ClassVar[Sequence[str]] = ()  # parameters that decide what is drawn with an example
+    outputs: ClassVar[Mapping[str, Any]] = {}
+    """How test outputs are made, which a suite may set: part of each score's protocol, not of a
+    cell's key. `samples`: how many are made from noise; `batch`: how many at once."""
+    real: ClassVar[str] = "test"  # the split that sets of outputs are held against
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self.params = params
 
     @property
     def judged_channels(self) -> int:
-        """How many channels a discriminator sees."""
-        return 6 if self.paired else 3
+        """How many channels a discriminator sees; 0 where there is none."""
+        return 0
 
     @property
     def weights(self) -> Sequence[str]:
         """Pretrained networks of `bench/fetch/weights.py` that the losses need."""
         return ()
 
-    def forward(
-        self,
-        generators: nn.ModuleDict,
-        discriminators: nn.ModuleDict,
-        batch: Batch,
-        hints: Sequence[str],
-    ) -> dict[str, Trace]:
-        """Run each direction's generator on its domain; return one trace per direction."""
+    def check(self) -> None:
+        """Refuse parameters that the first step would refuse.
+
+        Raises:
+            SuiteError: which one, and what it should be.
+        """
+        for name in ("beta1", "beta2"):
+            value = self.params[name]
+            if not 0 <= value < 1:
+                raise SuiteError(f"task.{name}: should be at least 0 and less than 1: {value}.")
+
+    def loaded(self, size: int) -> int:
+        """Return the side at which training images are read before they are cropped to `size`."""
+        return round(size * 286 / 256)
+
+    def example(
+        self, read: Read, counts: Mapping[str, int], index: int, size: int, rng: np.random.Generator
+    ) -> dict[str, Pixels]:
+        """Return the images of one training example, [size, size, 3] uint8 by domain.
+
+        As Pix2Pix and CycleGAN do (`resize_and_crop`): cropped at random and flipped; where data
+        are paired both images get the same crop and flip, elsewhere the other domains' images are
+        drawn at random.
+
+        Args:
+            read: returns an image at the side `loaded`.
+            counts: domain -> images of the training split.
+            index: of an image of the larger domain.
+            size: side of what is returned.
+            rng: all that may be random about it.
+        """
+        slack = self.loaded(size) - size
+        if self.paired:
+            crop = Crop.draw(rng, slack)
+            return {domain: crop.of(read(domain, index), size) for domain in counts}
+        first, *others = counts
+        places = {first: index % counts[first]}
+        places |= {domain: int(rng.integers(counts[domain])) for domain in others}
+        return {
+            domain: Crop.draw(rng, slack).of(read(domain, place), size)
+            for domain, place in places.items()
+        }
+
+    def draw(self, size: int, rng: np.random.Generator) -> dict[str, Drawn]:
+        """Return what is drawn with one example besides its images: noise, a time, ...; by name.
+
+        It is part of the batch, and so the same for a teacher and for every cell of a cohort.
+        """
+        return {}
+
+    def inputs(self, direction: str, batch: Batch) -> tuple[Tensor, ...]:
+        """Return what a direction's generator is fed of a batch."""
+        return (batch[self.directions[direction][0]],)
+
+    def forward(self, networks: Networks, batch: Batch, hints: Sequence[str]) -> dict[str, Trace]:
+        """Run each direction's generator; return one trace per direction."""
         traces = {}
-        game = self.params.get("gan", "")  # a task without adversaries has none
-        for direction, (source, target) in self.directions.items():
-            output, found = generators[direction](batch[source], hints)
-            judges = discriminators
-            judge: Any = judges[direction] if direction in judges else None  # noqa: SIM401
-            traces[direction] = Trace(
-                batch[source], output, found, batch[target], self.paired, judge, game
-            )
+        for direction in self.directions:
+            inputs = self.inputs(direction, batch)
+            output, found = networks["generator"][direction](*inputs, hints=hints)
+            traces[direction] = self.trace(direction, networks, batch, inputs[0], output, found)
         return traces
 
-    def generator_terms(
+    def trace(
         self,
-        generators: nn.ModuleDict,
-        traces: Mapping[str, Trace],
-        keeps: Sequence[str],
-    ) -> dict[str, Tensor]:
-        """Return those original terms of the generators' loss that `keeps` names, weighted."""
+        direction: str,
+        networks: Networks,
+        batch: Batch,
+        entered: Tensor,
+        output: Tensor,
+        hints: Mapping[str, Tensor],
+    ) -> Trace:
+        """Return what a generator did, for methods and losses.
+
+        Args:
+            direction: which generator.
+            networks: of its player.
+            batch: what it was fed from.
+            entered: the first of its inputs.
+            output: what it put out.
+            hints: the features that were asked for.
+        """
+        real = batch[self.directions[direction][1]]
+        return Trace(entered, output, hints, real, self.paired, None, gan="", batch=batch)
+
+    def losses(self, turn: Turn) -> dict[str, Tensor]:
+        """Return the original terms of one turn, weighted; those of `terms` only where kept."""
         raise NotImplementedError
 
-    def discriminator_terms(
-        self, traces: Mapping[str, Trace], fakes: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
-        """Return each discriminator's loss on real images and on `fakes`, which have no graph."""
-        kind = self.params["gan"]
-        found = {}
-        for direction, trace in traces.items():
-            fake, _ = trace.judge(fakes[direction])
-            real, _ = trace.judge(trace.real)
-            found[f"discriminator.{direction}"] = discriminator_loss(kind, real, fake)
-        return found
+    def memory(self) -> dict[str, Memory]:
+        """Return what a player starts to remember, by name."""
+        return {}
 
-    @torch.no_grad()
-    def generate(self, generators: nn.ModuleDict, direction: str, images: Tensor) -> Tensor:
-        """Turn test images into outputs: [N, 3, S, S] in [-1, 1] both."""
-        output: Tensor = generators[direction](images)[0]
+    def average(self, step: int) -> float | None:
+        """Return the decay by which generators are averaged after a step; None: they are not.
+
+        Where they are, the averages are what teaches, is validated, kept and scored.
+        """
+        return None
+
+    def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Return the optimiser of one turn; the loop sets its learning rate at every step."""
+        betas = (self.params["beta1"], self.params["beta2"])
+        return torch.optim.Adam(parameters, betas=betas, fused=True)
+
+    def item(
+        self, read: ReadTest, direction: str, index: int, size: int, rng: np.random.Generator
+    ) -> dict[str, Tensor]:
+        """Return what one test output is made from and held against, by name.
+
+        Args:
+            read: returns an image of the test split.
+            direction: which generator makes it.
+            index: of the output.
+            size: image side in pixels.
+            rng: depends on data set, direction and index alone: the same for every method, width
+                and seed, whatever the batch.
+        """
+        source, target = self.directions[direction]
+        domains = (source, target) if self.paired else (source,)
+        return {domain: read(domain, index) for domain in domains}
+
+    def make(
+        self, networks: Networks, direction: str, items: Batch, outputs: Mapping[str, Any]
+    ) -> Tensor:
+        """Return test outputs, [N, 3, S, S] in [-1, 1]; called without gradients.
+
+        Args:
+            networks: in evaluation mode; averages where there are some.
+            direction: which generator.
+            items: of `item`, as a batch.
+            outputs: how the suite has them made.
+        """
+        output: Tensor = networks["generator"][direction](*self.inputs(direction, items))[0]
         return output
+
+    def shown(self, direction: str, items: Batch) -> dict[str, Tensor]:
+        """Return the images beside an output on sample sheets: role -> [N, 3, S, S] in [-1, 1]."""
+        source, target = self.directions[direction]
+        found = {"input": items[source]}
+        return found | ({"target": items[target]} if self.paired else {})
+
+    def truth(self, direction: str, items: Batch) -> Tensor | None:
+        """Return the ground truths of test outputs, [N, 3, S, S] in [-1, 1], if there are any."""
+        return items[self.directions[direction][1]] if self.paired else None

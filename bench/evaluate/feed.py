@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from bench import plugins
 from bench.contracts.feature import Extractor
-from bench.contracts.metric import Features, LabelMetric, SetMetric
-from bench.contracts.segmenter import Predictor
-from bench.plan.cell import Part
+from bench.contracts.kinds import FEATURES
+from bench.contracts.metric import Features, Metric, Scene, SetMetric
+from bench.plugins import Part
 
 
 class Images(NamedTuple):
@@ -21,39 +20,28 @@ class Images(NamedTuple):
 
     output: Tensor  # [N, 3, H, W] float32 RGB in [0, 1], of 8 bits
     target: Tensor | None = None  # ground truth of the same shape
-    labels: Tensor | None = None  # [N, h, w] int64, classes of the ground truth, of any size
 
 
-class Scorer:
+class Feed:
     """Builds up the scores of one set of images; a metric that fails leaves the others running.
 
     Each extractor runs once per image for all metrics that use it.
     """
 
-    def __init__(
-        self,
-        parts: Mapping[str, Part],
-        device: torch.device,
-        classes: tuple[str, ...] = (),
-        predictors: Mapping[str, Callable[[], Predictor]] | None = None,
-    ) -> None:
+    def __init__(self, parts: Mapping[str, Part[Metric]], scenes: Mapping[str, Scene]) -> None:
         """Open the metrics.
 
         Args:
             parts: id -> metric of images.
-            device: where extractors run.
-            classes: of the labels.
-            predictors: id -> what returns its segmenter, for the metrics that judge labels.
+            scenes: id -> what it may ask for.
         """
-        self.device, self.classes, self.opens = device, classes, predictors or {}
         self.count = 0
         self.failures: dict[str, str] = {}  # id -> traceback
         self.metrics: dict[str, Any] = {}
-        self.predictors: dict[str, Predictor] = {}
         self.extractors: dict[str, Extractor] = {}
         self.features: dict[str, list[Features]] = {}
         for name, part in parts.items():
-            self._try(name, self._open, name, part)
+            self._try(name, self._open, name, part, scenes[name])
 
     def add(self, images: Images) -> None:
         """Take in a batch."""
@@ -86,17 +74,17 @@ class Scorer:
             self._try(name, close, name, metric)
         return found
 
-    def _open(self, name: str, part: Part) -> None:
-        cls = plugins.load("metric", part.name, part.name)
-        if issubclass(cls, LabelMetric):
-            self.predictors[name] = self.opens[name]()
-            self.metrics[name] = cls(part.params, self.classes)
-            return
-        if issubclass(cls, SetMetric) and cls.features not in self.extractors:
-            extractor = plugins.load("features", cls.features, cls.features)
-            self.extractors[cls.features] = extractor(self.device)
-            self.features[cls.features] = []
-        self.metrics[name] = cls(part.params)
+    def _open(self, name: str, part: Part[Metric], scene: Scene) -> None:
+        metric: Any = part.load()(part.params)
+        if isinstance(metric, SetMetric):
+            features = metric.features
+            if features not in self.extractors:
+                extractor = FEATURES.load(features, part.name)
+                self.extractors[features] = extractor(scene.device)
+                self.features[features] = []
+        else:
+            metric.open(scene)
+        self.metrics[name] = metric
 
     def _feed(self, name: str, metric: Any, images: Images, seen: dict[str, Features]) -> None:
         if isinstance(metric, SetMetric):
@@ -104,11 +92,6 @@ class Scorer:
             if features not in seen:
                 seen[features] = self.extractors[features](images.output, self.count)
                 self.features[features].append(seen[features])
-        elif isinstance(metric, LabelMetric):
-            assert images.labels is not None  # or its score has a reason instead
-            height, width = images.labels.shape[1:]
-            predicted = self.predictors[name](images.output, (height, width))
-            metric.add(predicted, images.labels)
         else:
             metric.add(images.output, images.target)
 

@@ -12,17 +12,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bench import plugins
 from bench.contracts.dataset import decode, fingerprint
 from bench.contracts.feature import Extractor
-from bench.contracts.metric import Features
+from bench.contracts.kinds import FEATURES
+from bench.contracts.metric import Features, Metric, Scene
 from bench.data._folders import images as images_of
 from bench.errors import DataError, SuiteError, WeightsError
-from bench.evaluate.feed import Images, Scorer, joined
+from bench.evaluate.feed import Feed, Images, joined
 from bench.evaluate.images import BATCH, to_8_bits
 from bench.fetch import weights
-from bench.plan.cell import Part
-from bench.plan.scores import missing_weights, needed_weights, record
+from bench.fetch.missing import missing_weights
+from bench.plan.scores import record
+from bench.plugins import Part
 from bench.train.batches import normalise
 
 PLAIN = {"RGB", "L", "P", "1"}  # modes whose colours RGB holds
@@ -92,7 +93,7 @@ def score_folders(
     outputs: Path,
     real: Path | None,
     target: Path | None,
-    metrics: Sequence[Part],
+    metrics: Sequence[Part[Metric]],
     device: torch.device,
     *,
     say: Callable[[str], None] = lambda text: None,
@@ -127,46 +128,47 @@ def score_folders(
             f"{made.size[0]} x {made.size[1]}. Resize them alike first; the filter changes the "
             "scores."
         )
-    scorer = Scorer({part.name: part for part in metrics}, device)
+    feed = Feed({p.name: p for p in metrics}, {p.name: Scene(device) for p in metrics})
     for places in follow(_batches(len(made)), str(outputs)):
         images = made.read(places).to(device)
-        scorer.add(Images(images, truth.read(places).to(device) if truth else None))
+        feed.add(Images(images, truth.read(places).to(device) if truth else None))
 
     def features(name: str, extractor: Extractor) -> Features:
         assert held is not None  # as _check saw to
         steps = follow(_batches(len(held)), str(real))
         return joined([extractor(held.read(p), p.start) for p in steps])
 
-    values = scorer.values(features)
-    for name, failure in scorer.failures.items():
+    values = feed.values(features)
+    for name, failure in feed.failures.items():
         raise SuiteError(f"{name}: {failure.strip().splitlines()[-1]}")
     protocol: Json = {"images": len(made), "size": list(made.size), "outputs": made.fingerprint()}
     found = []
     for part in metrics:
-        declared = plugins.declared("metric", part.name, part.name)
+        declared = part.declared
         mine = dict(protocol)
-        if declared["features"]:
+        if declared.features:
             assert held is not None
-            extractor = plugins.declared("features", declared["features"], part.name)
-            mine["features"] = f"{declared['features']} {extractor.version}"
+            extractor = FEATURES.declaration(declared.features, part.name)
+            mine["features"] = f"{declared.features} {extractor.version}"
             mine |= {"real images": len(held), "real": held.fingerprint()}
-        if "target" in declared["needs"]:
+        if "target" in declared.needs:
             assert truth is not None
             mine["target"] = truth.fingerprint()
-        mine |= {"weights": {n: weights.look(n)[1] for n in needed_weights(part)}}
+        needed = declared.pretrained(part.params)
+        mine |= {"weights": {name: weights.look(name)[1] for name in needed}}
         found.append(record(part, mine, values[part.name], "", time.time()))
     return found
 
 
-def _check(metrics: Sequence[Part], real: Path | None, target: Path | None) -> None:
+def _check(metrics: Sequence[Part[Metric]], real: Path | None, target: Path | None) -> None:
     """Refuse metrics that two folders cannot serve, before anything is read."""
     for part in metrics:
-        declared = plugins.declared("metric", part.name, part.name)
-        if declared["judges"] != "images" or "labels" in declared["needs"]:
+        declared = part.declared
+        if declared.judges != "images" or set(declared.needs) - {"target"}:
             raise SuiteError(f"{part.name} cannot be scored from folders of images alone.")
-        if declared["features"] and real is None:
+        if declared.features and real is None:
             raise SuiteError(f"{part.name} compares two sets: give the real one with --real.")
-        if "target" in declared["needs"] and target is None:
+        if "target" in declared.needs and target is None:
             raise SuiteError(
                 f"{part.name} needs the ground truth of each image: give a folder with the same "
                 "file names with --target (it may be the same as --real)."

@@ -17,18 +17,17 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import plugins
 from bench.contracts.dataset import DOMAINS, SPLITS, Dataset, decode
+from bench.contracts.kinds import DATASET, METHOD, METRIC, NETWORK, TASK
 from bench.errors import FetchError, unknown
 from bench.fetch import weights
 from bench.fetch.archive import extract
 from bench.fetch.download import download, locked
 from bench.fetch.home import home, record, recorded, remembered
-from bench.plan.cell import Part
 from bench.plan.expand import dataset_part, expand
 from bench.plan.matrix import Plan
-from bench.plan.scores import needed_weights
 from bench.plan.suite import Suite, load
+from bench.plugins import Part
 
 
 @dataclass(frozen=True)
@@ -45,11 +44,11 @@ def fetch(name: str) -> Iterator[str]:
     Raises:
         DistillbenchError: there is nothing of that name, or it cannot be brought.
     """
-    known = [*plugins.names("dataset"), *weights.KNOWN]
+    known = [*DATASET.names(), *weights.KNOWN]
     if name in weights.KNOWN:
         yield fetch_weights(name)
     elif name in known or ":" in name:
-        params = plugins.declared("dataset", name, "fetch").params({}, "fetch")
+        params = DATASET.part(name, {}, "fetch").params
         yield from fetch_dataset(name, params)
     elif Path(name).suffix in (".yaml", ".yml"):
         yield from fetch_suite(load(Path(name)))
@@ -89,11 +88,12 @@ def fetch_dataset(name: str, params: Mapping[str, Any]) -> Iterator[str]:
     Raises:
         DistillbenchError: it cannot be brought, is misarranged, or an image cannot be decoded.
     """
-    dataset: Dataset = plugins.load("dataset", name, name)(params)
+    dataset = DATASET.load(name, name)(params)
     if dataset.urls and not params.get("path"):
         _install(dataset, home() / "data" / name.replace(":", "-"))
     fingerprint = dataset.fingerprint()
-    domains = ("A",) if dataset.task == "paired" else DOMAINS
+    task = TASK.declaration(dataset.task, name).says
+    domains = ("A",) if task.paired else dataset.domains
     counts = {
         (split, domain): dataset.count(split, domain) for split in SPLITS for domain in domains
     }
@@ -177,11 +177,11 @@ def _pixels(file: Path) -> bytes:
 
 def needs_of_plan(plan: Plan) -> list[Need]:
     """Return which pretrained networks a plan needs, and for what."""
-    asked = {("metric", part.name, _text(part.params)) for part in (*plan.metrics, *plan.watched)}
+    parts: list[Part[Any]] = [*plan.metrics, *plan.watched]
     for cell in plan.cells.values():
-        asked.add(("task", cell.task.name, _text(cell.task.params)))
-        asked |= {("method", part.name, _text(part.params)) for part in cell.methods}
-    return [need for kind, name, text in sorted(asked) for need in _needs(kind, name, text)]
+        parts += [cell.task, *cell.methods]
+    asked = {(part.kind.name, part.name, json.dumps(part.params)): part for part in parts}
+    return [need for name in sorted(asked) for need in _needs(asked[name])]
 
 
 def needs_of_all() -> list[Need]:
@@ -191,47 +191,44 @@ def needs_of_all() -> list[Need]:
     recipe of each architecture.
     """
     found: list[Need] = []
-    for kind in ("metric", "task", "method"):
-        for name in plugins.names(kind):
-            defaults = plugins.declared(kind, name, name)["defaults"]
-            always = _needs(kind, name, _text(defaults))
+    for kind, variants in ((METRIC, _by_metric), (TASK, _by_recipe), (METHOD, _by_choice)):
+        for name in kind.names():
+            always = _needs(kind.part(name, {}, name))
             found += always
-            for said, given in _variants(kind, name):
-                for need in _needs(kind, name, _text({**defaults, **given})):
+            for said, given in variants(name):
+                for need in _needs(kind.part(name, given, name)):
                     if need not in always:
                         found.append(Need(need.weights, f"{need.by}, {said}"))
     return found
 
 
-def _variants(kind: str, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield what a plug-in may be given beside its defaults, and how that is said."""
-    told = plugins.declared(kind, name, name)
-    for param, values in told["choices"].items() if kind != "metric" else ():
+Variants = Iterator[tuple[str, Mapping[str, Any]]]  # how it is said, parameters
+
+
+def _by_metric(name: str) -> Variants:
+    yield from METRIC.declaration(name, name).says.variants()
+
+
+def _by_choice(name: str) -> Variants:
+    for param, values in METHOD.declaration(name, name).says.choices.items():
         for value in values:
             yield f"{param}: {value}", {param: value}
-    if kind == "metric":
-        for param, by in told["weights_by"].items():
-            is_list = isinstance(told["defaults"][param], (list, tuple))
-            for value in by:
-                yield f"{param}: {value}", {param: [value] if is_list else value}
-        for segmenter in plugins.names("segmenter") if "segmenter" in told["defaults"] else ():
-            yield f"segmenter: {segmenter}", {"segmenter": segmenter}
-    if kind == "task":
-        for network in plugins.names("network"):
-            recipes = plugins.declared("network", network, network)["task_defaults"]
-            if name in recipes:
-                yield f"recipe of {network}", recipes[name]
 
 
-def _needs(kind: str, name: str, params: str) -> list[Need]:
-    """Return what one plug-in needs with its parameters, given as JSON text."""
-    given = json.loads(params)
-    if kind == "metric":
-        names = needed_weights(Part(name, 1, given))
+def _by_recipe(name: str) -> Variants:
+    for param, values in TASK.declaration(name, name).says.choices.items():
+        for value in values:
+            yield f"{param}: {value}", {param: value}
+    for network in NETWORK.names():
+        recipes = NETWORK.declaration(network, network).says.task_defaults
+        if name in recipes:
+            yield f"recipe of {network}", recipes[name]
+
+
+def _needs(part: Part[Any]) -> list[Need]:
+    """Return what one plug-in needs with its parameters."""
+    if part.kind == METRIC:
+        names = part.declared.pretrained(part.params)
     else:
-        names = list(plugins.load(kind, name, name)(given).weights)
-    return [Need(weight, f"{kind} {name}") for weight in names]
-
-
-def _text(params: Mapping[str, Any]) -> str:
-    return json.dumps(dict(params), sort_keys=True)
+        names = part.load()(part.params).weights
+    return [Need(weight, f"{part.kind.name} {part.name}") for weight in names]

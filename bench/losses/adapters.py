@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.contracts.distiller import Layout, check_grids
-from bench.contracts.network import Discriminator
-from bench.losses.gan import initialise
+from bench.contracts.network import Discriminator, initialise
 
 LEAST = 32  # pixels: on smaller maps the deepest features of a PatchGAN have no extent
 

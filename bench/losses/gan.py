@@ -1,4 +1,4 @@
-"""The adversarial game's common parts: losses, image pool, initialisation."""
+"""The adversarial game's common parts: losses and image pool."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 LOSSES = ("lsgan", "vanilla", "hinge")
 
@@ -102,19 +102,3 @@ class ImagePool:
         if state:
             self.images = state["images"].to(device)
             self.count = int(state["count"])
-
-
-def initialise(network: nn.Module) -> None:
-    """Draw weights from N(0, 0.02), norms from N(1, 0.02), biases 0: the original code's default.
-
-    Pix2PixHD leaves the biases of convolutions at torch's default; they are zeroed here too.
-    """
-    for module in network.modules():
-        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
-            nn.init.normal_(module.weight, 0.0, 0.02)
-        elif isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.weight, 1.0, 0.02)
-        else:
-            continue
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

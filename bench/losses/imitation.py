@@ -11,8 +11,7 @@ class Imitation(Distiller):
 
     Its weights are the parameters `lambda_...`; `lambda_style` and `lambda_feature` are those of
     VGG-16. Where it has a parameter `teacher_every`, an online teacher moves at every so many
-    steps. A subclass names `Distiller` as its second base: planning then reads what it declares
-    without importing torch.
+    steps.
     """
 
     @property

@@ -23,9 +23,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from bench import plugins
-from bench.contracts.network import Generator, Network
-from bench.errors import CountError, SuiteError
+from bench.errors import CountError
 
 aten = torch.ops.aten
 
@@ -105,38 +103,3 @@ def count(network: nn.Module, *inputs: Tensor) -> Count:
         network(*inputs)
     params = sum(p.numel() for p in network.parameters())
     return Count(params, counter.macs, counter.macs_c2, counter.macs_c3)
-
-
-def count_network(name: str, width: int, size: int, channels: int) -> Count:
-    """Count an architecture of `bench/nets/` with its default parameters.
-
-    Args:
-        name: a file name, or a user's `module:Class`.
-        width: base channels.
-        size: side of the square input in pixels.
-        channels: of a discriminator's input; a generator's has 3.
-
-    Raises:
-        SuiteError: there is no such network, or it does not take images of this size.
-    """
-    where = "count"
-    declared = plugins.declared("network", name, where)
-    if size % declared["multiple"]:
-        raise SuiteError(
-            f"{name} needs an image side that is a multiple of {declared['multiple']}, not {size}."
-        )
-    cls: type[Network] = plugins.load("network", name, where)
-    is_generator = declared["role"] == "generator"
-    try:
-        with torch.device("meta"):
-            network = cls(width, size if is_generator else channels, declared.params({}, where))
-            return count(network, torch.empty(1, 3 if is_generator else channels, size, size))
-    except (RuntimeError, ValueError) as error:
-        raise SuiteError(f"{name} cannot take images of {size} px: {error}") from error
-
-
-def count_generator(network: Generator) -> Count:
-    """Count a generator at its own image size, batch 1, whatever device it is on."""
-    with torch.device("meta"):
-        twin = type(network)(network.width, network.size, network.params)
-        return count(twin, torch.empty(1, 3, network.size, network.size))

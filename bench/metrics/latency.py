@@ -7,7 +7,7 @@ import torch
 
 from bench.contracts.metric import NetworkMetric
 from bench.contracts.network import Generator
-from bench.metrics._timing import times_of
+from bench.metrics._timing import example, times_of
 
 
 class Latency(NetworkMetric):
@@ -31,8 +31,9 @@ class Latency(NetworkMetric):
     def measure(self, network: Generator, device: torch.device) -> dict[str, float]:
         """Time `runs` calls."""
         network = network.eval().to(device)
-        image = torch.zeros(1, 3, network.size, network.size, device=device)
-        times = times_of(network, image, self.params["warmup"], self.params["runs"])
+        times = times_of(
+            network, example(network, device), self.params["warmup"], self.params["runs"]
+        )
         low, median, high = np.percentile(times, [25, 50, 75])
         found = {"latency": median, "latency_q1": low, "latency_q3": high}
         return {**found, "latency_mean": float(np.mean(times))}

@@ -9,7 +9,7 @@ import torch
 
 from bench.contracts.metric import NetworkMetric
 from bench.contracts.network import Generator
-from bench.metrics._timing import times_of
+from bench.metrics._timing import example, times_of
 
 
 class LatencyBySize(NetworkMetric):
@@ -35,11 +35,12 @@ class LatencyBySize(NetworkMetric):
         network = network.eval().to(device)
         found = {}
         for width, height in sorted(self.params["sizes"], key=math.prod):
-            sides = [side // network.multiple * network.multiple for side in (height, width)]
+            multiple = network.multiple
+            sides = (height // multiple * multiple, width // multiple * multiple)
             name = f"latency_{width}x{height}"
             try:
-                image = torch.zeros(1, 3, *sides, device=device)
-                times = times_of(network, image, self.params["warmup"], self.params["runs"])
+                inputs = example(network, device, sides=sides)
+                times = times_of(network, inputs, self.params["warmup"], self.params["runs"])
                 found[name] = float(np.median(times))
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not _is_out_of_memory(error):

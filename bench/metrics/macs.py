@@ -6,7 +6,6 @@ import torch
 
 from bench.contracts.metric import NetworkMetric
 from bench.contracts.network import Generator
-from bench.maths.count import count_generator
 
 
 class MACs(NetworkMetric):
@@ -23,5 +22,5 @@ class MACs(NetworkMetric):
 
     def measure(self, network: Generator, device: torch.device) -> dict[str, float]:
         """Count on the meta device."""
-        found = count_generator(network)
+        found = network.cost()
         return {"macs": found.macs, "macs_c2": found.macs_c2, "macs_c3": found.macs_c3}

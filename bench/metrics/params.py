@@ -6,7 +6,6 @@ import torch
 
 from bench.contracts.metric import NetworkMetric
 from bench.contracts.network import Generator
-from bench.maths.count import count_generator
 
 
 class Params(NetworkMetric):
@@ -18,4 +17,4 @@ class Params(NetworkMetric):
 
     def measure(self, network: Generator, device: torch.device) -> dict[str, float]:
         """Count on the meta device."""
-        return {"params": count_generator(network).params}
+        return {"params": network.cost().params}

@@ -6,6 +6,7 @@ import torch
 
 from bench.contracts.metric import NetworkMetric
 from bench.contracts.network import Generator
+from bench.metrics._timing import example
 
 
 class PeakMemory(NetworkMetric):
@@ -27,9 +28,9 @@ class PeakMemory(NetworkMetric):
         """Run one image after a warm-up call, from an empty cache."""
         before = torch.cuda.memory_allocated(device)
         network = network.eval().to(device)
-        image = torch.zeros(1, 3, network.size, network.size, device=device)
-        network(image)
+        inputs = example(network, device)
+        network(*inputs)
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
-        network(image)
+        network(*inputs)
         return {"peak_memory": (torch.cuda.max_memory_allocated(device) - before) / 2**20}

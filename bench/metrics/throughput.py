@@ -7,7 +7,7 @@ import torch
 
 from bench.contracts.metric import NetworkMetric
 from bench.contracts.network import Generator
-from bench.metrics._timing import times_of
+from bench.metrics._timing import example, times_of
 
 
 class Throughput(NetworkMetric):
@@ -25,6 +25,6 @@ class Throughput(NetworkMetric):
         """Time `runs` calls."""
         network = network.eval().to(device)
         batch = self.params["batch"]
-        images = torch.zeros(batch, 3, network.size, network.size, device=device)
+        images = example(network, device, batch)
         times = times_of(network, images, self.params["warmup"], self.params["runs"])
         return {"throughput": batch / float(np.median(times)) * 1000}

@@ -7,12 +7,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench import plugins
 from bench.contracts.dataset import DOMAINS, Dataset
+from bench.contracts.width import Width
 from bench.maths.seed import derive
 from bench.plan.suite import Budget
+from bench.plugins import Part
+
+if TYPE_CHECKING:
+    from bench.contracts.distiller import Distiller
+    from bench.contracts.network import Network
+    from bench.contracts.task import Task
 
 ENGINE = 1  # raise it when the training loop's own numbers change
 
@@ -20,55 +26,24 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Part:
-    """One plug-in as a cell uses it: name, version, every parameter.
-
-    `images` and `path` are no part of a cell's key: the one follows from the fingerprint, and the
-    other is a matter of this machine.
-    """
-
-    name: str
-    version: int | str
-    params: Mapping[str, Any] = field(hash=False)  # a mapping has no hash; it does compare
-    fingerprint: str = ""  # of a data set
-    images: Mapping[str, int] = field(default_factory=dict, hash=False)  # how many: "trainA" -> 400
-    path: str = ""  # where a data set lies on this machine
-
-    @property
-    def short(self) -> str:
-        """The name without the module of a user's own plug-in."""
-        return self.name.rpartition(":")[2]
-
-
-def part_of(kind: str, name: str, given: Mapping[str, Any], where: str) -> Part:
-    """Return a plug-in with its defaults overlaid by `given`.
-
-    Raises:
-        SuiteError: no such plug-in, or no such parameter; `where` heads the message.
-    """
-    declared = plugins.declared(kind, name, where)
-    return Part(name, declared.version, declared.params(given, where))
-
-
-@dataclass(frozen=True)
 class Nets:
     """The networks of one player."""
 
-    architecture: Part
-    width: int  # base channels of the generator
-    discriminator: Part
-    discriminator_width: int
+    architecture: Part[Network]
+    width: Width  # base channels of the generator
+    discriminator: Part[Network] | None = None  # where the task has an adversary
+    discriminator_width: int = 0
 
 
 @dataclass(frozen=True)
 class Cell:
     """One training run: everything that can change its numbers, and nothing else."""
 
-    task: Part
-    dataset: Part
+    task: Part[Task]
+    dataset: Part[Dataset]
     size: int  # image side in pixels
     nets: Nets
-    methods: tuple[Part, ...]  # their terms are added
+    methods: tuple[Part[Distiller], ...]  # their terms are added
     seed: int
     budget: Budget
     select: Mapping[str, Any]  # {} is the last checkpoint
@@ -78,6 +53,8 @@ class Cell:
     peers: int = 1  # students that teach each other
     snapshots: int = 0  # generators kept at even distances over the budget
     engine: int = ENGINE
+    later: tuple[Budget, ...] = ()  # of a task's second stage and those after it
+    outputs: Mapping[str, Any] = field(default_factory=dict)  # how test outputs are made: not keyed
 
     @cached_property
     def canonical(self) -> str:
@@ -95,6 +72,11 @@ class Cell:
         return "+".join(part.name for part in self.methods)
 
     @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """The budget of each stage."""
+        return (self.budget, *self.later)
+
+    @property
     def images_per_epoch(self) -> int:
         """How many images an epoch has: those of the larger training domain."""
         return max(self.dataset.images[f"train{domain}"] for domain in DOMAINS)
@@ -102,23 +84,19 @@ class Cell:
     @property
     def batches(self) -> str:
         """Cells with equal text see the same batches, and can advance in one cohort."""
-        budget = self.budget
-        data = self.dataset
+        data, params = self.dataset, self.task.params
         order: list[Any] = [data.name, data.fingerprint, data.version, self.task.name]
-        order += [self.size, self.seed, budget.batch, budget.steps, budget.epochs]
+        order += [self.size, self.seed, [params[name] for name in self.task.declared.drawn_by]]
+        order += [[b.batch, b.steps, b.epochs] for b in self.budgets]
         return json.dumps([*order, without_path(data.params), self.numerics])
 
     def sources(self) -> dict[str, str]:
         """Return plug-in -> hash of its file, to notice edits that raised no version."""
-        players = [nets for nets in (self.nets, self.mentor) if nets]
-        parts = [
-            ("task", self.task),
-            ("dataset", self.dataset),
-            *(("network", nets.architecture) for nets in players),
-            *(("network", nets.discriminator) for nets in players),
-            *(("method", part) for part in self.methods),
-        ]
-        return {f"{kind} {p.name}": plugins.source_hash(kind, p.name) for kind, p in parts}
+        parts: list[Part[Any]] = [self.task, self.dataset, *self.methods]
+        for nets in (self.nets, self.mentor):
+            if nets:
+                parts += [nets.architecture, *([nets.discriminator] if nets.discriminator else [])]
+        return {f"{part.kind.name} {part.name}": part.source_hash() for part in parts}
 
     def seed_for(self, purpose: str, *more: object) -> int:
         """Return a seed that depends on what `purpose` may depend on, and on no other axis.
@@ -135,6 +113,10 @@ class Cell:
         return derive(purpose, *axes, self.seed, *more)
 
 
+# What came later is no part of the key of a cell that does without it.
+LATER = {"later": (), "discriminator": None}
+
+
 def _plain(value: Any) -> Json:
     """Return a dataclass or model as JSON values, without what is no part of a key."""
     if isinstance(value, Budget):
@@ -143,8 +125,12 @@ def _plain(value: Any) -> Json:
     if isinstance(value, Part):
         if value.fingerprint:  # a data set
             found["params"] = without_path(value.params)
-        del found["path"], found["images"]
-    return found
+        del found["kind"], found["path"], found["images"]
+    elif isinstance(value, Cell):
+        del found["outputs"]
+    if isinstance(value, Nets) and value.discriminator is None:
+        del found["discriminator_width"]
+    return {n: x for n, x in found.items() if n not in LATER or x != LATER[n]}
 
 
 def without_path(params: Mapping[str, Any]) -> Json:
@@ -152,7 +138,6 @@ def without_path(params: Mapping[str, Any]) -> Json:
     return {name: value for name, value in params.items() if name != "path"}
 
 
-def open_dataset(part: Part) -> Dataset:
+def open_dataset(part: Part[Dataset]) -> Dataset:
     """Return a cell's data set."""
-    found: Dataset = plugins.load("dataset", part.name, part.path or part.name)(part.params)
-    return found
+    return part.load()(part.params)

@@ -11,18 +11,27 @@ from dataclasses import replace
 from functools import cache
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from bench import plugins
 from bench.contracts.dataset import DOMAINS, SPLITS, Dataset
+from bench.contracts.kinds import DATASET, METHOD, METRIC, NETWORK, TASK
+from bench.contracts.metric import Metric
+from bench.contracts.width import Width, channels, said_width
 from bench.errors import AbsentData, SuiteError, unknown
-from bench.plan.cell import Cell, Json, Nets, Part, part_of
+from bench.plan.cell import Cell, Json, Nets
 from bench.plan.matrix import Entry, Plan
-from bench.plan.segmenting import segmenters
+from bench.plan.scores import judges
 from bench.plan.suite import AXES, Budget, Suite, Teacher, explain
+from bench.plugins import Part, conform
 
-Elsewhere = Callable[[Suite, str, Part, AbsentData], Part]
+if TYPE_CHECKING:
+    from bench.contracts.distiller import Distiller
+    from bench.contracts.network import Network
+    from bench.contracts.task import Task
+
+Elsewhere = Callable[[Suite, str, Part[Dataset], AbsentData], Part[Dataset]]
 """(suite, its name for a data set, that data set, what is missing) -> what it is elsewhere."""
 
 
@@ -54,20 +63,21 @@ def expand(
             cells[cell.key] = cell
     above = [e for e in expansion.teachers.values() if e.cell and e.cell.key in cells]
     metrics = _metrics(suite.metrics, f"{where}: metrics")
-    watched: tuple[Part, ...] = ()
+    watched: tuple[Part[Metric], ...] = ()
     if suite.snapshots:
         watched = _metrics(suite.snapshots.metrics, f"{where}: snapshots.metrics")
         for part in watched:
-            if plugins.declared("metric", part.name, where)["judges"] != "images":
+            if part.declared.judges != "images":
                 raise SuiteError(f"{where}: snapshots.metrics: {part.name} judges no images.")
-    judges: dict[str, Entry] = {}
+    asked: dict[str, Entry] = {}
     for entry in entries:
-        for judge in segmenters(entry.cell, (*metrics, *watched)) if entry.cell else ():
+        found = judges(entry.cell, (*metrics, *watched)) if entry.cell else {}
+        for key, (role, judge) in found.items():
             nets = judge.nets
             place = (entry.dataset, nets.architecture.name, "real images", nets.width)
-            judges[judge.key] = Entry(*place, nets.discriminator_width, 0, "segmenter", judge)
-            cells[judge.key] = judge
-    return Plan(suite, (*above, *judges.values(), *entries), cells, metrics, watched)
+            asked[key] = Entry(*place, nets.discriminator_width, 0, role, judge)
+            cells[key] = judge
+    return Plan(suite, (*above, *asked.values(), *entries), cells, metrics, watched)
 
 
 class _Expansion:
@@ -83,18 +93,17 @@ class _Expansion:
         self.datasets = {n: self._dataset(n, row) for n, row in suite.datasets.items()}
         self.architectures = {n: self._generator(n, row) for n, row in suite.architectures.items()}
         self.methods = {n: self._method(n, row) for n, row in suite.methods.items()}
-        tasks = {_declared_task(part) for part, _ in self.datasets.values()}
-        known = {p for task in tasks for p in plugins.declared("task", task, where)["defaults"]}
-        for name in suite.task:
-            if name not in known:
-                raise SuiteError(unknown("parameter of the task", name, known, f"{where}: task"))
-        self.select = self._selection(suite.select.best_on_val, tasks)
+        names = {part.declared.task for part, _ in self.datasets.values()}
+        self.tasks = {name: TASK.declaration(name, where).says for name in sorted(names)}
+        self._check_axes()
+        self.select = self._selection(suite.select.best_on_val)
 
     def entries(self) -> Iterator[Entry]:
         suite = self.suite
         rows = product(self.datasets, self.architectures, self.methods, suite.widths)
         for dataset, architecture, method, width in rows:
-            for discriminator_width, seed in product(suite.discriminator_widths, suite.seeds):
+            judging = suite.discriminator_widths if self._is_adversarial(dataset) else [0]
+            for discriminator_width, seed in product(judging, suite.seeds):
                 axes = (dataset, architecture, method, width, discriminator_width, seed)
                 reason = self._skip(dataset, method)
                 cell = None if reason else self._student(*axes)
@@ -107,26 +116,61 @@ class _Expansion:
             cell = self.trained.get(cell.teacher)
 
     def _skip(self, dataset: str, method: str) -> str:
-        task = _declared_task(self.datasets[dataset][0])
+        task = self.datasets[dataset][0].declared.task
         for part in self.methods[method][0]:
-            tasks = plugins.declared("method", part.name, self.where)["tasks"]
-            if task not in tasks:
+            tasks = part.declared.tasks
+            if tasks is not None and task not in tasks:
                 return f"{part.name} treats {', '.join(tasks)} data, {dataset} is {task}"
         return ""
+
+    def _is_adversarial(self, dataset: str) -> bool:
+        return "discriminator" in self._declared_task(dataset).networks
+
+    def _declared_task(self, dataset: str) -> type[Task]:
+        return self.tasks[self.datasets[dataset][0].declared.task]
+
+    def _check_axes(self) -> None:
+        """Refuse keys for which no task of the suite has a use.
+
+        Raises:
+            SuiteError: which key, and which there are.
+        """
+        suite, where, tasks = self.suite, self.where, self.tasks.values()
+        known = {p for task in tasks for p in task.defaults}
+        for name in suite.task:
+            if name not in known:
+                raise SuiteError(unknown("parameter of the task", name, known, f"{where}: task"))
+        stages = {stage for task in tasks for stage in task.stages}
+        for name in suite.stages:
+            if name not in stages:
+                raise SuiteError(unknown("stage", name, stages, f"{where}: stages"))
+        choices = {name for task in tasks for name in task.outputs}
+        for name in suite.outputs:
+            if name not in choices:
+                raise SuiteError(unknown("choice", name, choices, f"{where}: outputs"))
+        given = suite.model_fields_set, suite.teacher.model_fields_set if suite.teacher else set()
+        if not any("discriminator" in task.networks for task in tasks):
+            for prefix, name, fields in (
+                ("", "discriminator_widths", given[0]),
+                ("teacher.", "discriminator_width", given[1]),
+            ):
+                if name in fields:
+                    said = " and ".join(self.tasks)
+                    raise SuiteError(
+                        f"{where}: {prefix}{name}: nobody discriminates in {said}; remove the key."
+                    )
 
     def _student(
         self,
         dataset: str,
         architecture: str,
         method: str,
-        width: int,
+        width: Width,
         discriminator_width: int,
         seed: int,
     ) -> Cell:
         parts, teacher, mode = self.methods[method]
-        alone = self._cell(
-            dataset, architecture, width, discriminator_width, seed, parts, self.suite.budget
-        )
+        alone = self._cell(dataset, architecture, width, discriminator_width, seed, parts, None)
         if self.suite.snapshots:
             alone = replace(alone, snapshots=self.suite.snapshots.times)
         if teacher is None or mode == "":
@@ -135,6 +179,7 @@ class _Expansion:
             return replace(alone, peers=teacher.peers)
         above = teacher.architecture or architecture
         deep = teacher.discriminator_width or max(self.suite.discriminator_widths)
+        deep = deep if self._is_adversarial(dataset) else 0
         if mode == "online":
             nets = self._nets(dataset, above, teacher.width, deep)
             return replace(alone, mentor=nets)
@@ -151,7 +196,7 @@ class _Expansion:
         self,
         dataset: str,
         architecture: str,
-        width: int,
+        width: Width,
         discriminator_width: int,
         seed: int,
         budget: Budget | None,
@@ -159,7 +204,7 @@ class _Expansion:
         teacher: str = "",
     ) -> str:
         """Return the key of a teacher, or of the assistant that learns from it by `method`."""
-        parts = self.methods[method][0] if method else (part_of("method", "none", {}, self.where),)
+        parts = self.methods[method][0] if method else (METHOD.part("none", {}, self.where),)
         axes = (dataset, architecture, width, discriminator_width, seed)
         cell = replace(self._cell(*axes, parts, budget), teacher=teacher)
         role = "assistant" if method else "teacher"
@@ -173,14 +218,16 @@ class _Expansion:
         self,
         dataset: str,
         architecture: str,
-        width: int,
+        width: Width,
         discriminator_width: int,
         seed: int,
-        methods: tuple[Part, ...],
+        methods: tuple[Part[Distiller], ...],
         budget: Budget | None,
     ) -> Cell:
-        suite = self.suite
+        """Return a cell; with a budget of its own, stage by stage, or the suite's."""
+        suite, task = self.suite, self._declared_task(dataset)
         part, size = self.datasets[dataset]
+        first, *later = self._budgets(dataset) if budget is None else [budget] * len(task.stages)
         return Cell(
             task=self._task(dataset, architecture),
             dataset=part,
@@ -188,7 +235,9 @@ class _Expansion:
             nets=self._nets(dataset, architecture, width, discriminator_width),
             methods=methods,
             seed=seed,
-            budget=budget or suite.budget,
+            budget=first,
+            later=tuple(later),
+            outputs=self._outputs(dataset),
             select=self.select,
             numerics={
                 "precision": suite.precision,
@@ -197,53 +246,72 @@ class _Expansion:
             },
         )
 
-    def _nets(self, dataset: str, architecture: str, width: int, discriminator_width: int) -> Nets:
+    def _budgets(self, dataset: str) -> list[Budget]:
+        """Return the students' budget of each stage of a data set's task."""
+        suite, stages = self.suite, self._declared_task(dataset).stages
+        return [
+            suite.stages[name].over(suite.budget) if name in suite.stages else suite.budget
+            for name in stages
+        ]
+
+    def _outputs(self, dataset: str) -> Json:
+        """Return how a data set's test outputs are made."""
+        task = self._declared_task(dataset)
+        given = {name: x for name, x in self.suite.outputs.items() if name in task.outputs}
+        return conform(given, task.outputs, {}, "the task", f"{self.where}: outputs")
+
+    def _nets(
+        self, dataset: str, architecture: str, width: Width, discriminator_width: int
+    ) -> Nets:
         generator = self._architecture(architecture)
         size = self.datasets[dataset][1]
-        multiple = plugins.declared("network", generator.name, self.where)["multiple"]
+        multiple, numbers = generator.declared.multiple, generator.declared.widths
+        if len(channels(width)) != numbers:
+            wanted = f"{numbers} numbers" if numbers > 1 else "one number"
+            raise SuiteError(
+                f"{self.where}: a width of {architecture} has {wanted}, found "
+                f"{list(channels(width)) if numbers == 1 else width}."
+            )
         if size % multiple:
             raise SuiteError(
                 f"{self.where}: {architecture} needs images whose side is a multiple of {multiple} "
                 f"pixels, those of {dataset} have {size}; set `size`."
             )
+        if not discriminator_width:
+            return Nets(generator, width)
         name = self._task(dataset, architecture).params["discriminator"]
         given = {"norm": generator.params["norm"]} if "norm" in generator.params else {}
         judge = self._network(name, given, "discriminator", f"{self.where}: task.discriminator")
         return Nets(generator, width, judge, discriminator_width)
 
-    def _task(self, dataset: str, architecture: str) -> Part:
+    def _task(self, dataset: str, architecture: str) -> Part[Task]:
         """Return the task: its defaults, overlaid by the architecture's recipe and the suite."""
-        name = _declared_task(self.datasets[dataset][0])
-        generator = self._architecture(architecture).name
-        recipes = plugins.declared("network", generator, self.where)["task_defaults"]
-        known = plugins.declared("task", name, self.where)["defaults"]
+        name = self.datasets[dataset][0].declared.task
+        recipes = self._architecture(architecture).declared.task_defaults
+        known = self.tasks[name].defaults
         given = {k: v for k, v in self.suite.task.items() if k in known}
-        return part_of("task", name, recipes.get(name, {}) | given, f"{self.where}: task")
+        return TASK.part(name, {**recipes.get(name, {}), **given}, f"{self.where}: task")
 
-    def _architecture(self, label: str) -> Part:
+    def _architecture(self, label: str) -> Part[Network]:
         if label in self.architectures:
             return self.architectures[label]
         return self._network(label, {}, "generator", f"{self.where}: teacher.architecture")
 
-    def _generator(self, label: str, row: Json) -> Part:
+    def _generator(self, label: str, row: Json) -> Part[Network]:
         name, params = _named(row, "architecture", label)
         return self._network(name, params, "generator", f"{self.where}: architectures.{label}")
 
-    def _network(self, name: str, params: Json, role: str, where: str) -> Part:
-        part = part_of("network", name, params, where)
-        if plugins.declared("network", name, where)["role"] != role:
-            known = [
-                n
-                for n in plugins.names("network")
-                if plugins.declared("network", n, where)["role"] == role
-            ]
+    def _network(self, name: str, params: Json, role: str, where: str) -> Part[Network]:
+        part = NETWORK.part(name, params, where)
+        if part.declared.role != role:
+            known = [n for n in NETWORK.names() if NETWORK.declaration(n, n).says.role == role]
             raise SuiteError(unknown(role, name, known, where))
         return part
 
-    def _dataset(self, label: str, row: Json) -> tuple[Part, int]:
+    def _dataset(self, label: str, row: Json) -> tuple[Part[Dataset], int]:
         """Return the data set and its image side."""
         part = dataset_part(self.suite, label, row)
-        cls: type[Dataset] = plugins.load("dataset", part.name, f"{self.where}: datasets.{label}")
+        cls = DATASET.load(part.name, f"{self.where}: datasets.{label}")
         try:
             dataset = cls(part.params)
             fingerprint = dataset.fingerprint()
@@ -255,7 +323,9 @@ class _Expansion:
             part = self.elsewhere(self.suite, label, part, error)
         return part, self.suite.size or cls.size
 
-    def _method(self, label: str, row: Json) -> tuple[tuple[Part, ...], Teacher | None, str]:
+    def _method(
+        self, label: str, row: Json
+    ) -> tuple[tuple[Part[Distiller], ...], Teacher | None, str]:
         """Return a row's methods, its teacher, and the mode of that teacher ("" for none)."""
         where = f"{self.where}: methods.{label}"
         expression, params = _named(row, "method", label)
@@ -268,12 +338,12 @@ class _Expansion:
             given = [params.get(name) or {} for name in names]
         else:
             given = [params]
-        parts = tuple(part_of("method", n, p, where) for n, p in zip(names, given, strict=True))
+        parts = tuple(METHOD.part(n, p, where) for n, p in zip(names, given, strict=True))
         shorts = [part.short for part in parts]
         if len(set(shorts)) < len(shorts):
             raise SuiteError(f"{where}: one method stands twice in the sum.")
         teacher = self._teacher(own, where)
-        accepted = [plugins.declared("method", n, where)["teachers"] for n in names]
+        accepted = [part.declared.teachers for part in parts]
         if not any(accepted):
             return parts, None, ""
         common = [m for m in max(accepted, key=len) if all(m in a for a in accepted if a)]
@@ -306,30 +376,26 @@ class _Expansion:
         except ValidationError as error:
             raise SuiteError("\n".join(explain(error, f"{where}.teacher", Teacher))) from error
 
-    def _selection(self, name: str | None, tasks: Iterable[str]) -> Json:
+    def _selection(self, name: str | None) -> Json:
         """Return what a cell's key says of how its checkpoint is chosen; {} for the last one."""
         if name is None:
             return {}
         where = f"{self.where}: select.best_on_val"
-        metric = part_of("metric", name, self.suite.metrics.get(name, {}), where)
-        declared = plugins.declared("metric", name, where)
-        is_set = declared["features"] or "labels" in declared["needs"]
-        if declared["judges"] != "images" or not declared["better"] or is_set:
+        metric = METRIC.part(name, self.suite.metrics.get(name, {}), where)
+        declared = metric.declared
+        if declared.judges != "images" or not declared.better or not declared.one_by_one:
             raise SuiteError(f"{where}: {name} does not rank images one by one.")
-        for task in tasks:
-            if (
-                "target" in declared["needs"]
-                and not plugins.declared("task", task, where)["paired"]
-            ):
-                raise SuiteError(f"{where}: {name} needs a ground truth, {task} data have none.")
+        for label, task in self.tasks.items():
+            if "target" in declared.needs and not task.paired:
+                raise SuiteError(f"{where}: {name} needs a ground truth, {label} data have none.")
         chosen = {"version": metric.version, "params": dict(metric.params)}
         return self.suite.select.model_dump() | chosen
 
 
-def dataset_part(suite: Suite, label: str, row: Json) -> Part:
+def dataset_part(suite: Suite, label: str, row: Json) -> Part[Dataset]:
     """Return a row's data set as it is declared; whether its images are there is not asked."""
     name, params = _named(row, "dataset", label)
-    part = part_of("dataset", name, params, f"{suite.path}: datasets.{label}")
+    part = DATASET.part(name, params, f"{suite.path}: datasets.{label}")
     if not part.params.get("path"):
         return part
     path = str(suite.path.parent / Path(os.path.expandvars(part.params["path"])).expanduser())
@@ -342,16 +408,13 @@ def _named(row: Json, key: str, label: str) -> tuple[str, Json]:
     return str(params.pop(key, label)), params
 
 
-def _metrics(rows: Mapping[str, Json], where: str) -> tuple[Part, ...]:
-    return tuple(part_of("metric", n, p, f"{where}.{n}") for n, p in rows.items())
-
-
-def _declared_task(dataset: Part) -> str:
-    return str(plugins.declared("dataset", dataset.name, dataset.name)["task"])
+def _metrics(rows: Mapping[str, Json], where: str) -> tuple[Part[Metric], ...]:
+    return tuple(METRIC.part(n, p, f"{where}.{n}") for n, p in rows.items())
 
 
 def _chosen(entry: Entry, only: Mapping[str, Sequence[str]]) -> bool:
-    return all(str(getattr(entry, axis)) in values for axis, values in only.items())
+    said = {axis: str(getattr(entry, axis)) for axis in AXES} | {"width": said_width(entry.width)}
+    return all(said[axis] in values for axis, values in only.items())
 
 
 def parse_only(texts: Iterable[str], suite: Suite) -> dict[str, list[str]]:
@@ -364,7 +427,7 @@ def parse_only(texts: Iterable[str], suite: Suite) -> dict[str, list[str]]:
         "dataset": list(suite.datasets),
         "architecture": list(suite.architectures),
         "method": list(suite.methods),
-        "width": [str(w) for w in suite.widths],
+        "width": [said_width(w) for w in suite.widths],
         "discriminator_width": [str(w) for w in suite.discriminator_widths],
         "seed": [str(s) for s in suite.seeds],
     }

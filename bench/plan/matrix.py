@@ -6,11 +6,17 @@ import graphlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from bench import plugins
-from bench.plan.cell import Cell, Part
-from bench.plan.segmenting import segmenters
+from bench.contracts.metric import Metric
+from bench.contracts.width import Width, channels, said_width
+from bench.plan.cell import Cell
+from bench.plan.scores import judges
 from bench.plan.suite import Suite
+from bench.plugins import Part
+
+if TYPE_CHECKING:
+    from bench.contracts.distiller import Distiller
 
 
 @dataclass(frozen=True)
@@ -20,10 +26,10 @@ class Entry:
     dataset: str
     architecture: str
     method: str
-    width: int
-    discriminator_width: int
+    width: Width
+    discriminator_width: int  # 0: there is none
     seed: int
-    role: str  # "student", "teacher", "assistant" or "segmenter"
+    role: str  # "student", "teacher", "assistant", or what a judge is called, as "segmenter"
     cell: Cell | None  # None: skipped
     reason: str = ""  # why it is skipped
 
@@ -31,12 +37,12 @@ class Entry:
     def group(self) -> tuple[str, ...]:
         """All axes but the seed."""
         axes = (self.role, self.dataset, self.architecture, self.method)
-        return (*axes, str(self.width), str(self.discriminator_width))
+        return (*axes, said_width(self.width), str(self.discriminator_width))
 
     def __str__(self) -> str:
         """Return the place as a person would say it."""
         names = f"{self.dataset} {self.architecture} {self.method}"
-        return f"{names} width {self.width} seed {self.seed}"
+        return f"{names} width {said_width(self.width)} seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -44,10 +50,10 @@ class Plan:
     """What a suite asks for: its matrix, every cell that must run, and who needs whom."""
 
     suite: Suite
-    entries: tuple[Entry, ...]  # teachers and segmenters first
+    entries: tuple[Entry, ...]  # teachers and judges first
     cells: Mapping[str, Cell]  # key -> cell, those without an entry included
-    metrics: tuple[Part, ...]
-    watched: tuple[Part, ...] = ()  # by which snapshots are scored
+    metrics: tuple[Part[Metric], ...]
+    watched: tuple[Part[Metric], ...] = ()  # by which snapshots are scored
 
     @property
     def students(self) -> list[Entry]:
@@ -66,26 +72,25 @@ class Plan:
             return f"{text}, {cell.peers} peers"
         above = self.cells.get(cell.teacher)
         if above is not None and above.teacher:
-            return f"{text}, assistant {above.nets.width}"
+            return f"{text}, assistant {said_width(above.nets.width)}"
         if above is not None and above.nets == cell.nets:
             return f"{text}, teacher of the same size"
-        asked = [plugins.declared("method", p.name, p.name)["teachers"] for p in cell.methods]
+        asked = [part.declared.teachers for part in cell.methods]
         if cell.mentor is not None and any(modes and modes[0] != "online" for modes in asked):
             return f"{text}, online teacher"
         return text
 
     def order(self) -> graphlib.TopologicalSorter[str]:
-        """Return the DAG of keys: a cell comes after its teacher and its segmenter."""
-        needs = {}
+        """Return the DAG of keys: a cell comes after its teacher and its judges."""
+        needs, every = {}, (*self.metrics, *self.watched)
         for key, cell in self.cells.items():
-            judges = {judge.key for judge in segmenters(cell, (*self.metrics, *self.watched))}
-            needs[key] = ({cell.teacher} - {""}) | judges
+            needs[key] = ({cell.teacher} - {""}) | set(judges(cell, every))
         return graphlib.TopologicalSorter(needs)
 
 
-def _with_params(method: Part) -> str:
+def _with_params(method: Part[Distiller]) -> str:
     """Return a method with the parameters that are not its defaults, as in `wkd(levels=4)`."""
-    defaults = plugins.declared("method", method.name, method.name)["defaults"]
+    defaults = method.declared.defaults
     given = [f"{n}={v}" for n, v in sorted(method.params.items()) if v != defaults[n]]
     return f"{method.short}({', '.join(given)})" if given else method.short
 
@@ -99,7 +104,9 @@ def cohorts(cells: Iterable[Cell], at_least: int = 1) -> list[list[Cell]]:
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
         groups.setdefault(cell.batches, []).append(cell)
-    found = [sorted(g, key=lambda c: (c.teacher, c.nets.width, c.key)) for g in groups.values()]
+    found = [
+        sorted(g, key=lambda c: (c.teacher, channels(c.nets.width), c.key)) for g in groups.values()
+    ]
     while found and len(found) < at_least:
         largest = max(found, key=len)
         if len(largest) == 1:

@@ -1,21 +1,32 @@
-"""What identifies a score: the metric, its version and parameters, and the protocol."""
+"""What identifies a score, and which a cell should have: metric, version, parameters, protocol.
+
+What a metric needs and adds is asked of the metric; nothing here knows one by name.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench import plugins
-from bench.fetch import weights
-from bench.plan.cell import Cell, Part, open_dataset
-from bench.plan.schedule import Schedule
-from bench.plan.segmenting import makes, palette_of, segmenter_for
-from bench.store.results import identity
+from bench.contracts.dataset import Dataset
+from bench.contracts.kinds import METHOD, NETWORK, TASK
+from bench.contracts.metric import Judge, Metric, Scoring, Setting
+from bench.plan.cell import Cell, Nets, open_dataset
+from bench.plan.identity import identity
+from bench.plan.schedule import schedule_of
+from bench.plan.suite import Budget
+from bench.plugins import Part
+
+if TYPE_CHECKING:
+    from bench.contracts.task import Task
 
 Json = dict[str, Any]
 
 RESIZE = "bicubic, antialiased (Pillow)"
+FIXED = {"precision": "fp32", "channels_last": False, "compile": False}  # of judges
 
 
 class Wanted(NamedTuple):
@@ -23,17 +34,18 @@ class Wanted(NamedTuple):
 
     id: str
     direction: str
-    metric: Part
+    metric: Part[Metric]
     protocol: Json
     reason: str  # why it cannot be had, if so
     step: int = 0  # of a snapshot; 0 is the result
+    judge: Cell | None = None  # a network that the metric judges by
 
 
-def snapshot_scores(cell: Cell, metrics: Iterable[Part]) -> Iterator[Wanted]:
+def snapshot_scores(cell: Cell, metrics: Iterable[Part[Metric]]) -> Iterator[Wanted]:
     """Yield every score that the snapshots of a cell should have."""
     if cell.snapshots:
         scores = list(image_scores(cell, metrics))
-        schedule = Schedule(cell.budget, cell.images_per_epoch)
+        schedule = schedule_of(cell)
         for step in schedule.evenly(cell.snapshots):
             for wanted in scores:
                 protocol = wanted.protocol | {"checkpoint": f"step {step} of {schedule.steps}"}
@@ -46,8 +58,10 @@ def image_protocol(cell: Cell, direction: str, images: int) -> Json:
     selected = "last"
     if cell.select:
         selected = f"best of {cell.select['times']} on val by {cell.select['best_on_val']}"
+    task = cell.task.declared
+    source, _ = task.directions[direction]
     return {
-        "split": "test",
+        "split": task.real,
         "direction": direction,
         "images": images,
         "size": cell.size,
@@ -56,84 +70,105 @@ def image_protocol(cell: Cell, direction: str, images: int) -> Json:
         "mode": "eval",
         "checkpoint": selected,
         "real": cell.dataset.fingerprint,
+        **({} if source else {"made from": "noise"}),
+        **cell.outputs,
     }
 
 
-def image_scores(cell: Cell, metrics: Iterable[Part]) -> Iterator[Wanted]:
-    """Yield every score of images that a cell should have.
+def count_outputs(cell: Cell, direction: str, split: str = "test") -> int:
+    """Return how many test outputs a direction has: one per image, or as many samples."""
+    source, _ = cell.task.declared.directions[direction]
+    return int(cell.dataset.images[f"{split}{source}"] if source else cell.outputs["samples"])
 
-    A segmenter makes no images: it is scored on the real photographs, by what judges labels.
-    """
-    dataset = open_dataset(cell.dataset)
-    task = plugins.declared("task", cell.task.name, cell.task.name)
-    of_labels = makes(cell) == "labels"
-    for direction, (source, target) in task["directions"].items():
-        common = image_protocol(cell, direction, cell.dataset.images[f"test{source}"])
+
+def image_scores(cell: Cell, metrics: Iterable[Part[Metric]]) -> Iterator[Wanted]:
+    """Yield every score of images that a cell should have."""
+    for asked in _asked(cell, metrics):
+        protocol = {
+            **image_protocol(cell, asked.direction, asked.images),
+            **asked.scoring.protocol,
+        }
+        if asked.judge:
+            protocol[asked.role] = asked.judge.key
+        name = score_id(asked.metric, protocol)
+        reason = asked.scoring.reason
+        yield Wanted(name, asked.direction, asked.metric, protocol, reason, judge=asked.judge)
+
+
+def judges(cell: Cell, metrics: Iterable[Part[Metric]]) -> dict[str, tuple[str, Cell]]:
+    """Return the cells that the plan trains so that a cell can be scored: key -> role, cell."""
+    return {a.judge.key: (a.role, a.judge) for a in _asked(cell, metrics) if a.judge}
+
+
+class _Asked(NamedTuple):
+    """What a metric says of the outputs of one direction."""
+
+    direction: str
+    images: int
+    metric: Part[Metric]
+    scoring: Scoring
+    role: str  # of its judge
+    judge: Cell | None
+
+
+def _asked(cell: Cell, metrics: Iterable[Part[Metric]]) -> tuple[_Asked, ...]:
+    samples = int(cell.outputs.get("samples", 0))
+    return _asked_of(cell.task, cell.dataset, cell.size, samples, tuple(metrics))
+
+
+@lru_cache(maxsize=256)  # thousands of cells differ in nothing that a metric is asked about
+def _asked_of(
+    task: Part[Task],
+    dataset: Part[Dataset],
+    size: int,
+    samples: int,
+    metrics: tuple[Part[Metric], ...],
+) -> tuple[_Asked, ...]:
+    """Ask every metric of images about every direction."""
+    found = []
+    declared, opened = task.declared, open_dataset(dataset)
+    for direction, (source, target) in declared.directions.items():
+        images = dataset.images[f"test{source}"] if source else samples
+        real_images = dataset.images[f"{declared.real}{target}"]
+        setting = Setting(declared, opened, dataset.name, size, source, images, real_images)
         for part in metrics:
-            declared = plugins.declared("metric", part.name, part.name)
-            needs, reason = declared["needs"], ""
-            if declared["judges"] != "images" or (of_labels and "labels" not in needs):
+            if part.declared.judges != "images":
                 continue
-            protocol = dict(common)
-            if declared["features"]:
-                extractor = plugins.declared("features", declared["features"], part.name)
-                protocol["features"] = f"{declared['features']} {extractor.version}"
-                protocol["real images"] = cell.dataset.images[f"test{target}"]
-            if "target" in needs and not task["paired"]:
-                reason = "needs a ground truth, and the data are unpaired"
-            if "labels" in needs:
-                height, width = dataset.label_size or (cell.size, cell.size)
-                protocol["labels"] = f"{width} x {height}"
-                if not palette_of(cell.dataset):
-                    reason = f"needs labels, and {cell.dataset.name} has none"
-                elif not of_labels and dataset.label_domain != source:
-                    reason = "judges photographs, and these are label maps"
-                elif of_labels:
-                    protocol |= {"output": "none: the real images", "segmenter": "itself"}
-                elif part.params["segmenter"] == "trained":
-                    protocol["segmenter"] = segmenter_for(cell.dataset, cell.size, part).key
-                else:
-                    name = part.params["segmenter"]
-                    segmenter = plugins.declared("segmenter", name, part.name)
-                    protocol["segmenter"] = f"{name} {segmenter.version}"
-                    foreign = [c for c in palette_of(cell.dataset) if c not in segmenter["classes"]]
-                    if foreign:
-                        reason = f"{name} does not know {foreign[0]!r} of {cell.dataset.name}"
-            yield Wanted(score_id(part, protocol), direction, part, protocol, reason)
+            scoring = part.declared.scoring(part.params, setting)
+            if scoring is not None:
+                judge = _cell_of(scoring.judge, dataset, size) if scoring.judge else None
+                role = scoring.judge.role if scoring.judge else ""
+                found.append(_Asked(direction, images, part, scoring, role, judge))
+    return tuple(found)
 
 
-def needed_weights(metric: Part) -> list[str]:
-    """Return the pretrained networks that a metric needs, its extractor's or segmenter's too."""
-    declared = plugins.declared("metric", metric.name, metric.name)
-    found = list(declared["weights"])
-    for parameter, networks in declared["weights_by"].items():
-        given = metric.params[parameter]
-        found += [networks[v] for v in (given if isinstance(given, list) else [given])]
-    if declared["features"]:
-        found += plugins.declared("features", declared["features"], metric.name)["weights"]
-    if metric.params.get("segmenter", "trained") != "trained":
-        found += plugins.declared("segmenter", metric.params["segmenter"], metric.name)["weights"]
-    return found
-
-
-def missing_weights(metric: Part) -> str:
-    """Return why a metric cannot be had on this machine; "" where it can."""
-    missing = [name for name in needed_weights(metric) if weights.look(name)[0] != "here"]
-    if not missing:
-        return ""
-    names = " ".join(missing)
-    return (
-        f"{metric.name} needs weights that are not here: "
-        f"`distillbench fetch {names}` brings them or says where to put them"
+def _cell_of(judge: Judge, dataset: Part[Dataset], size: int) -> Cell:
+    """Return the cell of a judge, which learns from one data set at one size."""
+    nets = Nets(NETWORK.part(judge.network, judge.network_params, judge.role), judge.width)
+    if judge.discriminator:
+        named = NETWORK.part(judge.discriminator, {}, judge.role)
+        nets = replace(nets, discriminator=named, discriminator_width=1)
+    return Cell(
+        task=TASK.part(judge.task, judge.task_params, judge.role),
+        dataset=dataset,
+        size=size,
+        nets=nets,
+        methods=(METHOD.part("none", {}, judge.role),),
+        seed=0,
+        budget=Budget(steps=judge.steps, batch=judge.batch, lr=judge.lr),
+        select={},
+        numerics=FIXED,
     )
 
 
-def network_metrics(metrics: Iterable[Part]) -> list[Part]:
-    """Return the metrics that judge networks."""
-    return [p for p in metrics if plugins.declared("metric", p.name, p.name)["judges"] == "network"]
+def network_metrics(cell: Cell, metrics: Iterable[Part[Metric]]) -> list[Part[Metric]]:
+    """Return the metrics that judge a cell's network; none where it makes no images."""
+    if cell.task.declared.makes != "images":
+        return []
+    return [part for part in metrics if part.declared.judges == "network"]
 
 
-def network_protocol(cell: Cell, metric: Part, environment: Mapping[str, Any]) -> Json:
+def network_protocol(cell: Cell, metric: Part[Metric], environment: Mapping[str, Any]) -> Json:
     """Return at which input a network is measured and, where it matters, on what machine."""
     names = ("device", "threads", "torch", "cuda")
     machine = {name: environment[name] for name in names if name in environment}
@@ -142,13 +177,12 @@ def network_protocol(cell: Cell, metric: Part, environment: Mapping[str, Any]) -
     return {"size": cell.size, "batch": batch, **machine, **numerics}
 
 
-def fits(score: Mapping[str, Any], cell: Cell, metric: Part) -> bool:
+def fits(score: Mapping[str, Any], cell: Cell, metric: Part[Metric]) -> bool:
     """Say whether a network's stored score is one of this metric under this cell's numerics.
 
     The machine is left open: a table shows the last one measured, and which it was.
     """
-    declared = plugins.declared("metric", metric.name, metric.name)
-    asked = {"size": cell.size, **(cell.numerics if declared["alone"] else {})}
+    asked = {"size": cell.size, **(cell.numerics if metric.declared.alone else {})}
     made = {name: score["protocol"].get(name) for name in asked}
     same = (score["metric"], score["version"], score["params"])
     return same == (metric.name, metric.version, dict(metric.params)) and made == asked
@@ -160,26 +194,25 @@ def network_id(cell: Cell) -> str:
     return identity([nets["architecture"], nets["width"], cell.size])
 
 
-def score_id(metric: Part, protocol: Mapping[str, Any]) -> str:
+def score_id(metric: Part[Metric], protocol: Mapping[str, Any]) -> str:
     """Return the id under which a score is kept."""
     return identity([metric.name, metric.version, dict(metric.params), dict(protocol)])
 
 
 def record(
-    metric: Part,
+    metric: Part[Metric],
     protocol: Mapping[str, Any],
     values: Mapping[str, float],
     reason: str,
     now: float,
 ) -> Json:
     """Return a score as it is stored: readable without the code that made it."""
-    declared = plugins.declared("metric", metric.name, metric.name)
     return {
         "metric": metric.name,
         "version": metric.version,
         "params": dict(metric.params),
-        "unit": declared["unit"],
-        "better": declared["better"],
+        "unit": metric.declared.unit,
+        "better": metric.declared.better,
         "values": dict(values),
         "reason": reason,  # why there are no values
         "protocol": dict(protocol),

@@ -6,8 +6,9 @@ budget and one protocol. Its leading comment is the question itself and heads th
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -17,13 +18,16 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     PositiveFloat,
     PositiveInt,
     PrivateAttr,
     ValidationError,
+    WrapValidator,
     model_validator,
 )
 
+from bench.contracts.width import Width
 from bench.errors import SuiteError, unknown
 
 AXES = ("dataset", "architecture", "method", "width", "discriminator_width", "seed")
@@ -44,14 +48,31 @@ def _row(value: Any) -> Any:
     return value
 
 
-def _unique(value: list[int]) -> list[int]:
-    if len(set(value)) < len(value):
+def _unique(value: Any) -> Any:
+    if isinstance(value, list) and len(set(map(str, value))) < len(value):
         raise ValueError("names one value twice")
     return value
 
 
 Rows = Annotated[dict[str, dict[str, Any]], BeforeValidator(_row), Field(min_length=1)]
-Widths = Annotated[list[PositiveInt], Field(min_length=1), BeforeValidator(_unique)]
+
+
+def _width(value: Any, one: Callable[[Any], int]) -> Width:
+    """Read `[10, 20]` as one width of two numbers."""
+    if not isinstance(value, (list, tuple)):
+        return one(value)
+    if len(value) < 2:
+        raise ValueError("a width is one number, or a list of two or more")
+    return tuple(one(number) for number in value)
+
+
+def _as_it_is(width: Width) -> Any:
+    return width
+
+
+GivenWidth = Annotated[PositiveInt, WrapValidator(_width), PlainSerializer(_as_it_is)]  # a `Width`
+Widths = Annotated[list[GivenWidth], Field(min_length=1), BeforeValidator(_unique)]
+JudgeWidths = Annotated[list[PositiveInt], Field(min_length=1), BeforeValidator(_unique)]
 Seeds = Annotated[list[Natural], Field(min_length=1), BeforeValidator(_unique)]
 
 
@@ -77,16 +98,38 @@ class Budget(Model):
         return self
 
 
+class StageBudget(Model):
+    """What differs in one stage of a task that has several."""
+
+    steps: PositiveInt | None = None
+    epochs: PositiveInt | None = None
+    batch: PositiveInt | None = None
+    lr: PositiveFloat | None = None
+    decay: Annotated[float, Field(ge=0, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError("give either steps or epochs")
+        return self
+
+    def over(self, budget: Budget) -> Budget:
+        """Return a budget with what this one says instead."""
+        given = self.model_dump(exclude_none=True)
+        unit = {UNITS[name]: None for name in given if name in UNITS}
+        return budget.model_copy(update=given | unit)
+
+
 class Teacher(Model):
     """Whom the students learn from; the mode is each method's own unless stated."""
 
-    width: PositiveInt
+    width: GivenWidth
     architecture: str | None = None  # default: the student's
     discriminator_width: PositiveInt | None = None  # default: the largest of the suite
     seed: Natural = 0
-    budget: Budget | None = None  # default: the students'
+    budget: Budget | None = None  # default: the students', stage by stage
     mode: Literal["frozen", "online", "same", "assistant", "peers"] | None = None
-    assistant_width: PositiveInt | None = None
+    assistant_width: GivenWidth | None = None
     peers: Annotated[int, Field(ge=2)] = 2
 
     @model_validator(mode="after")
@@ -127,12 +170,14 @@ class Suite(Model):
     architectures: Rows
     methods: Rows
     widths: Widths
-    discriminator_widths: Widths = [64]
+    discriminator_widths: JudgeWidths = [64]  # where a task has an adversary
     seeds: Seeds
     size: PositiveInt | None = None  # image side in pixels; default: each data set's own
     budget: Budget
+    stages: dict[str, StageBudget] = {}  # of a task with several, what differs from the budget
     teacher: Teacher | None = None
     task: dict[str, Any] = {}  # what differs from the task's own losses and weights
+    outputs: dict[str, Any] = {}  # how test outputs are made, where the task leaves a choice
     select: Select = Select()
     snapshots: Snapshots | None = None
     metrics: Rows
@@ -154,6 +199,12 @@ class Suite(Model):
                 given = {k: budget[k] for k in ("batch", "lr", "decay") if k in budget}
                 data = {**data, "teacher": {**teacher, "budget": {**given, **own}}}
         return data
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The suite as JSON values, without keys that only some tasks have and this one lacks."""
+        found: dict[str, Any] = json.loads(self.model_dump_json())
+        return {n: x for n, x in found.items() if n not in ("stages", "outputs") or x}
 
     @property
     def path(self) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,9 +16,10 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from bench import plugins
+from bench.contracts.kinds import REPORT
 from bench.contracts.report import Figure, Report, Rows, Table
 from bench.plan.matrix import Plan
+from bench.plugins import ROOT
 from bench.report import render
 from bench.report.rows import AXES, entry_rows, score_rows
 from bench.store.files import replacing
@@ -132,9 +132,7 @@ def _losses(entries: pd.DataFrame, store: Store) -> pd.DataFrame:
 
 def _items(rows: Rows) -> Iterator[Table | Figure]:
     """Yield what every report makes, in the order of the page."""
-    classes: list[type[Report]] = [
-        plugins.load("report", name, "reports") for name in plugins.names("report")
-    ]
+    classes: list[type[Report]] = [REPORT.load(name, "reports") for name in REPORT.names()]
     for cls in sorted(classes, key=lambda c: (c.order, c.__name__)):
         yield from cls().make(rows)
 
@@ -185,7 +183,7 @@ def _bundle(plan: Plan, store: Store) -> Json:
     ids = sorted({c["spec"].get("provenance", "") for c in cells.values()})
     records = {name: record for name in ids if (record := store.provenance(name))}
     return {
-        "suite": json.loads(plan.suite.model_dump_json()),
+        "suite": plan.suite.told,
         "question": plan.suite.question,
         "cells": cells,
         "provenance": records,
@@ -201,7 +199,7 @@ def _page(
     runs: Mapping[str, str],
 ) -> str:
     """Return a page that needs nothing beside it, and may load and run nothing else."""
-    folder = plugins.ROOT / "reports" / "templates"
+    folder = ROOT / "reports" / "templates"
     environment = Environment(loader=FileSystemLoader(folder), autoescape=True, trim_blocks=True)
     environment.filters["csp"] = _csp
     return environment.get_template("index.html").render(

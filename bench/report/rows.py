@@ -6,21 +6,21 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from bench import plugins
+from bench.contracts.kinds import METRIC
+from bench.contracts.width import said_width
+from bench.fetch.missing import missing_weights
 from bench.plan.cell import Cell
 from bench.plan.matrix import Entry, Plan
+from bench.plan.schedule import epochs_of
 from bench.plan.scores import (
     Wanted,
     fits,
     image_scores,
-    missing_weights,
     network_id,
     network_metrics,
     record,
     snapshot_scores,
 )
-from bench.plan.segmenting import makes
-from bench.run.estimate import epochs_of
 from bench.store.results import State, Store, read_json
 
 Json = dict[str, Any]
@@ -40,20 +40,16 @@ def state_of(entry: Entry, plan: Plan, store: Store) -> State:
 
 def scores_of(cell: Cell, plan: Plan, store: Store) -> list[Json]:
     """Return every score that a cell should have; those not there have a reason instead."""
-    task = plugins.declared("task", cell.task.name, cell.task.name)
-    directions = list(task["directions"])
+    directions = list(cell.task.declared.directions)
     scores = store.scores(cell.key)
     found = []
     for wanted in (*image_scores(cell, plan.metrics), *snapshot_scores(cell, plan.watched)):
         score = scores.get(wanted.id) or _hole(wanted)
         where = {"direction": wanted.direction, "directions": directions, "step": wanted.step}
         found.append({**score, **where})
-    if makes(cell) == "labels":
-        return found
-    of_network = sorted(
-        read_json(store.network(network_id(cell))).values(), key=lambda s: float(s["scored_at"])
-    )
-    for part in network_metrics(plan.metrics):
+    measured = read_json(store.network(network_id(cell))).values()
+    of_network = sorted(measured, key=lambda score: float(score["scored_at"]))
+    for part in network_metrics(cell, plan.metrics):
         same = [s for s in of_network if fits(s, cell, part)]
         score = same[-1] if same else record(part, {}, {}, "not measured", 0.0)
         where = {"directions": directions, "step": 0}
@@ -78,7 +74,7 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
             "dataset": entry.dataset,
             "architecture": entry.architecture,
             "method": entry.method,
-            "width": entry.width,
+            "width": entry.width if isinstance(entry.width, int) else said_width(entry.width),
             "discriminator_width": entry.discriminator_width,
             "seed": entry.seed,
             "is_control": bool(entry.cell and entry.cell.method == "none"),
@@ -99,7 +95,7 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
 
 def port_of(cell: Cell) -> str:
     """Return which of a cell's methods are ports to another problem than their paper's."""
-    ports = {p.short: plugins.declared("method", p.name, p.name)["port"] for p in cell.methods}
+    ports = {part.short: part.declared.port for part in cell.methods}
     return "; ".join(f"{name}: {port}" for name, port in ports.items() if port)
 
 
@@ -112,27 +108,27 @@ def score_rows(plan: Plan, store: Store) -> Iterator[Json]:
         if entry.cell is None or axes["status"] != "done":
             continue
         for score in scores_of(entry.cell, plan, store):
-            metric = plugins.declared("metric", score["metric"], score["metric"])
+            metric = METRIC.declaration(score["metric"], score["metric"]).says
             common = {
                 **{axis: axes[axis] for axis in AXES},
                 "metric": score["metric"],
-                "label": metric["label"] or score["metric"],
-                "unit": metric["unit"],
-                "digits": metric["digits"],
-                "judges": metric["judges"],
-                "better": metric["better"],
+                "label": metric.label or score["metric"],
+                "unit": metric.unit,
+                "digits": metric.digits,
+                "judges": metric.judges,
+                "better": metric.better,
                 "direction": score["direction"],
                 "step": score["step"],
                 "protocol": json.dumps(score["protocol"], sort_keys=True),
                 "reason": score["reason"],
             }
-            values = score["values"] or {metric["headline"] or score["metric"]: None}
+            values = score["values"] or {metric.headline or score["metric"]: None}
             for name, value in values.items():
                 yield {
                     **common,
                     "name": name,
                     "value": value,
-                    "headline": len(values) == 1 or name == metric["headline"],
+                    "headline": len(values) == 1 or name == metric.headline,
                 }
 
 

@@ -6,18 +6,8 @@ import json
 from typing import Any
 
 from bench.plan.cell import Cell
-from bench.plan.schedule import Schedule
+from bench.plan.schedule import schedule_of
 from bench.store.results import Store
-
-
-def steps_of(cell: Cell) -> int:
-    """Return how many steps a cell trains."""
-    return Schedule(cell.budget, cell.images_per_epoch).steps
-
-
-def epochs_of(cell: Cell) -> float:
-    """Return how often a cell sees the larger domain of its training split."""
-    return cell.budget.epochs or steps_of(cell) * cell.budget.batch / cell.images_per_epoch
 
 
 def time_left(store: Store, todo: list[Cell]) -> tuple[float, int]:
@@ -41,7 +31,7 @@ def time_left(store: Store, todo: list[Cell]) -> tuple[float, int]:
             unknown += 1
         else:
             taken = max((record["step"] for record in store.losses(cell.key)), default=0)
-            seconds += (steps_of(cell) - taken) * sum(paces) / len(paces)
+            seconds += (schedule_of(cell).steps - taken) * sum(paces) / len(paces)
     return seconds, unknown
 
 

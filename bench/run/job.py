@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.plan.cell import Cell, Part
+from bench.contracts.metric import Metric
+from bench.plan.cell import Cell
+from bench.plugins import Part
 
 Emit = Callable[[str, str, Mapping[str, Any]], None]
 """Takes (event, key of the cell or "", data). Events:
@@ -30,8 +32,8 @@ class Job:
     action: Literal["check", "train", "measure"]
     cells: tuple[Cell, ...]  # to train: with equal batches
     teachers: Mapping[str, Cell]  # key -> cell of every frozen teacher
-    metrics: tuple[Part, ...]
-    watched: tuple[Part, ...]  # by which snapshots are scored
+    metrics: tuple[Part[Metric], ...]
+    watched: tuple[Part[Metric], ...]  # by which snapshots are scored
     store: Path
     device: str  # "cpu" or "cuda"
     threads: int

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
-from bench.contracts.dataset import DOMAINS
 from bench.contracts.distiller import Distiller, Side
-from bench.errors import DataError, SuiteError
+from bench.contracts.network import Network
+from bench.contracts.task import Task
+from bench.errors import DataError, PluginError, SuiteError
 from bench.fetch import weights
 from bench.plan.cell import Cell, Nets, open_dataset
-from bench.train.learner import check_hints, kept_terms, open_distiller, open_task
+from bench.train.learner import check_hints, kept_terms, open_task
 from bench.train.player import discriminator, generator, layout
 
 DECODE_AT_MOST = 5000  # images of a local folder; of more, only those a step asks for
@@ -42,8 +44,8 @@ def check(cells: Iterable[Cell], teachers: Mapping[str, Cell], say: Callable[[st
 def _check_networks(cell: Cell, teacher: Cell | None) -> None:
     """Build networks and adapters without memory; find the weights that losses need."""
     task = open_task(cell)
-    _check_optimiser(cell)
-    distillers = [open_distiller(part.name, part.params) for part in cell.methods]
+    task.check()
+    distillers = [part.load()(part.params) for part in cell.methods]
     _check_mode(cell, distillers)
     for name in (*task.weights, *(name for d in distillers for name in d.weights)):
         weights.find(name)
@@ -54,8 +56,9 @@ def _check_networks(cell: Cell, teacher: Cell | None) -> None:
     sides = []
     for nets, keeps_judge in ((cell.nets, is_judged), (above, is_teacher_judged)):
         check_hints(nets, hints, cell.method)
-        side = _check_sizes(cell, nets, task.judged_channels)
+        side = _check_sizes(cell, nets, task)
         sides.append(side if keeps_judge else side._replace(discriminator=None))
+    _check_stages(cell, task, sides[0])
     shapes = [layout(nets, cell.size, task.judged_channels, hints) for nets in (cell.nets, above)]
     with torch.device("meta"):
         for distiller in distillers:
@@ -78,33 +81,47 @@ def _check_mode(cell: Cell, distillers: Iterable[Distiller]) -> None:
 def _is_judged(cell: Cell) -> bool:
     """Tell whether a cell's students have discriminators: a kept term has to need one."""
     task = open_task(cell)
-    distillers = (open_distiller(part.name, part.params) for part in cell.methods)
+    distillers = (part.load()(part.params) for part in cell.methods)
     return bool(set(kept_terms(task, distillers)) & set(task.adversarial))
 
 
-def _check_optimiser(cell: Cell) -> None:
-    """Refuse what Adam or the image pool would refuse at the first step."""
-    params = cell.task.params
-    for name in ("beta1", "beta2"):
-        if not 0 <= params[name] < 1:
-            raise SuiteError(f"task.{name}: should be at least 0 and less than 1: {params[name]}.")
-    if params.get("pool", 0) < 0:
-        raise SuiteError(f"task.pool: should be at least 0: {params['pool']}.")
+def _check_stages(cell: Cell, task: Task, side: Side) -> None:
+    """Refuse a stage that moves a part which the architecture does not have.
 
-
-def _check_sizes(cell: Cell, nets: Nets, channels: int) -> Side:
-    """Refuse images that are too small for a network, in training mode; return the networks."""
-    with torch.device("meta"):
-        maker, judge = generator(nets, cell.size), discriminator(nets, channels)
-        for part, network, seen in (
-            (nets.architecture, maker, 3),
-            (nets.discriminator, judge, channels),
-        ):
+    Raises:
+        PluginError: which part, and of which architecture.
+    """
+    for stage, turns in task.stages.items():
+        for name in (name for names in turns.values() for name in names):
+            network, _, part = name.partition(".")
             try:
-                network(torch.empty(cell.budget.batch, seen, cell.size, cell.size))
+                if network == "generator":
+                    side.generator.get_submodule(part)
+            except AttributeError as error:
+                raise PluginError(
+                    f"{cell.task.name}: its stage {stage!r} moves {name}, and "
+                    f"{cell.nets.architecture.name} has no {part}."
+                ) from error
+
+
+def _check_sizes(cell: Cell, nets: Nets, task: Task) -> Side:
+    """Refuse images that are too small for a network, in training mode; return the networks."""
+    batch, judge = max(budget.batch for budget in cell.budgets), None
+    with torch.device("meta"):
+        maker = generator(nets, cell.size)
+        asked: list[tuple[str, Network, tuple[Tensor, ...]]] = [
+            (nets.architecture.name, maker, maker.example(batch))
+        ]
+        if nets.discriminator and "discriminator" in task.networks:
+            judge = discriminator(nets, task.judged_channels)
+            seen = torch.empty(batch, task.judged_channels, cell.size, cell.size)
+            asked.append((nets.discriminator.name, judge, (seen,)))
+        for name, network, inputs in asked:
+            try:
+                network(*inputs)
             except (RuntimeError, ValueError) as error:
                 raise SuiteError(
-                    f"{part.name} cannot be built for images of {cell.size} px: {error}"
+                    f"{name} cannot be built for images of {cell.size} px: {error}"
                 ) from error
     return Side(maker, judge)
 
@@ -112,11 +129,10 @@ def _check_sizes(cell: Cell, nets: Nets, channels: int) -> Side:
 def _check_images(cell: Cell, say: Callable[[str], None]) -> None:
     """Count the images of each split, and decode those of a local folder."""
     dataset, name = open_dataset(cell.dataset), cell.dataset.path or cell.dataset.name
-    counts = {
-        (split, domain): dataset.count(split, domain)
-        for split in ("train", "test", *(["val"] if cell.select else []))
-        for domain in DOMAINS
-    }
+    task = cell.task.declared
+    starts = ["test"] if any(source for source, _ in task.directions.values()) else []
+    splits = dict.fromkeys(["train", task.real, *starts, *(["val"] if cell.select else [])])
+    counts = {(s, domain): dataset.count(s, domain) for s in splits for domain in dataset.domains}
     for difference in dataset.differences():
         say(f"{name}: {difference}")
     for (split, domain), count in counts.items():

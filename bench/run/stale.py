@@ -15,7 +15,7 @@ def place_of(spec: Mapping[str, Any]) -> tuple[Any, ...]:
     nets = spec["nets"]
     methods = "+".join(part["name"] for part in spec["methods"])
     names = (spec["dataset"]["name"], nets["architecture"]["name"], methods)
-    return (*names, nets["width"], nets["discriminator_width"], spec["seed"])
+    return (*names, str(nets["width"]), nets.get("discriminator_width", 0), spec["seed"])
 
 
 class Specs:

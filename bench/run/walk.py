@@ -11,17 +11,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from bench.errors import DistillbenchError, Interrupted, WeightsError
+from bench.fetch.missing import missing_weights
 from bench.plan.cell import Cell
 from bench.plan.matrix import Plan, cohorts
 from bench.plan.scores import (
     fits,
     image_scores,
-    missing_weights,
     network_id,
     network_metrics,
     snapshot_scores,
 )
-from bench.plan.segmenting import makes
 from bench.run.executors import Executor, InProcess, Processes
 from bench.run.job import Emit, Job
 from bench.store import provenance
@@ -199,11 +198,9 @@ class _Run:
 
     def _unmeasured(self, again: bool) -> list[Cell]:
         """Return one cell per network, at its numerics, that lacks a score of its own."""
-        metrics = network_metrics(self.plan.metrics)
         found: dict[tuple[str, str], Cell] = {}
         for cell in self.plan.cells.values():
-            if makes(cell) == "labels":
-                continue
+            metrics = network_metrics(cell, self.plan.metrics)
             scores = read_json(self.store.network(network_id(cell))).values()
             lacking = [p for p in metrics if not any(fits(s, cell, p) for s in scores)]
             if lacking or (again and metrics):

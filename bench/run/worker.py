@@ -9,7 +9,9 @@ from typing import Any
 import torch
 
 from bench.errors import Busy, DistillbenchError, Interrupted
-from bench.evaluate.images import evaluate, measure, validate
+from bench.evaluate.costs import measure
+from bench.evaluate.images import evaluate
+from bench.evaluate.validation import validate
 from bench.plan.cell import Cell
 from bench.run.job import Emit, Job
 from bench.run.preflight import check

@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.contracts.segmenter import Segmenter, largest
+from bench.contracts.segmenter import Segmenter
 from bench.errors import WeightsError
 from bench.fetch import weights
+from bench.maths.labels import largest
 
 MEAN, STD = (0.290101, 0.328081, 0.286964), (0.182954, 0.186566, 0.184475)  # of Cityscapes
 

@@ -20,9 +20,7 @@ Every file appears whole or not at all.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +29,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bench.errors import Busy, StoreError
+from bench.plan.identity import identity, is_identity
 from bench.store.files import append, make_folder, replacing
 
 Json = dict[str, Any]
@@ -185,17 +184,6 @@ class Store:
             yield
         finally:
             lock.release()
-
-
-def identity(value: object) -> str:
-    """Return 12 hex digits of the sha256 of a JSON value."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def is_identity(name: object) -> bool:
-    """Say whether a text could be what `identity` returns, and so is safe as a file's name."""
-    return isinstance(name, str) and re.fullmatch("[0-9a-f]{12}", name) is not None
 
 
 def read_json(path: Path) -> Json:

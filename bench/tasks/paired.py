@@ -7,15 +7,15 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from bench.contracts.distiller import Trace
-from bench.contracts.task import Task
+from bench.contracts.task import Turn
 from bench.losses.gan import generator_loss
 from bench.losses.perceptual import VGG19Loss
+from bench.tasks._translation import Translation
 
 
-class Paired(Task):
+class Paired(Translation):
     """A to B with a ground truth: L_G = GAN + lambda_l1 L1 + lambda_fm FM + lambda_vgg VGG.
 
     Pix2Pix is the default: vanilla GAN, L1 100, the discriminator sees input and image together,
@@ -36,7 +36,9 @@ class Paired(Task):
     choices = {"gan": ("lsgan", "vanilla", "hinge")}
     source = "Isola et al., CVPR 2017; Wang et al., CVPR 2018"
     directions = {"AtoB": ("A", "B")}
-    turns = ("discriminator", "generator")
+    stages = {
+        "train": {"discriminator": ("discriminator",), "generator": ("generator",)},
+    }
     paired = True
     terms = ("gan", "l1", "fm", "vgg")
     adversarial = ("gan", "fm")
@@ -46,18 +48,13 @@ class Paired(Task):
         """VGG-19 where its loss has a weight."""
         return ("vgg19",) if self.params["lambda_vgg"] else ()
 
-    def generator_terms(
-        self,
-        generators: nn.ModuleDict,
-        traces: Mapping[str, Trace],
-        keeps: Sequence[str],
-    ) -> dict[str, Tensor]:
+    def generator_terms(self, turn: Turn) -> dict[str, Tensor]:
         """Return the kept ones of gan, l1, fm and vgg."""
-        (trace,) = traces.values()
+        (trace,) = turn.traces.values()
         weight: Mapping[str, Any] = {"gan": 1.0} | {
             name: self.params[f"lambda_{name}"] for name in ("l1", "fm", "vgg")
         }
-        wanted = [name for name in self.terms if name in keeps and weight[name]]
+        wanted = [name for name in self.terms if name in turn.keeps and weight[name]]
         found = {}
         if "gan" in wanted or "fm" in wanted:
             taps = tuple(trace.discriminator.taps) if trace.discriminator else ()

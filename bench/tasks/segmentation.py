@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from bench.contracts.distiller import Trace
-from bench.contracts.segmenter import VOID, read_labels
-from bench.contracts.task import Task
+from bench.contracts.task import Batch, Networks, Task, Turn
+from bench.maths.labels import VOID, read_labels
 
 
 class Segmentation(Task):
@@ -21,19 +21,18 @@ class Segmentation(Task):
     defaults = {"palette": {}, "void": [], "beta1": 0.9, "beta2": 0.999}
     source = "Long et al. (FCN), CVPR 2015, for the loss"
     directions = {"BtoA": ("B", "A")}
-    turns = ("generator",)
     paired = True
     makes = "labels"
     terms = ("cross_entropy",)
-    adversarial = ()
 
-    def generator_terms(
-        self,
-        generators: nn.ModuleDict,
-        traces: Mapping[str, Trace],
-        keeps: Sequence[str],
-    ) -> dict[str, Tensor]:
+    def losses(self, turn: Turn) -> dict[str, Tensor]:
         """Return the cross entropy, mean over pixels."""
-        (trace,) = traces.values()
+        (trace,) = turn.traces.values()
         labels = read_labels(trace.real.add(1).div(2), self.params["palette"], self.params["void"])
         return {"cross_entropy": F.cross_entropy(trace.output, labels, ignore_index=VOID)}
+
+    def make(
+        self, networks: Networks, direction: str, items: Batch, outputs: Mapping[str, Any]
+    ) -> Tensor:
+        """Return the real photographs: it is on these that a segmenter is judged."""
+        return items["B"]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from bench.contracts.distiller import Trace
-from bench.contracts.task import Task
+from bench.contracts.task import Turn
 from bench.losses.gan import generator_loss
+from bench.tasks._translation import Translation
 
 
-class Unpaired(Task):
+class Unpaired(Translation):
     """A to B and B to A without ground truth: LSGAN + 10 cycle + 0.5 * 10 identity.
 
     Generators move before discriminators; each discriminator also sees a pool of 50 earlier
@@ -31,22 +29,20 @@ class Unpaired(Task):
     choices = {"gan": ("lsgan", "vanilla", "hinge")}
     source = "Zhu et al., ICCV 2017; options as in WKD's logs"
     directions = {"AtoB": ("A", "B"), "BtoA": ("B", "A")}
-    turns = ("generator", "discriminator")
+    stages = {
+        "train": {"generator": ("generator",), "discriminator": ("discriminator",)},
+    }
     terms = ("gan", "cycle", "identity")
 
-    def generator_terms(
-        self,
-        generators: nn.ModuleDict,
-        traces: Mapping[str, Trace],
-        keeps: Sequence[str],
-    ) -> dict[str, Tensor]:
+    def generator_terms(self, turn: Turn) -> dict[str, Tensor]:
         """Return the kept ones of gan, cycle and identity."""
         cycle = self.params["lambda_cycle"]
         weight = {"gan": 1.0, "cycle": cycle, "identity": cycle * self.params["lambda_identity"]}
-        wanted = [name for name in self.terms if name in keeps and weight[name]]
+        wanted = [name for name in self.terms if name in turn.keeps and weight[name]]
         found: dict[str, list[Tensor]] = {name: [] for name in wanted}
+        generators = turn.networks["generator"]
         for direction, back in (("AtoB", "BtoA"), ("BtoA", "AtoB")):
-            trace = traces[direction]
+            trace = turn.traces[direction]
             if "gan" in wanted:
                 logits, _ = trace.judge(trace.output)
                 found["gan"].append(generator_loss(self.params["gan"], logits))

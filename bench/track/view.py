@@ -12,11 +12,12 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from bench import plugins
+from bench.contracts.kinds import METRIC
 from bench.plan.cell import Cell
+from bench.plan.identity import identity
 from bench.plan.matrix import Plan
 from bench.report.rows import scores_of
-from bench.store.results import Json, Store, identity
+from bench.store.results import Json, Store
 from bench.track.experiment import Experiment, logged_name
 
 TAG = "mlflow.sharedViewState."
@@ -45,12 +46,12 @@ def _state(plan: Plan, store: Store) -> Json:
     quality, costs = dict[str, bool](), dict[str, bool]()  # MLflow's name -> is lower better?
     for cell in _one_per_dataset(plan, store):
         for score in scores_of(cell, plan, store):
-            declared = plugins.declared("metric", score["metric"], score["metric"])
+            declared = METRIC.declaration(score["metric"], score["metric"]).says
             values = list(score["values"])
-            headline = declared["headline"] if declared["headline"] in values else ""
-            if score["step"] == 0 and declared["better"] and (headline or len(values) == 1):
-                found = costs if declared["judges"] == "network" else quality
-                found[logged_name(score, headline or values[0])] = declared["better"] == "lower"
+            headline = declared.headline if declared.headline in values else ""
+            if score["step"] == 0 and declared.better and (headline or len(values) == 1):
+                found = costs if declared.judges == "network" else quality
+                found[logged_name(score, headline or values[0])] = declared.better == "lower"
     first = next((n for n in quality if n.split("/")[-1] == "fid"), next(iter(quality), ""))
     axes = ["method", "dataset", "architecture", "width"]
     if len(plan.suite.discriminator_widths) > 1:

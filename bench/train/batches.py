@@ -1,9 +1,8 @@
 """Which images a step sees: a pure function of the step, so that any step can be the first.
 
-Images are resized to 286/256 of their side, cropped at random and flipped, as Pix2Pix and
-CycleGAN do (`resize_and_crop`); where data are paired both images get the same crop and flip.
-An epoch is one permutation of the larger domain; the next one follows without a short batch
-between, so that every step has the same shape.
+What one example is, and what is drawn with it, is the task's business. An epoch is one permutation
+of the larger domain; the next one follows without a short batch between, so that every step has
+the same shape.
 """
 
 from __future__ import annotations
@@ -18,10 +17,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from bench.contracts.dataset import DOMAINS, Pixels
+from bench.contracts.dataset import Dataset, Pixels
+from bench.contracts.task import Drawn, Task
 from bench.errors import DataError
 from bench.maths.seed import derive
-from bench.plan.cell import Cell, Part, open_dataset
+from bench.plan.cell import Cell, open_dataset
+from bench.plugins import Part
 
 CACHE_BYTES = 2**30  # decoded training images up to this size are kept in memory
 READERS = 2  # data sets of which they are kept
@@ -30,7 +31,7 @@ READERS = 2  # data sets of which they are kept
 class _Reader:
     """Reads training images; those of one data set at one size are decoded once per process."""
 
-    def __init__(self, part: Part, size: int, keep: bool) -> None:
+    def __init__(self, part: Part[Dataset], size: int, keep: bool) -> None:
         self.dataset, self.size = open_dataset(part), size
         self.kept: dict[tuple[str, int], Pixels] | None = {} if keep else None
 
@@ -46,15 +47,19 @@ _READERS: dict[tuple[str, str, str, int], _Reader] = {}  # of this process, for 
 
 
 class Batches(TorchDataset[dict[str, Tensor]]):
-    """The training batches of a cell: `batches[step]` is domain -> [N, 3, S, S] in [-1, 1]."""
+    """The training batches of one stage of a cell.
 
-    def __init__(self, cell: Cell, paired: bool) -> None:
+    `batches[step]` is domain -> [N, 3, S, S] in [-1, 1], and what was drawn, by name; steps count
+    from the start of the stage.
+    """
+
+    def __init__(self, cell: Cell, task: Task, stage: int = 0) -> None:
         dataset = open_dataset(cell.dataset)
-        self.paired = paired
-        self.size, self.batch = cell.size, cell.budget.batch
-        self.loaded = round(self.size * 286 / 256)
-        self.seed = cell.seed_for("batches")
-        self.counts = {d: dataset.count("train", d) for d in DOMAINS}
+        self.task, self.dataset = task, dataset
+        self.size, self.batch = cell.size, cell.budgets[stage].batch
+        self.loaded = task.loaded(cell.size)
+        self.seed = cell.seed_for("batches", *([stage] if stage else []))
+        self.counts = {d: dataset.count("train", d) for d in dataset.domains}
         for domain, count in self.counts.items():
             if count == 0:
                 raise DataError(f"{cell.dataset.name}: the train split has no images in {domain}.")
@@ -73,24 +78,36 @@ class Batches(TorchDataset[dict[str, Tensor]]):
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         """Return the batch of a step, which may lie in any epoch."""
-        rows = [self._place(step * self.batch + i) for i in range(self.batch)]
-        return {domain: torch.stack([normalise(row[domain]) for row in rows]) for domain in DOMAINS}
+        positions = range(step * self.batch, (step + 1) * self.batch)
+        return _stacked([self._images(p) for p in positions], [self._drawn(p) for p in positions])
 
-    def _place(self, position: int) -> dict[str, Pixels]:
+    def inputs(self, direction: str, device: torch.device) -> Iterator[tuple[Tensor, ...]]:
+        """Yield what a direction's generator is fed of the whole split, in order, uncropped."""
+        source, target = self.task.directions[direction]
+        domain = source or target
+        for first in range(0, self.counts[domain], self.batch):
+            places = range(first, min(first + self.batch, self.counts[domain]))
+            images = [{domain: self.dataset.read("train", domain, i, self.size)} for i in places]
+            drawn = [self._drawn(i) for i in places]
+            batch = {name: x.to(device) for name, x in _stacked(images, drawn).items()}
+            yield self.task.inputs(direction, batch)
+
+    def _images(self, position: int) -> dict[str, Pixels]:
         """Return the images at one position of the endless sequence."""
         epoch, place = divmod(position, self.epoch)
         rng = np.random.default_rng(derive("augment", self.seed, position))
-        a = int(_permutation(self.seed, epoch, self.epoch)[place])
-        if self.paired:
-            crop = self._draw(rng)
-            return {d: _cropped(self._read(d, a), *crop, self.size) for d in DOMAINS}
-        index = {"A": a % self.counts["A"], "B": int(rng.integers(self.counts["B"]))}
-        return {d: _cropped(self._read(d, index[d]), *self._draw(rng), self.size) for d in DOMAINS}
+        index = int(_permutation(self.seed, epoch, self.epoch)[place])
+        return self.task.example(self._read, self.counts, index, self.size, rng)
 
-    def _draw(self, rng: np.random.Generator) -> tuple[int, int, bool]:
-        """Return the top and left of a crop, and whether it is flipped."""
-        slack = self.loaded - self.size + 1
-        return int(rng.integers(slack)), int(rng.integers(slack)), bool(rng.integers(2))
+    def _drawn(self, position: int) -> dict[str, Drawn]:
+        """Return what is drawn with the example at a position."""
+        return self.task.draw(self.size, np.random.default_rng(derive("draw", self.seed, position)))
+
+
+def _stacked(images: list[dict[str, Pixels]], drawn: list[dict[str, Drawn]]) -> dict[str, Tensor]:
+    """Return examples as one batch."""
+    found = {d: torch.stack([normalise(row[d]) for row in images]) for d in images[0]}
+    return found | {n: torch.from_numpy(np.stack([row[n] for row in drawn])) for n in drawn[0]}
 
 
 def normalise(pixels: Pixels) -> Tensor:
@@ -117,8 +134,3 @@ def stream(
 @functools.lru_cache(maxsize=8)
 def _permutation(seed: int, epoch: int, count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return np.random.default_rng(derive("epoch", seed, epoch)).permutation(count)
-
-
-def _cropped(pixels: Pixels, top: int, left: int, flip: bool, size: int) -> Pixels:
-    crop = pixels[top : top + size, left : left + size]
-    return crop[:, ::-1] if flip else crop

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import plugins
-from bench.contracts.distiller import Distiller, Trace
+from bench.contracts.distiller import Distiller, Inputs, Trace
 from bench.contracts.task import Batch, Task
 from bench.errors import PluginError
 from bench.plan.cell import Cell, Nets
@@ -51,9 +50,25 @@ class Learner:
             if not set(keeps) & set(self.task.adversarial):
                 student.drop_discriminators()
         self._build()
-        self._optimise()
+        self.begin(0)
 
-    def prepare(self, inputs: Mapping[str, Callable[[], Iterable[Tensor]]]) -> None:
+    def begin(self, stage: int) -> None:
+        """Begin a stage of the task: new optimisers, for the networks that it moves."""
+        name = list(self.task.stages)[stage]
+        for student, distillers in zip(self.students, self.distillers, strict=True):
+            judging = [p for t in distillers for p in t.distiller.discriminator_parameters()]
+            known = {id(p) for p in judging}
+            own = [
+                p
+                for t in distillers
+                for p in t.distiller.parameters()
+                if p.requires_grad and id(p) not in known
+            ]
+            student.begin(name, own, ())
+            if self.mentor:
+                self.mentor.begin(name, (), judging)
+
+    def prepare(self, inputs: Mapping[str, Callable[[], Iterable[Inputs]]]) -> None:
         """Let the methods look at the training inputs, per direction, before the first step.
 
         Networks are in evaluation mode meanwhile, so that looking changes no statistics; random
@@ -72,6 +87,7 @@ class Learner:
                     distiller.prepare(student.side(direction), side, inputs[direction]())
         for player in self.players:
             player.modules.train()
+            player.restart_average()
 
     def update(self, step: int, lr: float, batch: Batch, taught: Traces | None) -> State:
         """Take one step on one batch; return every loss term, weighted and without its graph.
@@ -86,7 +102,7 @@ class Learner:
         rng = np.random.default_rng(self.cell.seed_for("noise", step, "pool"))
         traces = [player.forward(batch, self.hints) for player in self.players]
         found: State = {}
-        for turn in self.task.turns:
+        for turn in self.students[0].turns:
             for index, player in enumerate(self.players):
                 if player is self.mentor and not self._teacher_trains(step):
                     continue
@@ -96,6 +112,8 @@ class Learner:
                     player.move(turn, torch.stack(list(terms.values())).sum(), lr)
                 prefix = self._prefix(player, index)
                 found |= {prefix + name: value.detach() for name, value in terms.items()}
+        for player in self.players:
+            player.average(step)
         return found
 
     def networks(self) -> State:
@@ -174,7 +192,7 @@ class Learner:
 
     def _open_distillers(self) -> list[Taught]:
         return [
-            Taught(direction, part.short, open_distiller(part.name, part.params))
+            Taught(direction, part.short, part.load()(part.params))
             for direction in self.task.directions
             for part in self.cell.methods
         ]
@@ -201,21 +219,6 @@ class Learner:
         for player in self.players:
             player.place()
 
-    def _optimise(self) -> None:
-        """Give every parameter to the optimiser that moves it."""
-        for student, distillers in zip(self.students, self.distillers, strict=True):
-            judging = [p for t in distillers for p in t.distiller.discriminator_parameters()]
-            known = {id(p) for p in judging}
-            own = [
-                p
-                for t in distillers
-                for p in t.distiller.parameters()
-                if p.requires_grad and id(p) not in known
-            ]
-            student.optimise(own, ())
-            if self.mentor:
-                self.mentor.optimise((), judging)
-
 
 def _add(found: State, method: str, terms: Mapping[str, Tensor], weight: float) -> None:
     for term, value in terms.items():
@@ -225,14 +228,7 @@ def _add(found: State, method: str, terms: Mapping[str, Tensor], weight: float) 
 
 def open_task(cell: Cell) -> Task:
     """Return a cell's task."""
-    task: Task = plugins.load("task", cell.task.name, cell.task.name)(cell.task.params)
-    return task
-
-
-def open_distiller(name: str, params: Mapping[str, object]) -> Distiller:
-    """Return a distiller with its parameters."""
-    distiller: Distiller = plugins.load("method", name, name)(params)
-    return distiller
+    return cell.task.load()(cell.task.params)
 
 
 def kept_terms(task: Task, distillers: Iterable[Distiller]) -> tuple[str, ...]:
@@ -248,7 +244,7 @@ def check_hints(nets: Nets, roles: Iterable[str], method: str) -> None:
         PluginError: it says which ones there are.
     """
     part = nets.architecture
-    taps = plugins.declared("network", part.name, part.name)["taps"]
+    taps = part.declared.taps
     for role in roles:
         if role not in taps:
             raise PluginError(

@@ -25,11 +25,11 @@ from torch import Tensor
 from bench.contracts.distiller import Trace
 from bench.contracts.task import Batch
 from bench.errors import Interrupted, StoreError
-from bench.plan.cell import Cell, open_dataset
-from bench.plan.schedule import Schedule
+from bench.plan.cell import Cell
+from bench.plan.schedule import schedule_of
 from bench.store.results import Store
 from bench.train import checkpoint
-from bench.train.batches import Batches, normalise, stream
+from bench.train.batches import Batches, stream
 from bench.train.device import nondeterminism
 from bench.train.learner import Learner, open_task
 from bench.train.player import Player, below, digest
@@ -76,7 +76,7 @@ def train(cohort: Cohort) -> dict[str, str]:
     found: set[str] = set()  # operators that were not deterministic
     with nondeterminism(found):
         # construct: what is shared, then the members where their last checkpoints left them
-        batches = Batches(cohort.cells[0], open_task(cohort.cells[0]).paired)
+        stages = _stages(cohort.cells[0])
         teachers = {
             key: open_teacher(cell, cohort.store, cohort.device)
             for key, cell in sorted(cohort.teachers.items())
@@ -84,13 +84,14 @@ def train(cohort: Cohort) -> dict[str, str]:
         members: list[Member] = []
         for cell in cohort.cells:
             with _outcome(cohort, cell, members):
-                members.append(Member(cohort, cell, teachers.get(cell.teacher), batches, found))
+                members.append(Member(cohort, cell, teachers.get(cell.teacher), stages[0], found))
         # train: a member that is ahead of the others waits until they are where it is
         start = min((m.step for m in members), default=0)
         end = max((m.end for m in members), default=0)
         saver = _Saver(cohort.checkpoint_s)
         clock = time.perf_counter()
-        for step, batch in enumerate(stream(batches, start, end, cohort.device), start):
+        starts = schedule_of(cohort.cells[0]).starts
+        for step, batch in _batches(stages, starts, start, end, cohort.device):
             active = [m for m in members if m.step == step]
             traces = _teach(teachers, active, batch)
             for member in active:
@@ -125,7 +126,7 @@ class Member:
     ) -> None:
         self.cohort, self.store, self.cell, self.key = cohort, cohort.store, cell, cell.key
         self.nondeterministic = nondeterministic
-        self.schedule = Schedule(cell.budget, batches.epoch)
+        self.schedule = schedule_of(cell)
         self.end = min(self.schedule.steps, cohort.until or self.schedule.steps)
         self.width = max(10, math.ceil(self.schedule.steps / 400))  # of a window, in steps
         select = cell.select
@@ -143,7 +144,12 @@ class Member:
         self.environments = [cohort.environment["environment"]]  # all that it trained under
         self.learner = Learner(cell, cohort.device, teacher)
         if not self._restored():
-            self.learner.prepare(_inputs(cell, batches, cohort.device))
+            self.learner.prepare(
+                {
+                    direction: functools.partial(batches.inputs, direction, cohort.device)
+                    for direction in self.learner.task.directions
+                }
+            )
         self.store.rewind_losses(self.key, self.step)
         (self.store.folder(self.key) / "end.json").unlink(missing_ok=True)
 
@@ -164,6 +170,8 @@ class Member:
             self._validate(self.cohort.validate)
         if self.step in self.snapshots:
             self._keep_generators()
+        if self.step in self.schedule.starts and self.step < self.end:
+            self.learner.begin(self.schedule.stage(self.step))
 
     def save(self) -> None:
         """Write everything that the next step depends on."""
@@ -222,6 +230,7 @@ class Member:
             self.cohort.emit("note", self.key, {"text": f"starts again: {error}"})
             return False
         notes = json.loads(texts["member"])
+        self.learner.begin(self.schedule.stage(notes["step"]))
         self.learner.load(tensors)
         self.best_networks = below(tensors, "best")
         self.step, self.seconds, self.digest = notes["step"], notes["seconds"], notes["digest"]
@@ -331,17 +340,17 @@ def _read(losses: Sequence[Mapping[str, Tensor]]) -> list[dict[str, float]]:
     return [{name: next(values) for name in row} for row in losses]
 
 
-def _inputs(
-    cell: Cell, batches: Batches, device: torch.device
-) -> dict[str, Callable[[], Iterator[Tensor]]]:
-    """Return, per direction, a way to run through the training inputs once, in order."""
-    dataset = open_dataset(cell.dataset)
+def _stages(cell: Cell) -> list[Batches]:
+    """Return the batches of each stage of a cell."""
+    task = open_task(cell)
+    return [Batches(cell, task, stage) for stage in range(len(cell.budgets))]
 
-    def images(domain: str) -> Iterator[Tensor]:  # [N, 3, S, S] each
-        for first in range(0, batches.counts[domain], batches.batch):
-            last = min(first + batches.batch, batches.counts[domain])
-            pixels = (dataset.read("train", domain, i, cell.size) for i in range(first, last))
-            yield torch.stack([normalise(p) for p in pixels]).to(device)
 
-    directions = open_task(cell).directions
-    return {d: functools.partial(images, source) for d, (source, _) in directions.items()}
+def _batches(
+    stages: Sequence[Batches], starts: Sequence[int], first: int, end: int, device: torch.device
+) -> Iterator[tuple[int, Batch]]:
+    """Yield each step from `first` up to `end`, and its batch, stage after stage."""
+    for batches, start, stop in zip(stages, starts, [*starts[1:], end], strict=True):
+        begin, stop = max(first, start), min(stop, end)
+        if begin < stop:
+            yield from enumerate(stream(batches, begin - start, stop - start, device), begin)

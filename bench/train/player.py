@@ -1,20 +1,19 @@
-"""One player of the game: its generators and discriminators, and what moves them."""
+"""One player of a task: its networks, what moves them, and their averages."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench import plugins
 from bench.contracts.distiller import Layout, Side, Trace
 from bench.contracts.network import Discriminator, Generator
-from bench.contracts.task import Batch, Task
-from bench.losses.gan import ImagePool, initialise
+from bench.contracts.task import Batch, Task, Turn
 from bench.plan.cell import Cell, Nets
 from bench.train.device import autocast
 
@@ -22,7 +21,7 @@ State = dict[str, Tensor]
 
 
 class Player:
-    """Generators and discriminators by direction, their optimisers, pools and gradient scalers.
+    """Networks by name and direction, their optimisers, averages, memories and gradient scalers.
 
     Initial weights depend on the seed, the architecture and the width, never on the method.
     """
@@ -32,47 +31,84 @@ class Player:
     ) -> None:
         self.task, self.nets, self.device, self.numerics = task, nets, device, cell.numerics
         self.keeps: Sequence[str] = task.terms
-        self.generators = nn.ModuleDict()
-        self.discriminators = nn.ModuleDict()
+        self.stage, self.turns = "", dict[str, Sequence[str]]()  # until training begins
+        self.modules = nn.ModuleDict({name: nn.ModuleDict() for name in task.networks})
         for direction in task.directions:
             made = (direction, peer, nets.architecture.name, nets.width)
-            judging = (direction, peer, nets.discriminator.name, nets.discriminator_width)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(cell.seed_for("networks", *made))
                 self.generators[direction] = generator(nets, cell.size)
-                torch.manual_seed(cell.seed_for("networks", *judging))
-                self.discriminators[direction] = discriminator(nets, task.judged_channels)
-        self.pools = {d: ImagePool(task.params.get("pool", 0)) for d in task.directions}
-        self.optimisers: dict[str, torch.optim.Adam] = {}
+                if nets.discriminator and "discriminator" in self.modules:
+                    judging = (nets.discriminator.name, nets.discriminator_width)
+                    torch.manual_seed(cell.seed_for("networks", direction, peer, *judging))
+                    self.discriminators[direction] = discriminator(nets, task.judged_channels)
+        self.averages: nn.ModuleDict | None = None
+        if task.average(0) is not None:
+            self.averages = copy.deepcopy(self.generators).requires_grad_(False).eval()
+        self.memory = task.memory()
+        self.optimisers: dict[str, torch.optim.Optimizer] = {}
         self.scalers: dict[str, torch.amp.GradScaler] = {}
-        self.modules = nn.ModuleDict(
-            {"generator": self.generators, "discriminator": self.discriminators}
-        )
+
+    @property
+    def generators(self) -> nn.ModuleDict:
+        """The generators, by direction."""
+        return cast(nn.ModuleDict, self.modules["generator"])
+
+    @property
+    def discriminators(self) -> nn.ModuleDict:
+        """The discriminators, by direction; none where nobody discriminates."""
+        none = nn.ModuleDict()
+        return cast(nn.ModuleDict, self.modules["discriminator"] if self._has_judges() else none)
+
+    def _has_judges(self) -> bool:
+        return "discriminator" in self.modules
 
     def drop_discriminators(self) -> None:
         """Play without discriminators: no kept term needs them."""
         self.discriminators.clear()
 
+    def settle(self) -> None:
+        """Move the networks to the device."""
+        self.modules.to(self.device)
+        if self.averages is not None:
+            self.averages.to(self.device)
+
     def place(self) -> None:
         """Move the networks to the device, in its memory format, compiled if asked."""
+        self.settle()
         layout = torch.channels_last if self.numerics["channels_last"] else torch.contiguous_format
-        self.modules.to(self.device).to(memory_format=layout)
+        self.modules.to(memory_format=layout)
+        if self.averages is not None:
+            self.averages.to(memory_format=layout)
         if self.numerics["compile"]:
             for network in (*self.generators.values(), *self.discriminators.values()):
                 network.compile()
 
-    def optimise(self, more: Iterable[nn.Parameter], more_judging: Iterable[nn.Parameter]) -> None:
-        """Create one Adam for the generators and one for the discriminators."""
-        moved = {
-            "generator": [*self.generators.parameters(), *more],
-            "discriminator": [*self.discriminators.parameters(), *more_judging],
-        }
-        betas = (self.task.params["beta1"], self.task.params["beta2"])
-        for turn, parameters in moved.items():
-            if parameters:
-                self.optimisers[turn] = torch.optim.Adam(parameters, betas=betas, fused=True)
+    def begin(
+        self, stage: str, more: Iterable[nn.Parameter], more_judging: Iterable[nn.Parameter]
+    ) -> None:
+        """Begin a stage: one new optimiser for each of its turns.
+
+        Args:
+            stage: as in `Task.stages`.
+            more: parameters of methods that the turn `generator` moves too.
+            more_judging: those that the turn `discriminator` moves too.
+        """
+        self.stage, self.turns = stage, dict(self.task.stages[stage])
+        self.optimisers, self.scalers = {}, {}
+        extra = {"generator": list(more), "discriminator": list(more_judging)}
+        for turn, names in self.turns.items():
+            moved = [p for name in names for p in self._parameters(name)] + extra.get(turn, [])
+            if moved:
+                self.optimisers[turn] = self.task.optimiser(moved)
                 enabled = self.numerics["precision"] == "fp16"
                 self.scalers[turn] = torch.amp.GradScaler(self.device.type, enabled=enabled)
+
+    def _parameters(self, name: str) -> Iterable[nn.Parameter]:
+        """Yield the parameters of a network by name, or of a part of it, in every direction."""
+        network, _, part = name.partition(".")
+        for one in cast(nn.ModuleDict, self.modules[network]).values():
+            yield from one.get_submodule(part).parameters()
 
     def freeze(self) -> None:
         """Become a teacher that never changes."""
@@ -88,20 +124,16 @@ class Player:
     def forward(self, batch: Batch, hints: Sequence[str]) -> dict[str, Trace]:
         """Run the generators on a batch; images and hints of the traces are float32."""
         with autocast(self.device, self.numerics):
-            traces = self.task.forward(self.generators, self.discriminators, batch, hints)
+            traces = self.task.forward(self._networks(), batch, hints)
         return {direction: trace.to_float() for direction, trace in traces.items()}
 
     def original(
         self, turn: str, traces: Mapping[str, Trace], rng: np.random.Generator
     ) -> dict[str, Tensor]:
         """Return the task's own terms of one turn."""
+        known = Turn(turn, self.stage, self._networks(), traces, self.keeps, self.memory, rng)
         with autocast(self.device, self.numerics):
-            if turn == "generator":
-                return self.task.generator_terms(self.generators, traces, self.keeps)
-            if not self.discriminators:
-                return {}
-            fakes = {d: self.pools[d].query(t.output, rng) for d, t in traces.items()}
-            return self.task.discriminator_terms(traces, fakes)
+            return self.task.losses(known)
 
     def move(self, turn: str, loss: Tensor, lr: float) -> None:
         """Take one optimiser step down `loss`; only this turn's own parameters get gradients."""
@@ -115,32 +147,61 @@ class Player:
         scaler.step(optimiser)
         scaler.update()
 
+    @torch.no_grad()
+    def average(self, step: int) -> None:
+        """Let the averages follow the generators, where the task has them averaged."""
+        decay = self.task.average(step)
+        if self.averages is not None and decay is not None:
+            pairs = zip(self.averages.parameters(), self.generators.parameters(), strict=True)
+            for kept, moved in pairs:
+                kept.lerp_(moved, 1 - decay)
+            buffers = zip(self.averages.buffers(), self.generators.buffers(), strict=True)
+            for buffer, present in buffers:
+                buffer.copy_(present)
+
+    def restart_average(self) -> None:
+        """Let the averages start from the generators as they are."""
+        if self.averages is not None:
+            self.averages.load_state_dict(self.generators.state_dict())
+
+    def judged(self) -> dict[str, Any]:
+        """Return the networks that are validated and scored: averages where there are some."""
+        return {"generator": self.generators if self.averages is None else self.averages}
+
     def networks(self) -> State:
-        """Return the weights, by name."""
-        return dict(self.modules.state_dict())
+        """Return the weights that count, by name: of the averages where there are some."""
+        found = dict(self.modules.state_dict())
+        if self.averages is not None:
+            found |= {f"generator.{n}": x for n, x in self.averages.state_dict().items()}
+        return found
 
     def load_networks(self, state: Mapping[str, Tensor]) -> None:
         """Take up saved weights; discriminators that were not saved are dropped."""
         if not any(name.startswith("discriminator.") for name in state):
             self.drop_discriminators()
         self.modules.load_state_dict(state)
+        self.restart_average()
 
     def state(self) -> State:
         """Return everything the next step depends on."""
-        found = {f"networks.{n}": x for n, x in self.networks().items()}
+        found = {f"networks.{n}": x for n, x in self.modules.state_dict().items()}
+        if self.averages is not None:
+            found |= {f"average.{n}": x for n, x in self.averages.state_dict().items()}
         for turn, optimiser in self.optimisers.items():
             for index, slots in optimiser.state_dict()["state"].items():
                 found |= {f"optimiser.{turn}.{index}.{slot}": x for slot, x in slots.items()}
         for turn, scaler in self.scalers.items():
             for slot, value in scaler.state_dict().items():
                 found[f"scaler.{turn}.{slot}"] = torch.tensor(value)
-        for direction, pool in self.pools.items():
-            found |= {f"pool.{direction}.{slot}": x for slot, x in pool.state().items()}
+        for name, memory in self.memory.items():
+            found |= {f"{name}.{slot}": x for slot, x in memory.state().items()}
         return found
 
     def load(self, state: State) -> None:
-        """Take up a saved state."""
+        """Take up a saved state, in the stage in which it was saved."""
         self.load_networks(below(state, "networks"))
+        if self.averages is not None:
+            self.averages.load_state_dict(below(state, "average"))
         for turn, optimiser in self.optimisers.items():
             slots: dict[int, State] = {}
             for name, x in below(state, f"optimiser.{turn}").items():
@@ -151,27 +212,27 @@ class Player:
             values = below(state, f"scaler.{turn}")
             if values:
                 scaler.load_state_dict({slot: x.item() for slot, x in values.items()})
-        for direction, pool in self.pools.items():
-            pool.load(below(state, f"pool.{direction}"), self.device)
+        for name, memory in self.memory.items():
+            memory.load(below(state, name), self.device)
+
+    def _networks(self) -> dict[str, Any]:
+        return dict(self.modules.items())
 
 
 def generator(nets: Nets, size: int) -> Generator:
     """Build a generator with the initial weights of torch's current random state."""
     part = nets.architecture
-    network: Generator = plugins.load("network", part.name, part.name)(
-        nets.width, size, part.params
-    )
-    initialise(network)
+    network = cast(type[Generator], part.load())(nets.width, size, part.params)
+    network.initialise()
     return network
 
 
 def discriminator(nets: Nets, channels: int) -> Discriminator:
     """Build a discriminator with the initial weights of torch's current random state."""
     part = nets.discriminator
-    judge: Discriminator = plugins.load("network", part.name, part.name)(
-        nets.discriminator_width, channels, part.params
-    )
-    initialise(judge)
+    assert part is not None  # of a task with an adversary
+    judge = cast(type[Discriminator], part.load())(nets.discriminator_width, channels, part.params)
+    judge.initialise()
     return judge
 
 
@@ -180,7 +241,8 @@ def layout(nets: Nets, size: int, channels: int, hints: Sequence[str]) -> Layout
     if not hints:
         return Layout({}, size, channels)
     with torch.device("meta"):
-        _, found = generator(nets, size)(torch.empty(1, 3, size, size), hints)
+        network = generator(nets, size)
+        _, found = network(*network.example(), hints=hints)
     shapes = {role: tuple(feature.shape[1:]) for role, feature in found.items()}
     return Layout(shapes, size, channels)
 

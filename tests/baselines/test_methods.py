@@ -14,23 +14,23 @@ from test_train import losses, stop_after
 from tiny import by_method, tiny_plan, train_teachers, train_together, weights
 
 from bench.contracts.distiller import Distiller, Trace
+from bench.contracts.kinds import METHOD, TASK
 from bench.contracts.task import Batch
 from bench.errors import Interrupted
 from bench.plan.matrix import Plan
-from bench.plugins import declared, names
 from bench.run.preflight import check
 from bench.store.results import Store
 from bench.train import checkpoint
 from bench.train.batches import Batches
-from bench.train.learner import Learner, open_distiller
+from bench.train.learner import Learner
 from bench.train.loop import open_teacher
 from bench.train.player import below, digest
 
 pytestmark = pytest.mark.usefixtures("vgg16")  # some methods compare features of VGG-16
 
 CPU = torch.device("cpu")
-METHODS = names("method")
-TEACHING = [n for n in METHODS if declared("method", n, "test")["teachers"]]
+METHODS = METHOD.names()
+TEACHING = [n for n in METHODS if METHOD.declaration(n, "test").fields["teachers"]]
 PLACES: list[Any] = [
     pytest.param({}, id="paired"),
     pytest.param({"datasets": ["grass2brick"], "architectures": ["resnet9"]}, id="unpaired"),
@@ -46,7 +46,7 @@ def place(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 def plan_for(folder: Path, name: str, place: dict[str, Any]) -> Plan:
     task = "unpaired" if place else "paired"
-    if task not in declared("method", name, "test")["tasks"]:
+    if task not in METHOD.declaration(name, "test").fields["tasks"]:
         pytest.skip(f"{name} does not treat {task} data")
     return tiny_plan(folder, methods=[name], **place)
 
@@ -62,7 +62,7 @@ def test_a_method_trains_the_student(tmp_path: Path, name: str, place: dict[str,
     assert store.state(cell.key).status == "done", store.state(cell.key)
     tensors, _ = checkpoint.load(store.checkpoint(cell.key))
     after = below(tensors, "student0")
-    for direction in declared("task", cell.task.name, "test")["directions"]:
+    for direction in TASK.declaration(cell.task.name, "test").fields["directions"]:
         mine = [n for n in after if n.startswith(f"generator.{direction}") and after[n].ndim == 4]
         assert mine
         assert not any(torch.equal(start[n], after[n]) for n in mine)
@@ -99,7 +99,11 @@ def test_methods_end_with_the_same_bits_together_alone_and_after_a_kill(tmp_path
     """All in one cohort, which is cut off; what they keep (adapters, bases, teachers) goes on."""
     slow = dict.fromkeys(("lambda_style", "lambda_feature"), 0.0)  # of VGG-16, which has no state
     methods = {
-        name: {p: x for p, x in slow.items() if p in declared("method", name, "test")["defaults"]}
+        name: {
+            p: x
+            for p, x in slow.items()
+            if p in METHOD.declaration(name, "test").fields["defaults"]
+        }
         for name in METHODS
     }
     methods["full"] = {"method": "gan_compression", "recipe": "full"}
@@ -153,7 +157,7 @@ def test_fifty_steps_down_a_methods_own_terms_lower_them(tmp_path: Path, name: s
 
     If the adapters moved too, they alone could lower the loss of a student that does not.
     """
-    tasks = declared("method", name, "test")["tasks"]
+    tasks = METHOD.declaration(name, "test").fields["tasks"]
     place = {} if "paired" in tasks else {"datasets": ["grass2brick"], "architectures": ["resnet9"]}
     plan = plan_for(tmp_path, name, place | {"budget": {"steps": 50, "batch": 2}})
     learner, batches, teach = lesson(plan, tmp_path)
@@ -208,7 +212,7 @@ def lesson(
     (cell,) = by_method(plan).values()
     frozen = open_teacher(plan.cells[cell.teacher], store, place) if cell.teacher else None
     learner = Learner(cell, place, frozen)
-    batches = Batches(cell, learner.task.paired)
+    batches = Batches(cell, learner.task)
     batch = {domain: images.to(place) for domain, images in batches[0].items()}
     inputs = {d: lambda a=a: iter([batch[a]]) for d, (a, _) in learner.task.directions.items()}
     learner.prepare(inputs)
@@ -232,7 +236,7 @@ def traces(difference: torch.Tensor) -> tuple[Trace, Trace]:
 
 
 def distiller(name: str, **given: Any) -> Distiller:
-    return open_distiller(name, declared("method", name, "test").params(given, "test"))
+    return METHOD.load(name, name)(METHOD.declaration(name, "test").params(given, "test"))
 
 
 @pytest.mark.parametrize("name", TEACHING)

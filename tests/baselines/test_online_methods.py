@@ -17,16 +17,16 @@ from torch import Tensor, nn
 from baselines.fesd import shifted
 from baselines.omgd import similarity, total_variation
 from bench.contracts.distiller import Distiller, Layout, Trace
+from bench.contracts.kinds import METHOD
 from bench.errors import Interrupted, SuiteError, WeightsError
 from bench.losses.adapters import View, cooperation
 from bench.losses.perceptual import TAPS, VGG16, gram, perceptual_terms
 from bench.maths.radial import count_bins, log_spectrum
-from bench.plugins import declared
 from bench.run.preflight import check
 from bench.store.results import Store
 from bench.train import checkpoint
 from bench.train.batches import Batches
-from bench.train.learner import Learner, open_distiller
+from bench.train.learner import Learner, open_task
 from bench.train.player import below
 
 CPU = torch.device("cpu")
@@ -44,7 +44,7 @@ class Sees(nn.Module):
 
 
 def method(name: str, **given: Any) -> Distiller:
-    return open_distiller(name, declared("method", name, "test").params(given, "test"))
+    return METHOD.load(name, name)(METHOD.declaration(name, "test").params(given, "test"))
 
 
 def built(name: str, channels: int = 3, side: int = 32, **given: Any) -> Distiller:
@@ -336,7 +336,7 @@ def test_a_weight_scales_its_own_term_and_zero_leaves_it_out(
 
 def nothing(name: str) -> dict[str, Any]:
     """Return parameters of a student that would never move."""
-    weights = declared("method", name, "test")["defaults"]
+    weights = METHOD.declaration(name, "test").fields["defaults"]
     return {weight: 0.0 for weight in weights if weight.startswith("lambda_")}
 
 
@@ -420,7 +420,7 @@ def test_the_classifier_moves_with_the_teachers_discriminator_and_not_with_the_s
     }
     assert {id(p) for p in classifiers} <= moved["discriminator"]
     assert not {id(p) for p in classifiers} & moved["generator"]
-    learner.update(0, 1e-3, Batches(cell, learner.task.paired)[0], None)
+    learner.update(0, 1e-3, Batches(cell, learner.task)[0], None)
     assert not any(torch.equal(a, b) for a, b in zip(start, classifiers, strict=True))
 
 
@@ -430,7 +430,7 @@ def test_a_teacher_that_moves_at_every_second_step_stands_still_in_between(tmp_p
     (cell,) = by_method(plan).values()
     learner = Learner(cell, CPU, None)
     assert learner.mentor is not None
-    batches, seen = Batches(cell, paired=True), []
+    batches, seen = Batches(cell, open_task(cell)), []
     for step in range(3):
         found = learner.update(step, 1e-3, batches[step], None)
         moved = {n: p.clone() for n, p in learner.mentor.modules.named_parameters()}

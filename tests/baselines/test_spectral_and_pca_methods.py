@@ -15,20 +15,19 @@ from sklearn.decomposition import PCA
 from tiny import by_method, tiny_plan, train_teachers, train_together
 
 from bench.contracts.distiller import Distiller, Layout, Trace
+from bench.contracts.kinds import METHOD
 from bench.errors import DataError, Interrupted, SuiteError
 from bench.maths.fourier import STEEPEST, spectral_weight, weighted_power, whole_mean
 from bench.maths.pca import Covariance, eigenbasis, learned_basis, residual
-from bench.plugins import declared
 from bench.report.rows import entry_rows
 from bench.store.results import Store
-from bench.train.learner import open_distiller
 
 ROLES = ("down", "mid1", "mid2", "up")
 
 
 def distiller(name: str, student: int, teacher: int, side: int = 6, **given: Any) -> Distiller:
     """Return a method built for hints of so many channels."""
-    method = open_distiller(name, declared("method", name, "test").params(given, "test"))
+    method = METHOD.load(name, name)(METHOD.declaration(name, "test").params(given, "test"))
     shapes = [dict.fromkeys(ROLES, (c, side, side)) for c in (student, teacher)]
     method.build(*(Layout(hints, 16, 6) for hints in shapes))
     return method.double()
@@ -66,7 +65,7 @@ def prepared(method: Distiller, maps: torch.Tensor) -> None:
     """Show a method the hints that a teacher makes of two batches."""
     side: Any = SimpleNamespace(generator=lambda batch, hints: (None, dict.fromkeys(hints, batch)))
     with torch.no_grad():
-        method.prepare(side, side, maps.split((len(maps) + 1) // 2))
+        method.prepare(side, side, [(part,) for part in maps.split((len(maps) + 1) // 2)])
 
 
 # principal components
@@ -292,6 +291,6 @@ def test_the_target_is_resized_without_aliasing() -> None:
 def test_sd_refuses_hints_of_another_size() -> None:
     hints = [dict.fromkeys(ROLES, (4, side, side)) for side in (8, 4)]
     with pytest.raises(SuiteError, match="'down'"):
-        open_distiller("sd", declared("method", "sd", "test").params({}, "test")).build(
+        METHOD.load("sd", "sd")(METHOD.declaration("sd", "test").params({}, "test")).build(
             *(Layout(h, 16, 6) for h in hints)
         )

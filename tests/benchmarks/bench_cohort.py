@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tiny import tiny_plan, train_teachers, train_together, weights
 
-from bench.maths.count import count_network
+from bench.evaluate.costs import count_network
 from bench.plan.cell import Cell
 from bench.plan.expand import expand
 from bench.plan.matrix import Plan, cohorts

@@ -19,6 +19,8 @@ from typing import Any
 from allocators import under_each
 from bench_similarity import opponent
 
+from bench.contracts.kinds import FEATURES, METRIC
+
 COUNT, SIZE = 200, 256
 METRICS = ("fid", "kid", "psnr", "ssim", "fsim", "lpips")
 GOAL = 0.5
@@ -49,10 +51,9 @@ def measure() -> dict[str, float]:
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
     from torch_fidelity.metric_kid import kid_features_to_metric
 
-    from bench import plugins
-    from bench.evaluate.feed import Images, Scorer, joined
+    from bench.contracts.metric import Scene
+    from bench.evaluate.feed import Feed, Images, joined
     from bench.fetch import weights
-    from bench.plan.cell import part_of
 
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
@@ -61,20 +62,20 @@ def measure() -> dict[str, float]:
     inception_weights.write(inception, inception_weights.photographs(8, 128, 0))
     weights.find = lambda name: inception if name == "inception" else backbones(name)
     output, target = images(COUNT, SIZE, SIZE)
-    parts = {name: part_of("metric", name, {}, name) for name in METRICS}
+    parts = {name: METRIC.part(name, {}, name) for name in METRICS}
 
     kept: dict[str, Any] = {}
 
     def our_real_set() -> None:
-        extractor = plugins.load("features", "inception", "real set")(torch.device("cpu"))
+        extractor = FEATURES.load("inception", "real set")(torch.device("cpu"))
         kept["inception"] = joined([extractor(b, 0) for b in target.split(16)])
 
     def ours() -> None:
-        scorer = Scorer(parts, torch.device("cpu"))
+        feed = Feed(parts, dict.fromkeys(parts, Scene(torch.device("cpu"))))
         for a, b in zip(output.split(16), target.split(16), strict=True):
-            scorer.add(Images(a, b))
-        scorer.values(lambda name, extractor: kept[name])
-        assert not scorer.failures
+            feed.add(Images(a, b))
+        feed.values(lambda name, extractor: kept[name])
+        assert not feed.failures
 
     def features(every: Any) -> Any:
         network = inception_weights.torch_fidelity(inception)

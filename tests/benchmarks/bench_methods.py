@@ -22,16 +22,16 @@ from bench_cohort import link_teachers, timed
 from tiny import by_method, tiny_plan, train_teachers
 
 from bench.contracts.distiller import Trace
+from bench.contracts.kinds import METHOD
 from bench.errors import DistillbenchError
+from bench.evaluate.costs import count_network
 from bench.fetch import weights
-from bench.maths.count import count_network
 from bench.plan.cell import Nets
 from bench.plan.matrix import Plan, cohorts
-from bench.plugins import declared, names
 from bench.run.preflight import check
 from bench.store.results import Store
 from bench.train.batches import Batches
-from bench.train.learner import Learner, open_distiller
+from bench.train.learner import Learner
 from bench.train.loop import open_teacher
 
 CPU = torch.device("cpu")
@@ -65,7 +65,7 @@ def methods_here(folder: Path, config: Mapping[str, Any]) -> tuple[Plan, dict[st
     """Return a plan of all methods that can run, and a remark on those that cannot, or not whole."""
     rows: dict[str, Any] = {"none": {}}
     remarks = {}
-    for name in names("method"):
+    for name in METHOD.names():
         try:
             off = needing_weights(name)
             row = dict.fromkeys(off, 0.0)
@@ -81,10 +81,10 @@ def methods_here(folder: Path, config: Mapping[str, Any]) -> tuple[Plan, dict[st
 
 def needing_weights(name: str) -> list[str]:
     """Return the weights of a method's terms that need pretrained networks which are not here."""
-    defaults = declared("method", name, name)["defaults"]
+    defaults = METHOD.declaration(name, name).fields["defaults"]
 
     def lacks(params: Mapping[str, Any]) -> bool:
-        return any(not is_here(w) for w in open_distiller(name, params).weights)
+        return any(not is_here(w) for w in METHOD.load(name, name)(params).weights)
 
     if not lacks(defaults):
         return []

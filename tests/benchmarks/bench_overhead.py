@@ -19,7 +19,7 @@ from tiny import by_method, tiny_plan, train_together
 
 from bench.store.results import Store
 from bench.train.batches import Batches
-from bench.train.learner import Learner
+from bench.train.learner import Learner, open_task
 
 STEPS, WARMUP = 120, 20
 
@@ -72,7 +72,7 @@ def bench_overhead(
         budget={"steps": STEPS, "batch": batch},
     )
     (cell,) = by_method(plan).values()
-    bare, batches = bare_loop(cell), Batches(cell, paired=True)
+    bare, batches = bare_loop(cell), Batches(cell, open_task(cell))
     for step in range(STEPS):
         batches[step]  # decoded once per process, for both
     ours: list[float] = []

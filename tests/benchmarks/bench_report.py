@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 from tiny import tiny_plan
 
+from bench.contracts.kinds import TASK
 from bench.evaluate.images import SAMPLES
 from bench.plan.cell import Cell, open_dataset
 from bench.plan.matrix import Plan
@@ -32,7 +33,6 @@ from bench.plan.scores import (
     score_id,
     snapshot_scores,
 )
-from bench.plugins import declared
 from bench.report.publish import publish
 from bench.store.results import Store, write_json
 
@@ -114,7 +114,7 @@ def drawn(scores: Iterable[Wanted], random: np.random.Generator) -> dict[str, An
 
 def photographs(cell: Cell) -> dict[str, bytes]:
     """Return name -> PNG of the samples that a cell keeps: input, output, any ground truth."""
-    dataset, task = open_dataset(cell.dataset), declared("task", cell.task.name, "here")
+    dataset, task = open_dataset(cell.dataset), TASK.declaration(cell.task.name, "here")
     found = {}
     for direction, (source, target) in task["directions"].items():
         for number in range(SAMPLES):

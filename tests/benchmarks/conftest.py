@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS), *(str(p) for p in sorted(TESTS.iterdir()) if p.is_dir())]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from tiny import write_suite
 
 from bench.cli.main import main
-from bench.plugins import names
+from bench.contracts.kinds import METHOD
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +41,7 @@ def test_an_unknown_method_is_one_line_and_exit_code_2(tmp_path: Path, verb: str
     assert output == ""
     assert error == (
         f"distillbench: {suite}: methods.wdk: unknown method 'wdk'. Did you mean 'wkd'? "
-        f"Known: {', '.join(names('method'))}.\n"
+        f"Known: {', '.join(METHOD.names())}.\n"
     )
     assert not (tmp_path / "runs").exists()
 

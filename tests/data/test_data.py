@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import plugins
 from bench.contracts.dataset import DOMAINS, SPLITS, Dataset
+from bench.contracts.kinds import DATASET
 from bench.data import photo_edges
 from bench.data._photographs import SIDE, windows
 from bench.data.photo_textures import PhotoTextures
@@ -21,8 +21,8 @@ BUILT_IN = ["grass2brick", "photo_edges", "photo_textures"]
 
 
 def dataset(name: str, **given: Any) -> Dataset:
-    params = plugins.declared("dataset", name, "test").params(given, "test")
-    return plugins.load("dataset", name, "test")(params)
+    params = DATASET.declaration(name, "test").params(given, "test")
+    return DATASET.load(name, "test")(params)
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

@@ -16,13 +16,13 @@ from PIL import Image
 from torch import Tensor
 
 from bench import plugins
-from bench.contracts.metric import Features, ImageMetric, SetMetric
+from bench.contracts.kinds import METRIC
+from bench.contracts.metric import Features, ImageMetric, Scene, SetMetric
 from bench.errors import DataError, SuiteError
-from bench.evaluate.feed import Images, Scorer
+from bench.evaluate.feed import Feed, Images
 from bench.evaluate.folders import score_folders
 from bench.fetch import weights
-from bench.plan import scores as score
-from bench.plan.cell import Part, part_of
+from bench.plugins import Part
 
 
 class MeanColour:
@@ -54,9 +54,9 @@ class Fragile(ImageMetric):
 @pytest.fixture
 def planted(monkeypatch: pytest.MonkeyPatch) -> None:
     planted = {"mean_colour": MeanColour, "shift": Shift, "again": Shift, "fragile": Fragile}
-    real = plugins.load
+    real = plugins.Kind.load
     monkeypatch.setattr(
-        plugins, "load", lambda kind, name, where: planted.get(name) or real(kind, name, where)
+        plugins.Kind, "load", lambda kind, name, where: planted.get(name) or real(kind, name, where)
     )
     MeanColour.calls = 0
 
@@ -64,11 +64,11 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_extractor_runs_once_per_image_and_a_failing_metric_stops_no_other(
     planted: None,
 ) -> None:
-    parts = {n: Part(n, 1, {}) for n in ("shift", "again", "fragile", "psnr")}
-    scorer = Scorer(parts, torch.device("cpu"))
+    parts = {n: Part(METRIC, n, 1, {}) for n in ("shift", "again", "fragile", "psnr")}
+    feed = Feed(parts, dict.fromkeys(parts, Scene(torch.device("cpu"))))
     black, grey = torch.zeros(2, 3, 8, 8), torch.full((2, 3, 8, 8), 0.5)
     for _ in range(3):
-        scorer.add(Images(grey, black))
+        feed.add(Images(grey, black))
     assert MeanColour.calls == 3
     asked: list[str] = []
 
@@ -76,13 +76,13 @@ def test_an_extractor_runs_once_per_image_and_a_failing_metric_stops_no_other(
         asked.append(name)
         return {"mean": torch.full((4, 3), 0.2)}
 
-    found = scorer.values(real)
+    found = feed.values(real)
     assert asked == ["mean_colour"]  # once, for both metrics
     assert found["shift"] == {"shift": pytest.approx(0.9)}
     assert found["again"] == found["shift"]
     assert found["psnr"]["psnr"] == pytest.approx(6.0206, abs=1e-4)
-    assert list(scorer.failures) == ["fragile"]
-    assert "too bright" in scorer.failures["fragile"]
+    assert list(feed.failures) == ["fragile"]
+    assert "too bright" in feed.failures["fragile"]
 
 
 def test_a_metric_without_its_weights_is_said_before_training_or_left_as_a_hole(
@@ -118,7 +118,7 @@ def folder(path: Path, count: int = 3, size: int = 32, seed: int = 0) -> Path:
 
 
 def parts(*names: str) -> list[Part]:
-    return [part_of("metric", name, {}, name) for name in names]
+    return [METRIC.part(name, {}, name) for name in names]
 
 
 CPU = torch.device("cpu")
@@ -225,9 +225,10 @@ def test_the_features_of_a_real_set_are_computed_once(tmp_path: Path) -> None:
 
 
 def test_weights_that_a_metric_needs_follow_its_parameters() -> None:
-    part = part_of("metric", "lpips", {"nets": ["alex", "vgg"]}, "test")
-    assert set(score.needed_weights(part)) == {"vgg16", "alexnet"}
-    assert all(name in weights.KNOWN for name in score.needed_weights(part))
+    part = METRIC.part("lpips", {"nets": ["alex", "vgg"]}, "test")
+    needed = part.declared.pretrained(part.params)
+    assert set(needed) == {"vgg16", "alexnet"}
+    assert all(name in weights.KNOWN for name in needed)
 
 
 def test_snapshots_show_the_last_checkpoint_beside_the_best_on_the_test_set(

@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(bench.download, "PAUSE_S", 0.001)
+    monkeypatch.setattr(bench.fetch.download, "PAUSE_S", 0.001)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with serving() as found:
         yield found
@@ -122,7 +122,7 @@ def test_a_server_that_ignores_range_and_always_breaks_is_given_up(
 ) -> None:
     url = server.put("f", BODY, break_after=[300_000] * 50, ranges=False)
     assert "the connection broke" in fault([url], path, sha256=SHA)
-    assert len(server.seen) == bench.download.TRIES
+    assert len(server.seen) == bench.fetch.download.TRIES
 
 
 def test_another_part_than_the_one_asked_for_is_thrown_away(server: Server, path: Path) -> None:
@@ -181,7 +181,7 @@ def test_every_fault_is_said_with_its_address(server: Server, path: Path) -> Non
         said = fault([closed, gone, busy, "nonsense"], path, sha256=SHA)
     assert f"{closed}: no connection; {gone}: 410 Gone; {busy}: 503 Service Unavailable;" in said
     assert f"put the file there by hand (sha256 begins {SHA[:12]})" in said
-    assert [name for name, *_ in server.seen].count("/busy") == bench.download.TRIES
+    assert [name for name, *_ in server.seen].count("/busy") == bench.fetch.download.TRIES
     assert left(path) == []
 
 
@@ -190,14 +190,14 @@ def test_a_file_larger_than_it_may_be_is_refused(
     server: Server, path: Path, length: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not length:  # a server that does not say how long it is
-        begin = bench.download._begin
+        begin = bench.fetch.download._begin
 
         def forget(response: Any, *more: Any) -> int:
             del response.headers["Content-Length"]
             return begin(response, *more)
 
-        monkeypatch.setattr(bench.download, "_begin", forget)
-    monkeypatch.setattr(bench.download, "CHUNK", 10_000)
+        monkeypatch.setattr(bench.fetch.download, "_begin", forget)
+    monkeypatch.setattr(bench.fetch.download, "CHUNK", 10_000)
     said = fault([server.put("f", BODY)], path, at_most=100_000)
     assert "more than the 100,000" in said
     assert left(path) == []
@@ -220,8 +220,8 @@ def test_a_full_disk_is_one_line(
 
         put(Full(), chunk, part)
 
-    put = bench.download._put
-    monkeypatch.setattr(bench.download, "_put", full)
+    put = bench.fetch.download._put
+    monkeypatch.setattr(bench.fetch.download, "_put", full)
     assert "cannot be written: No space left on device" in fault([url], path, sha256=SHA)
     assert not path.exists()
 

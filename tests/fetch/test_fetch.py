@@ -26,6 +26,7 @@ import bench.fetch.download
 from bench import plugins
 from bench.cli.main import main
 from bench.contracts.dataset import DOMAINS, Dataset
+from bench.contracts.kinds import DATASET
 from bench.data import _folders
 from bench.errors import DataError
 from bench.fetch import weights
@@ -39,7 +40,7 @@ LABELLED = ["facades", "cityscapes", "photo_textures"]
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(bench.download, "PAUSE_S", 0.001)
+    monkeypatch.setattr(bench.fetch.download, "PAUSE_S", 0.001)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with serving() as found:
         yield found
@@ -52,8 +53,8 @@ def call(*arguments: str) -> tuple[int, str, str]:
 
 
 def dataset(name: str, **given: Any) -> Dataset:
-    params = plugins.declared("dataset", name, "test").params(given, "test")
-    return plugins.load("dataset", name, "test")(params)
+    params = DATASET.declaration(name, "test").params(given, "test")
+    return DATASET.load(name, "test")(params)
 
 
 def png(shade: int, width: int = 32, height: int = 32) -> bytes:
@@ -106,7 +107,7 @@ def publish(
     monkeypatch: pytest.MonkeyPatch, name: str, urls: list[str], body: bytes = b"", **counts: int
 ) -> None:
     """Let a data set lie at other addresses; with `body`, its sha256 is published."""
-    cls = plugins.load("dataset", name, "test")
+    cls = DATASET.load(name, "test")
     monkeypatch.setattr(cls, "urls", tuple(urls))
     monkeypatch.setattr(cls, "counts", counts)
     if body:

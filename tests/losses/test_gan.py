@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bench.losses.gan import ImagePool, discriminator_loss, fake_loss, generator_loss, initialise
+from bench.contracts.network import initialise
+from bench.losses.gan import ImagePool, discriminator_loss, fake_loss, generator_loss
 
 REAL, FAKE = torch.tensor([[2.0, -0.5]]), torch.tensor([[0.3, -1.0]])
 ONE, ZERO = torch.ones(1, 2), torch.zeros(1, 2)

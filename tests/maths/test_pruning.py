@@ -8,17 +8,17 @@ import pytest
 import torch
 from torch import nn
 
+from bench.contracts.kinds import NETWORK
 from bench.contracts.network import Generator
 from bench.maths.pruning import walk
 from bench.nets._blocks import Residual
-from bench.plugins import declared, load
 
 ARCHITECTURES = ("unet", "resnet9", "mobile_resnet9", "pix2pixhd")
 
 
 def generator(name: str, width: int, **given: Any) -> Generator:
-    params = declared("network", name, "test").params(given, "test")
-    made: Generator = load("network", name, "test")(width, 64, params)
+    params = NETWORK.declaration(name, "test").params(given, "test")
+    made: Generator = NETWORK.load(name, "test")(width, 64, params)
     return made.eval()
 
 

@@ -11,22 +11,20 @@ import pywt
 import torch
 from skimage.metrics import peak_signal_noise_ratio
 
-from bench import plugins
-from bench.contracts.metric import ImageMetric, LabelMetric, NetworkMetric, SetMetric
+from bench.contracts.kinds import FEATURES, METRIC, NETWORK
+from bench.contracts.metric import ImageMetric, NetworkMetric, SetMetric
+from bench.fetch.missing import missing_weights
 from bench.fetch.weights import KNOWN
-from bench.plan.cell import Part
-from bench.plan.scores import missing_weights
-from bench.plugins import declared, load, names
 
-JUDGES = {n: load("metric", n, "test") for n in names("metric")}
-ON_PAIRS = [n for n, cls in JUDGES.items() if issubclass(cls, ImageMetric)]
-ON_LABELS = [n for n, cls in JUDGES.items() if issubclass(cls, LabelMetric)]
+JUDGES = {n: METRIC.load(n, "test") for n in METRIC.names()}
+ON_IMAGES = [n for n, cls in JUDGES.items() if issubclass(cls, ImageMetric)]
+ON_PAIRS = [n for n in ON_IMAGES if "labels" not in JUDGES[n].needs]  # test_segmentation.py has it
 ON_SETS = [n for n, cls in JUDGES.items() if issubclass(cls, SetMetric)]
 ON_NETWORKS = [n for n, cls in JUDGES.items() if issubclass(cls, NetworkMetric)]
 
 
 def metric(name: str) -> Any:
-    return load("metric", name, "test")(declared("metric", name, "test")["defaults"])
+    return METRIC.load(name, "test")(METRIC.declaration(name, "test").fields["defaults"])
 
 
 def score(name: str, output: torch.Tensor, target: torch.Tensor) -> dict[str, float]:
@@ -37,14 +35,14 @@ def score(name: str, output: torch.Tensor, target: torch.Tensor) -> dict[str, fl
 
 def available(name: str) -> None:
     """Skip where a metric's pretrained network is not on this machine."""
-    why = missing_weights(Part(name, 1, declared("metric", name, "test")["defaults"]))
+    why = missing_weights(METRIC.part(name, {}, "test"))
     if why:
         pytest.skip(why)
 
 
 @pytest.mark.parametrize("name", ON_PAIRS)
 def test_a_metric_matches_its_worked_examples(name: str) -> None:
-    cls = load("metric", name, "test")
+    cls = METRIC.load(name, "test")
     if any(not KNOWN[network].urls for network in cls.weights):
         pytest.skip("its values are those of a local file")
     assert getattr(cls, "checks", None), f"{name} has no worked example; give it one in `checks`"
@@ -55,25 +53,14 @@ def test_a_metric_matches_its_worked_examples(name: str) -> None:
             assert found[value] == pytest.approx(wanted, rel=1e-6, abs=1e-6), story
 
 
-@pytest.mark.parametrize("name", ON_LABELS)
-def test_a_metric_of_labels_matches_its_worked_examples(name: str) -> None:
-    cls: type[LabelMetric] = load("metric", name, "test")
-    for story, (predicted, labels, classes, expected) in cls.checks.items():
-        made = cls(declared("metric", name, "test")["defaults"], [str(i) for i in range(classes)])
-        made.add(predicted, labels)
-        found = made.value()
-        for value, wanted in expected.items():
-            assert found[value] == pytest.approx(wanted, rel=1e-6, abs=1e-6), story
-
-
 @pytest.mark.parametrize("name", ON_SETS)
 def test_a_distance_of_sets_matches_its_worked_examples(name: str) -> None:
-    assert declared("metric", name, "test")["features"] in names("features")
+    assert METRIC.declaration(name, "test").fields["features"] in FEATURES.names()
     made: SetMetric = metric(name)
     assert getattr(made, "checks", None), f"{name} has no worked example; give it one in `checks`"
     for story, (outputs, real, expected) in made.checks.items():
         found = made.distance(outputs, real)
-        assert (declared("metric", name, "test")["headline"] or name) in found
+        assert (METRIC.declaration(name, "test").fields["headline"] or name) in found
         for value, wanted in expected.items():
             assert found[value] == pytest.approx(wanted, rel=1e-6, abs=1e-6), story
 
@@ -92,22 +79,22 @@ def test_a_score_does_not_depend_on_the_size_of_batches(name: str) -> None:
 
 @pytest.mark.parametrize("name", list(JUDGES))
 def test_a_metric_says_its_label_direction_and_headline(name: str) -> None:
-    told = declared("metric", name, "test")
-    assert told["label"]
-    assert told["better"] in ("higher", "lower")
+    told = METRIC.declaration(name, "test")
+    assert told.says.label
+    assert told.says.better in ("higher", "lower")
 
 
 @pytest.mark.parametrize("name", ON_NETWORKS)
 def test_a_network_metric_gives_finite_numbers_and_its_headline(name: str) -> None:
-    if "gpu" in declared("metric", name, "test")["needs"]:
+    if "gpu" in METRIC.declaration(name, "test").fields["needs"]:
         pytest.skip("needs a GPU")
     params = {"norm": "instance"}
-    network = plugins.load("network", "resnet9", "test")(2, 32, params)
+    network = NETWORK.load("resnet9", "test")(2, 32, params)
     made = metric(name)
     made.params = {**made.params, "warmup": 1, "runs": 3, "batch": 2, "sizes": [[64, 32], [33, 47]]}
     found = made.measure(network, torch.device("cpu"))
     assert all(np.isfinite(v) and v > 0 for v in found.values())
-    headline = declared("metric", name, "test")["headline"] or name
+    headline = METRIC.declaration(name, "test").fields["headline"] or name
     assert headline in found or name == "latency_by_size"
     if name == "latency":
         assert found["latency_q1"] <= found["latency"] <= found["latency_q3"]

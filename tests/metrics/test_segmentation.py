@@ -12,24 +12,57 @@ from harness import Runs
 from PIL import Image
 from tiny import by_method, tiny_plan, train_together
 
-from bench.contracts.segmenter import read_labels
+from bench.contracts.kinds import SEGMENTER
 from bench.data.cityscapes import Cityscapes
 from bench.data.photo_textures import PhotoTextures
 from bench.errors import DataError
 from bench.evaluate.images import evaluate
+from bench.maths.labels import read_labels
 from bench.metrics.miou import MIoU
 from bench.plan.cell import open_dataset
 from bench.report.rows import scores_of
+from bench.segmenters.drn_d_105 import DRND105
 from bench.store.results import Store
 
 TEXTURES = {"datasets": ["photo_textures"], "methods": ["none"], "seeds": [0]}
 
 
 def miou(predicted: Any, labels: Any, classes: int) -> dict[str, float]:
-    metric = MIoU({}, [str(i) for i in range(classes)])
+    metric = MIoU({})
+    metric.begin(tuple(str(i) for i in range(classes)))
     for p, t in zip(torch.as_tensor(predicted), torch.as_tensor(labels), strict=True):
-        metric.add(p[None], t[None])
+        metric.count(p[None], t[None])
     return metric.value()
+
+
+@pytest.mark.parametrize(
+    ("predicted", "labels", "classes", "expected"),
+    [
+        pytest.param([[[0, 1], [2, 3]]], [[[0, 1], [2, 3]]], 4, {"miou": 1.0}, id="perfect"),
+        pytest.param(
+            [[[0, 1], [1, 1]]],
+            [[[0, 0], [1, 1]]],
+            3,
+            {"miou": (1 / 2 + 2 / 3) / 2, "iou_0": 1 / 2, "iou_1": 2 / 3},
+            id="half of one class taken for the other; a third that occurs nowhere",
+        ),
+        pytest.param(
+            [[[0, 2], [1, 1]]],
+            [[[0, 0], [1, 1]]],
+            2,
+            {"miou": 0.75, "iou_0": 1 / 2},
+            id="a pixel of a class that the labels do not have",
+        ),
+        pytest.param(
+            [[[0, 1], [1, 1]]], [[[0, 255], [1, 1]]], 2, {"miou": 1.0}, id="a pixel without a label"
+        ),
+    ],
+)
+def test_miou_of_worked_examples(
+    predicted: Any, labels: Any, classes: int, expected: dict[str, float]
+) -> None:
+    found = miou(predicted, labels, classes)
+    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-12)
 
 
 def reference() -> tuple[np.ndarray, np.ndarray]:
@@ -139,16 +172,17 @@ def test_labels_of_cityscapes_are_judged_at_their_own_size(
 ) -> None:
     """The papers' protocol: what is wrong in 100 of 1024 columns would vanish at 32 px."""
 
-    def predictor(*_: Any) -> Any:
+    def segmenter(device: torch.device) -> Any:
         def predict(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
             assert images.shape == (1, 3, 32, 32)
-            found = torch.full((1, *size), list(Cityscapes.labels).index("sky"))
-            found[..., :924] = list(Cityscapes.labels).index("road")
+            found = torch.full((1, *size), DRND105.classes.index("sky"))
+            found[..., :924] = DRND105.classes.index("road")
             return found
 
+        predict.classes = DRND105.classes  # type: ignore[attr-defined]
         return predict
 
-    monkeypatch.setattr("bench.evaluate.images._predictor", predictor)
+    monkeypatch.setattr(type(SEGMENTER), "load", _loading(SEGMENTER, segmenter))
     plan = tiny_plan(
         tmp_path,
         datasets=cityscapes(tmp_path / "cs"),
@@ -168,6 +202,12 @@ def test_labels_of_cityscapes_are_judged_at_their_own_size(
     Image.new("RGB", (1024, 512)).save(odd)
     with pytest.raises(DataError, match=f"{odd}: 1024 x 512 pixels, where Cityscapes has"):
         open_dataset(cell.dataset).label_map("test", 0, 32)
+
+
+def _loading(kind: Any, planted: Any) -> Any:
+    """Return a `load` that gives `planted` for one kind of plug-in."""
+    real = type(kind).load
+    return lambda asked, name, where: planted if asked == kind else real(asked, name, where)
 
 
 @pytest.mark.gpu

@@ -18,17 +18,19 @@ from skimage.metrics import structural_similarity
 from test_metrics import reference_pair
 from torch import Tensor
 
+from bench.contracts.kinds import METRIC
 from bench.errors import DataError, SuiteError, WeightsError
 from bench.fetch import weights
 from bench.metrics import _memo as memo
 from bench.metrics._memo import Memo
-from bench.plugins import declared, load
 
 NETS = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}
 
 
 def metric(name: str, **params: Any) -> Any:
-    return load("metric", name, "test")({**declared("metric", name, "test")["defaults"], **params})
+    return METRIC.load(name, "test")(
+        {**METRIC.declaration(name, "test").fields["defaults"], **params}
+    )
 
 
 def score(name: str, output: Tensor, target: Tensor, **params: Any) -> dict[str, float]:
@@ -223,11 +225,11 @@ def test_several_networks_give_one_score_each(backbones: Path) -> None:
 
 
 def test_the_headline_is_always_among_the_values() -> None:
-    told = declared("metric", "lpips", "test")
+    told = METRIC.declaration("lpips", "test")
     for nets in told.fields["choices"]["nets"]:
         params = told.params({"nets": nets}, "suite.yaml")
         values = [f"lpips_{net}" for net in params["nets"]]
-        assert len(values) == 1 or told["headline"] in values
+        assert len(values) == 1 or told.says.headline in values
     with pytest.raises(SuiteError, match=r"unknown nets of lpips .*'vgg', 'squeeze'"):
         told.params({"nets": ["vgg", "squeeze"]}, "suite.yaml")
 

@@ -13,18 +13,19 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bench import plugins
+from bench.contracts.kinds import NETWORK
 from bench.contracts.network import Generator
 from bench.errors import CountError, SuiteError
-from bench.maths.count import count, count_network
+from bench.evaluate.costs import count_network
+from bench.maths.count import count
 from bench.nets._blocks import ReflectionPad2d, mirrored
 
 GENERATORS = ["mobile_resnet9", "pix2pixhd", "resnet9", "unet"]
 
 
 def network(name: str, width: int, size: int, **given: Any) -> Generator:
-    params = plugins.declared("network", name, "test").params(given, "test")
-    return plugins.load("network", name, "test")(width, size, params)
+    params = NETWORK.declaration(name, "test").params(given, "test")
+    return NETWORK.load(name, "test")(width, size, params)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_sizes_and_costs_are_the_papers(
     convention: str,
     macs_g: float | None,
 ) -> None:
-    found = count_network(name, width, size, channels=3)
+    found = count_network(name, width, size, seen=3)
     assert round(found.params / 1e6, 5) == params_m, row
     if macs_g is not None:
         assert getattr(found, convention) / 1e9 == pytest.approx(macs_g, rel=1e-3), row
@@ -76,7 +77,7 @@ def test_discriminators_have_the_papers_sizes(width: int, channels: int, params:
 
 
 def test_a_batch_norm_discriminator_of_pairs_has_the_papers_size() -> None:
-    judge = plugins.load("network", "patchgan", "test")(64, 6, {"norm": "batch", "padding": 1})
+    judge = NETWORK.load("patchgan", "test")(64, 6, {"norm": "batch", "padding": 1})
     assert sum(p.numel() for p in judge.parameters()) == 2_768_705
     (logits,), found = judge(torch.zeros(1, 6, 256, 256), ("d4",))
     assert logits.shape == (1, 1, 30, 30)
@@ -84,7 +85,7 @@ def test_a_batch_norm_discriminator_of_pairs_has_the_papers_size() -> None:
 
 
 def test_the_multiscale_discriminator_judges_both_scales() -> None:
-    judge = plugins.load("network", "multiscale_patchgan", "test")(4, 6, {"norm": "instance"})
+    judge = NETWORK.load("multiscale_patchgan", "test")(4, 6, {"norm": "instance"})
     logits, found = judge(torch.zeros(1, 6, 64, 64), tuple(judge.taps))
     assert [x.shape[-1] for x in logits] == [11, 7]
     assert list(found) == list(judge.taps)
@@ -209,4 +210,4 @@ def test_an_operator_nobody_counted_is_an_error_not_zero() -> None:
 
 def test_counting_says_what_sizes_a_network_takes() -> None:
     with pytest.raises(SuiteError, match="multiple of 32, not 70"):
-        count_network("unet", 8, 70, channels=3)
+        count_network("unet", 8, 70, seen=3)

@@ -9,6 +9,7 @@ import pytest
 from tiny import somewhere, train_teachers, train_together
 
 from bench import plugins
+from bench.contracts.kinds import DATASET
 from bench.plan.expand import expand
 from bench.plan.matrix import cohorts
 from bench.plan.suite import load
@@ -115,7 +116,7 @@ def test_a_suite_of_a_paper_trains_by_its_protocol(name: str) -> None:
 def test_a_suite_trains_on_photographs_in_place_of_its_data(path: Path, tmp_path: Path) -> None:
     """All its methods, five steps, tiny networks: whatever a real run would refuse or break."""
     suite = load(path)
-    tasks = {plugins.declared("dataset", name, str(path))["task"] for name in suite.datasets}
+    tasks = {DATASET.declaration(name, str(path)).says.task for name in suite.datasets}
     stand_in = {"paired": "photo_edges", "unpaired": "grass2brick"}
     sets = [*TINY, f"datasets=[{', '.join(stand_in[task] for task in sorted(tasks))}]"]
     sets += [

@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from PIL import Image
 
+from bench.contracts.kinds import REPORT
 from bench.contracts.report import Figure, Rows
-from bench.plugins import load, names
 from bench.report.publish import DRAWING
 from reports._select import foremost, summary
 from reports._style import nth_style, styles
@@ -40,8 +40,8 @@ def _drawing() -> Iterator[None]:
 
 
 def made(name: str, given: Rows) -> list[Figure]:
-    assert name in names("report")
-    return [item for item in load("report", name, "test")().make(given) if isinstance(item, Figure)]
+    assert name in REPORT.names()
+    return [item for item in REPORT.load(name, "test")().make(given) if isinstance(item, Figure)]
 
 
 def panels(name: str, given: Rows) -> list[Axes]:

@@ -12,6 +12,7 @@ from scipy import stats
 from tiny import by_method, somewhere, tiny_plan
 
 from bench import plugins
+from bench.contracts.kinds import DATASET, METRIC, NETWORK
 from bench.contracts.report import Rows
 from bench.plan.expand import expand
 from bench.plan.suite import load
@@ -26,10 +27,10 @@ JOINED = PRINTED[PRINTED["recipe"] != ""]
 
 def test_every_number_is_of_a_network_and_data_set_that_exist() -> None:
     assert len(JOINED) > 100
-    assert set(JOINED["architecture"]) <= set(plugins.names("network"))
-    known = {*plugins.names("dataset"), "edges2shoes-r"}  # FESD's own split of edges2shoes
+    assert set(JOINED["architecture"]) <= set(NETWORK.names())
+    known = {*DATASET.names(), "edges2shoes-r"}  # FESD's own split of edges2shoes
     assert set(JOINED["dataset"]) <= known
-    assert set(JOINED["score"]) <= set(plugins.names("metric"))
+    assert set(JOINED["score"]) <= set(METRIC.names())
     assert set(JOINED["direction"]) == {"AtoB", "BtoA"}
     for mean in PRINTED.loc[JOINED.index, "mean"]:
         float(mean)

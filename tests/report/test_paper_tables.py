@@ -18,6 +18,7 @@ from test_reports import compiled
 from tiny import somewhere, tiny_plan
 
 from bench import plugins
+from bench.contracts.kinds import METHOD, REPORT
 from bench.contracts.report import Report, Rows, Table
 from bench.plan.expand import expand
 from bench.plan.scores import image_scores, record
@@ -118,7 +119,7 @@ def fid(*values: float, network: Values | None = None) -> list[Values]:
 
 
 def made(module: str, found: Rows) -> list[Table]:
-    report: type[Report] = plugins.load("report", module, "here")
+    report: type[Report] = REPORT.load(module, "here")
     return [item for item in report().make(found) if isinstance(item, Table)]
 
 
@@ -548,7 +549,7 @@ def test_every_suite_of_a_paper_fills_its_table(suite: str, tmp_path: Path) -> N
         if row["role"] != "segmenter"
     ]
     found = rows(entries)
-    papers = [n for n in plugins.names("report") if n.startswith(("wkd_", "fesd_", "pca_", "sd_"))]
+    papers = [n for n in REPORT.names() if n.startswith(("wkd_", "fesd_", "pca_", "sd_"))]
     tables = [table for name in papers for table in made(name, found)]
     printed = {
         table.name: sum(
@@ -611,7 +612,7 @@ def test_a_real_plans_rows_are_found(tmp_path: Path) -> None:
 
 def layouts() -> list[Layout]:
     found: list[Layout] = []
-    for name in plugins.names("report"):
+    for name in REPORT.names():
         values = vars(importlib.import_module(f"reports.{name}")).values()
         for value in values:
             several = value if isinstance(value, tuple) else (value,)
@@ -631,7 +632,7 @@ def test_the_recipes_of_rows_are_those_that_a_plan_can_write() -> None:
     assert len(recipes) > 15
     for recipe in recipes - {"fesd*"}:
         method, params = re.fullmatch(r"(\w+)(?:\((.*?)\))?(?:, .*)?", recipe).groups()  # type: ignore[union-attr]
-        declared = plugins.declared("method", method, method)
+        declared = METHOD.declaration(method, method)
         given = dict(pair.split("=") for pair in (params or "").split(", ") if pair)
         assert list(given) == sorted(given)
         for name, text in given.items():

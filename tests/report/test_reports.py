@@ -20,6 +20,7 @@ from tiny import tiny_plan
 
 from bench import plugins
 from bench.compare.methods import compare_methods, ports, quality_table
+from bench.contracts.kinds import REPORT
 from bench.contracts.report import Bold, Rows, Table
 from bench.errors import ReportError
 from bench.plan.expand import expand
@@ -112,11 +113,7 @@ def test_a_port_is_called_one_in_every_table_of_methods(tmp_path: Path) -> None:
     plan, store = filled(tmp_path, methods=methods, datasets=["photo_edges", "photo_textures"])
     found = collect(plan, store)
     found = replace(found, snapshots=found.scores.query("metric == 'psnr' and role == 'student'"))
-    made = [
-        item
-        for name in plugins.names("report")
-        for item in plugins.load("report", name, "here")().make(found)
-    ]
+    made = [item for name in REPORT.names() for item in REPORT.load(name, "here")().make(found)]
     tables = [item for item in made if isinstance(item, Table)]
     compared = quality_table(
         compare_methods(found, "mine", "none")[0], "mine", "none", ports(found, "mine", "none")

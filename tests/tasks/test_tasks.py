@@ -22,13 +22,13 @@ CPU = torch.device("cpu")
 def learner(folder: Path, **changes: Any) -> tuple[Learner, dict[str, torch.Tensor]]:
     (cell,) = by_method(tiny_plan(folder, methods=["none"], **changes)).values()
     made = Learner(cell, CPU, None)
-    return made, Batches(cell, made.task.paired)[0]
+    return made, Batches(cell, made.task)[0]
 
 
 def original(made: Learner, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     player = made.students[0]
-    traces = player.forward(batch, ())
-    return made.task.generator_terms(player.generators, traces, made.task.terms)
+    player.keeps = made.task.terms
+    return player.original("generator", player.forward(batch, ()), np.random.default_rng(0))
 
 
 def test_pix2pix_is_gan_and_a_hundred_times_l1(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_pix2pix_is_gan_and_a_hundred_times_l1(tmp_path: Path) -> None:
     torch.testing.assert_close(terms["l1"], 100 * F.l1_loss(fake, batch["B"]))
     expected = F.binary_cross_entropy_with_logits(logits[0], torch.ones_like(logits[0]))
     torch.testing.assert_close(terms["gan"], expected)
-    assert made.task.turns == ("discriminator", "generator")
+    assert list(made.task.stages["train"]) == ["discriminator", "generator"]
 
 
 def test_cyclegan_is_lsgan_ten_cycle_and_five_identity(tmp_path: Path) -> None:
@@ -59,8 +59,8 @@ def test_cyclegan_is_lsgan_ten_cycle_and_five_identity(tmp_path: Path) -> None:
     torch.testing.assert_close(terms["cycle"], 10 * cycle)
     torch.testing.assert_close(terms["identity"], 5 * identity)
     torch.testing.assert_close(terms["gan"], lsgan[0] + lsgan[1])
-    assert made.task.turns == ("generator", "discriminator")
-    assert made.students[0].pools["AtoB"].size == 50
+    assert list(made.task.stages["train"]) == ["generator", "discriminator"]
+    assert made.students[0].memory["pool.AtoB"].size == 50
 
 
 def test_pix2pixhd_brings_its_own_recipe(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from test_reports import finish
 from tiny import by_method, tiny_plan, train_teachers, train_together
 
 from bench.contracts.dataset import DOMAINS, SPLITS
+from bench.contracts.kinds import METRIC
 from bench.errors import AbsentData, FetchError, StoreError
 from bench.plan.matrix import Plan
 from bench.plan.scores import image_scores, record
@@ -33,8 +34,8 @@ from bench.store import provenance
 from bench.store.results import Store
 from bench.track import follower as tracker
 from bench.track.follower import Tracker
+from bench.track.from_server import dataset_on, results
 from bench.track.mirror import Copy, default_uri
-from bench.track.reporting import dataset_on, results
 from bench.track.view import TAG
 
 
@@ -112,9 +113,7 @@ def test_identical_images_have_a_finite_psnr(tmp_path: Path) -> None:
     """So an ordinary PSNR cannot be infinite in the first place."""
     import torch
 
-    from bench.plugins import load
-
-    metric = load("metric", "psnr", "test")({})
+    metric = METRIC.load("psnr", "test")({})
     metric.add(torch.ones(1, 3, 4, 4), torch.ones(1, 3, 4, 4))
     assert metric.value() == {"psnr": 100.0}
 

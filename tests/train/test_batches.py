@@ -11,9 +11,11 @@ import torch
 from PIL import Image
 from tiny import by_method, tiny_plan
 
+from bench.contracts.task import Crop
 from bench.plan.schedule import Schedule
 from bench.plan.suite import Budget
 from bench.train.batches import Batches, normalise, stream
+from bench.train.learner import open_task
 
 CPU = torch.device("cpu")
 
@@ -30,7 +32,7 @@ def numbered(tmp_path: Path) -> Batches:
     folder = {"pairs": {"dataset": "pix2pix_folder", "path": "."}}
     plan = tiny_plan(tmp_path, datasets=folder, methods=["none"], budget={"epochs": 3, "batch": 2})
     (cell,) = by_method(plan).values()
-    return Batches(cell, paired=True)
+    return Batches(cell, open_task(cell))
 
 
 def test_every_image_is_seen_once_an_epoch_and_no_batch_is_short(numbered: Batches) -> None:
@@ -58,10 +60,10 @@ def test_any_step_can_be_the_first(numbered: Batches) -> None:
 
 def test_crops_and_flips_vary(tmp_path: Path) -> None:
     (cell,) = by_method(tiny_plan(tmp_path, methods=["none"])).values()
-    batches = Batches(cell, paired=True)
-    draws = {batches._draw(np.random.default_rng(seed)) for seed in range(200)}
-    assert {top for top, _, _ in draws} == set(range(5))  # 36 px loaded, 32 px seen
-    assert {flip for *_, flip in draws} == {False, True}
+    task = open_task(cell)
+    draws = {Crop.draw(np.random.default_rng(seed), task.loaded(32) - 32) for seed in range(200)}
+    assert {crop.top for crop in draws} == set(range(5))  # 36 px loaded, 32 px seen
+    assert {crop.flip for crop in draws} == {False, True}
 
 
 def test_unpaired_images_are_matched_anew_each_epoch(tmp_path: Path) -> None:
@@ -69,7 +71,7 @@ def test_unpaired_images_are_matched_anew_each_epoch(tmp_path: Path) -> None:
         tmp_path, datasets=["grass2brick"], architectures=["resnet9"], methods=["none"]
     )
     (cell,) = by_method(plan).values()
-    batches = Batches(cell, paired=False)
+    batches = Batches(cell, open_task(cell))
     a, b = batches[0], batches[0]
     assert all(torch.equal(a[d], b[d]) for d in "AB")
     assert a["A"].shape == (2, 3, 32, 32)
@@ -83,7 +85,7 @@ def test_pixels_map_to_minus_one_and_one() -> None:
 
 def test_the_schedule_is_cyclegans() -> None:
     """100 + 100 epochs: lr factor 1 - max(0, epoch + 1 - 100) / 101, as the original prints it."""
-    schedule = Schedule(Budget(epochs=200, lr=2e-4), images=1334)
+    schedule = Schedule((Budget(epochs=200, lr=2e-4),), images=1334)
     assert schedule.steps == 200 * 1334
     factors = {epoch: schedule.lr(epoch * 1334) / 2e-4 for epoch in (0, 98, 99, 100, 150, 199)}
     expected = {0: 1, 98: 1, 99: 1, 100: 1 - 1 / 101, 150: 1 - 51 / 101, 199: 1 - 100 / 101}
@@ -93,9 +95,9 @@ def test_the_schedule_is_cyclegans() -> None:
 
 
 def test_a_budget_in_steps_falls_by_the_step() -> None:
-    schedule = Schedule(Budget(steps=10, lr=1.0, decay=0.5), images=3)
+    schedule = Schedule((Budget(steps=10, lr=1.0, decay=0.5),), images=3)
     assert [schedule.lr(s) for s in range(10)] == pytest.approx(
         [1] * 5 + [k / 6 for k in (5, 4, 3, 2, 1)]
     )
-    assert Schedule(Budget(steps=4, decay=0.0, lr=1.0), 3).lr(3) == 1.0
-    assert Schedule(Budget(epochs=3, batch=4), images=10).steps == 8
+    assert Schedule((Budget(steps=4, decay=0.0, lr=1.0),), 3).lr(3) == 1.0
+    assert Schedule((Budget(epochs=3, batch=4),), images=10).steps == 8

@@ -15,7 +15,7 @@ from tiny import by_method, tiny_plan, train_teachers, train_together, weights
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from bench.plugins import names
+from bench.contracts.kinds import METHOD, METRIC, NETWORK
 from bench.store.results import Store
 from bench.train import checkpoint
 from bench.train.device import clocks, configure, full_precision, nondeterminism
@@ -124,7 +124,7 @@ def test_a_gpu_repeats_bit_for_bit(tmp_path: Path, architecture: str) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.usefixtures("vgg16")
-@pytest.mark.parametrize("name", names("method"))
+@pytest.mark.parametrize("name", METHOD.names())
 @pytest.mark.parametrize("unpaired", [False, True], ids=["paired", "unpaired"])
 def test_every_method_repeats_on_a_gpu_or_says_what_does_not(
     tmp_path: Path, name: str, unpaired: bool
@@ -139,7 +139,7 @@ def test_every_method_repeats_on_a_gpu_or_says_what_does_not(
     assert named or weights(one, cell) == weights(two, cell)
 
 
-METHODS = {name: {"method": name} for name in names("method")}
+METHODS = {name: {"method": name} for name in METHOD.names()}
 DML = {"dml": {"method": "wkd", "teacher": {"mode": "peers"}}}
 
 
@@ -213,9 +213,8 @@ def test_clocks_are_those_of_the_device_that_was_timed(
 
 @pytest.mark.gpu
 def test_latency_on_a_gpu_is_of_the_gpu() -> None:
-    from bench.plugins import load
 
-    network = load("network", "resnet9", "test")(16, 256, {"norm": "instance"})
-    metric = load("metric", "latency", "test")({"warmup": 20, "runs": 50})
+    network = NETWORK.load("resnet9", "test")(16, 256, {"norm": "instance"})
+    metric = METRIC.load("latency", "test")({"warmup": 20, "runs": 50})
     found = metric.measure(network, torch.device("cuda"))
     assert 0 < found["latency_q1"] <= found["latency"] <= found["latency_q3"] < 100

@@ -17,7 +17,7 @@ from bench.errors import Interrupted
 from bench.store.results import Store
 from bench.train import checkpoint
 from bench.train.batches import Batches
-from bench.train.learner import Learner
+from bench.train.learner import Learner, open_task
 from bench.train.loop import Cohort, open_teacher, train
 from bench.train.player import below, digest
 
@@ -123,7 +123,7 @@ def test_a_frozen_teacher_keeps_its_bits_and_is_in_evaluation_mode(
     before = digest(teacher.networks())
     learner = Learner(cell, torch.device("cpu"), teacher)
     for step in range(2):
-        batch = Batches(cell, paired=True)[step]
+        batch = Batches(cell, open_task(cell))[step]
         outputs = []
         for seed in (1, 2):
             torch.manual_seed(seed)
@@ -159,7 +159,7 @@ def test_a_preparation_draws_the_same_each_time_and_moves_no_statistics(
     teacher = open_teacher(plan.cells[mine.teacher], store, torch.device("cpu"))
     learner = Learner(mine, torch.device("cpu"), teacher)
     before = digest(learner.students[0].networks())
-    batch = Batches(mine, paired=True)[0]["A"]
+    batch = Batches(mine, open_task(mine))[0]["A"]
     learner.prepare({"AtoB": lambda: iter([batch])})
     assert digest(learner.students[0].networks()) == before
     assert all(module.training for module in learner.students[0].modules.modules())

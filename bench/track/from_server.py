@@ -1,9 +1,8 @@
-"""A report from where the results are, to a folder and to MLflow."""
+"""Results from a tracking server, for a report on a machine that has neither store nor images."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,15 +11,15 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, field_validator
 
-from bench.contracts.dataset import DOMAINS, SPLITS
+from bench.contracts.dataset import DOMAINS, SPLITS, Dataset
 from bench.errors import AbsentData, DistillbenchError, FetchError, StoreError
-from bench.plan.cell import Part, without_path
+from bench.plan.cell import without_path
 from bench.plan.matrix import Plan
 from bench.plan.suite import Suite
-from bench.report.publish import publish
+from bench.plugins import Part
 from bench.store.results import Store, read_json
 from bench.track.experiment import Experiment
-from bench.track.mirror import Copy, default_uri
+from bench.track.mirror import Copy
 from bench.track.parcel import checked
 
 
@@ -73,12 +72,14 @@ class _Origin(BaseModel):
     def _are_whole(cls, images: dict[str, int]) -> dict[str, int]:
         if set(images) != {f"{split}{domain}" for split in SPLITS for domain in DOMAINS}:
             raise ValueError("not a number for each split and domain")
-        if not all(images[f"{split}{domain}"] for split in ("train", "test") for domain in DOMAINS):
-            raise ValueError("none to train or to test on")
+        if not any(images[f"train{domain}"] for domain in DOMAINS):
+            raise ValueError("none to train on")
         return images
 
 
-def dataset_on(server: str, suite: Suite, name: str, part: Part, missing: AbsentData) -> Part:
+def dataset_on(
+    server: str, suite: Suite, name: str, part: Part[Dataset], missing: AbsentData
+) -> Part[Dataset]:
     """Return a data set that is not here, with the images that a server's newest run of it had.
 
     Raises:
@@ -119,37 +120,9 @@ def _reading() -> Iterator[None]:
     except DistillbenchError:
         raise
     except Exception as error:  # a server may fail in any way
-        raise StoreError(f"MLflow cannot be read: {_said(error)}") from error
+        raise StoreError(f"MLflow cannot be read: {said(error)}") from error
 
 
-def usual_uri(store: Store) -> str:
-    """Return where this store's runs were logged; "" where they were not."""
-    if (store.root / "mlflow.db").exists() or "MLFLOW_TRACKING_URI" in os.environ:
-        return default_uri(store)
-    return ""
-
-
-def write(plan: Plan, store: Store, out: Path, uri: str) -> tuple[Path, str]:
-    """Write a report, with links into MLflow and to its run there; "" for `uri`: without.
-
-    Returns:
-        The page, and what MLflow said if the report could not be put there.
-    """
-    copy = Copy(plan, store, uri) if uri else None
-    tracking, runs, trouble = "", dict[str, str](), ""
-    try:
-        if copy:
-            tracking, runs = copy.links()
-    except Exception as error:  # a server may fail in any way, and the report goes on
-        trouble = _said(error)
-    page = publish(plan, store, out, tracking, runs)
-    try:
-        if copy and not trouble:
-            copy.log_report(out)
-    except Exception as error:
-        trouble = _said(error)
-    return page, trouble
-
-
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
+    """Return what MLflow raised as one line."""
     return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -1,0 +1,15 @@
+"""A network's width: its base channels, one number or as many as an architecture has levels."""
+
+from __future__ import annotations
+
+Width = int | tuple[int, ...]
+
+
+def channels(width: Width) -> tuple[int, ...]:
+    """Return a width as a tuple, of one number or several."""
+    return width if isinstance(width, tuple) else (width,)
+
+
+def said_width(width: Width) -> str:
+    """Return a width as text: "16", or "10-20-58-64"."""
+    return "-".join(map(str, channels(width)))

@@ -1,0 +1,34 @@
+"""How good a student is while it trains, on the validation split."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+
+from bench.contracts.kinds import METRIC
+from bench.contracts.metric import ImageMetric, Scene
+from bench.evaluate.images import outputs
+from bench.plan.cell import open_dataset
+from bench.train.learner import Learner
+
+
+def validate(learner: Learner) -> float:
+    """Return how good the present students are on the validation split; higher is better."""
+    cell = learner.cell
+    name = cell.select["best_on_val"]
+    metric_class = cast(type[ImageMetric], METRIC.load(name, name))
+    scene = Scene(learner.device, open_dataset(cell.dataset), cell.size)
+    found = []
+    for student in learner.students:
+        student.modules.eval()
+        for direction in learner.task.directions:
+            metric = metric_class(cell.select["params"])
+            metric.open(scene)
+            for batch in outputs(cell, student, direction, "val"):
+                metric.add(batch.output, cast(torch.Tensor, batch.target))
+            values = metric.value()
+            found.append(values[metric.headline or next(iter(values))])
+        student.modules.train()
+    return (1.0 if metric_class.better == "higher" else -1.0) * math.fsum(found) / len(found)
