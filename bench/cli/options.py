@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from bench import plugins
-from bench.plan.expand import Elsewhere, expand, parse_only
+from bench.plan.expand import Elsewhere, expand
 from bench.plan.matrix import Plan
+from bench.plan.only import parse_only
 from bench.plan.suite import load
 from bench.store.results import Store
 

@@ -138,6 +138,12 @@ def without_path(params: Mapping[str, Any]) -> Json:
     return {name: value for name, value in params.items() if name != "path"}
 
 
+def splits_of(task: type[Task]) -> list[str]:
+    """Return the splits that training and scoring read, without the validation split."""
+    starts = ["test"] if any(source for source, _ in task.directions.values()) else []
+    return list(dict.fromkeys(["train", task.real, *starts]))
+
+
 def open_dataset(part: Part[Dataset]) -> Dataset:
     """Return a cell's data set."""
     return part.load()(part.params)

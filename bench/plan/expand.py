@@ -6,7 +6,7 @@ Imports no torch, so that a plan of ten thousand cells is there at once.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import product
@@ -18,12 +18,14 @@ from pydantic import ValidationError
 from bench.contracts.dataset import DOMAINS, SPLITS, Dataset
 from bench.contracts.kinds import DATASET, METHOD, METRIC, NETWORK, TASK
 from bench.contracts.metric import Metric
-from bench.contracts.width import Width, channels, said_width
+from bench.contracts.width import Width, channels
 from bench.errors import AbsentData, SuiteError, unknown
 from bench.plan.cell import Cell, Json, Nets
 from bench.plan.matrix import Entry, Plan
+from bench.plan.only import is_chosen, said
+from bench.plan.refuse import check_keys
 from bench.plan.scores import judges
-from bench.plan.suite import AXES, Budget, Suite, Teacher, explain
+from bench.plan.suite import Budget, Suite, Teacher, explain
 from bench.plugins import Part, conform
 
 if TYPE_CHECKING:
@@ -54,9 +56,9 @@ def expand(
     """
     where = str(suite.path)
     expansion = _Expansion(suite, where, elsewhere)
-    entries = [entry for entry in expansion.entries() if _chosen(entry, only or {})]
+    entries = [entry for entry in expansion.entries() if is_chosen(entry, only or {})]
     if not entries:
-        raise SuiteError(f"{where}: no cell is left by --only {_said(only or {})}.")
+        raise SuiteError(f"{where}: no cell is left by --only {said(only or {})}.")
     cells: dict[str, Cell] = {}
     for entry in entries:
         for cell in expansion.lineage(entry.cell):
@@ -95,7 +97,7 @@ class _Expansion:
         self.methods = {n: self._method(n, row) for n, row in suite.methods.items()}
         names = {part.declared.task for part, _ in self.datasets.values()}
         self.tasks = {name: TASK.declaration(name, where).says for name in sorted(names)}
-        self._check_axes()
+        check_keys(suite, self.tasks, where)
         self.select = self._selection(suite.select.best_on_val)
 
     def entries(self) -> Iterator[Entry]:
@@ -128,37 +130,6 @@ class _Expansion:
 
     def _declared_task(self, dataset: str) -> type[Task]:
         return self.tasks[self.datasets[dataset][0].declared.task]
-
-    def _check_axes(self) -> None:
-        """Refuse keys for which no task of the suite has a use.
-
-        Raises:
-            SuiteError: which key, and which there are.
-        """
-        suite, where, tasks = self.suite, self.where, self.tasks.values()
-        known = {p for task in tasks for p in task.defaults}
-        for name in suite.task:
-            if name not in known:
-                raise SuiteError(unknown("parameter of the task", name, known, f"{where}: task"))
-        stages = {stage for task in tasks for stage in task.stages}
-        for name in suite.stages:
-            if name not in stages:
-                raise SuiteError(unknown("stage", name, stages, f"{where}: stages"))
-        choices = {name for task in tasks for name in task.outputs}
-        for name in suite.outputs:
-            if name not in choices:
-                raise SuiteError(unknown("choice", name, choices, f"{where}: outputs"))
-        given = suite.model_fields_set, suite.teacher.model_fields_set if suite.teacher else set()
-        if not any("discriminator" in task.networks for task in tasks):
-            for prefix, name, fields in (
-                ("", "discriminator_widths", given[0]),
-                ("teacher.", "discriminator_width", given[1]),
-            ):
-                if name in fields:
-                    said = " and ".join(self.tasks)
-                    raise SuiteError(
-                        f"{where}: {prefix}{name}: nobody discriminates in {said}; remove the key."
-                    )
 
     def _student(
         self,
@@ -410,38 +381,3 @@ def _named(row: Json, key: str, label: str) -> tuple[str, Json]:
 
 def _metrics(rows: Mapping[str, Json], where: str) -> tuple[Part[Metric], ...]:
     return tuple(METRIC.part(n, p, f"{where}.{n}") for n, p in rows.items())
-
-
-def _chosen(entry: Entry, only: Mapping[str, Sequence[str]]) -> bool:
-    said = {axis: str(getattr(entry, axis)) for axis in AXES} | {"width": said_width(entry.width)}
-    return all(said[axis] in values for axis, values in only.items())
-
-
-def parse_only(texts: Iterable[str], suite: Suite) -> dict[str, list[str]]:
-    """Read `axis=value[,value]` texts into what `expand` takes.
-
-    Raises:
-        SuiteError: no such axis, or the suite has no such value on it.
-    """
-    known: dict[str, list[str]] = {
-        "dataset": list(suite.datasets),
-        "architecture": list(suite.architectures),
-        "method": list(suite.methods),
-        "width": [said_width(w) for w in suite.widths],
-        "discriminator_width": [str(w) for w in suite.discriminator_widths],
-        "seed": [str(s) for s in suite.seeds],
-    }
-    only: dict[str, list[str]] = {}
-    for text in texts:
-        axis, equals, values = text.partition("=")
-        if not equals or axis not in AXES:
-            raise SuiteError(unknown("axis", axis, AXES, f"--only {text}"))
-        for value in values.split(","):
-            if value not in known[axis]:
-                raise SuiteError(unknown(axis, value, known[axis], f"--only {text}"))
-            only.setdefault(axis, []).append(value)
-    return only
-
-
-def _said(only: Mapping[str, Sequence[str]]) -> str:
-    return " ".join(f"{axis}={','.join(values)}" for axis, values in only.items())

@@ -128,8 +128,8 @@ def _asked_of(
     found = []
     declared, opened = task.declared, open_dataset(dataset)
     for direction, (source, target) in declared.directions.items():
-        images = dataset.images[f"test{source}"] if source else samples
-        real_images = dataset.images[f"{declared.real}{target}"]
+        images = dataset.images.get(f"test{source}", 0) if source else samples  # 0: not here
+        real_images = dataset.images.get(f"{declared.real}{target}", 0)
         setting = Setting(declared, opened, dataset.name, size, source, images, real_images)
         for part in metrics:
             if part.declared.judges != "images":

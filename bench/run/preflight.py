@@ -13,7 +13,7 @@ from bench.contracts.network import Network
 from bench.contracts.task import Task
 from bench.errors import DataError, PluginError, SuiteError
 from bench.fetch import weights
-from bench.plan.cell import Cell, Nets, open_dataset
+from bench.plan.cell import Cell, Nets, open_dataset, splits_of
 from bench.train.learner import check_hints, kept_terms, open_task
 from bench.train.player import discriminator, generator, layout
 
@@ -129,9 +129,7 @@ def _check_sizes(cell: Cell, nets: Nets, task: Task) -> Side:
 def _check_images(cell: Cell, say: Callable[[str], None]) -> None:
     """Count the images of each split, and decode those of a local folder."""
     dataset, name = open_dataset(cell.dataset), cell.dataset.path or cell.dataset.name
-    task = cell.task.declared
-    starts = ["test"] if any(source for source, _ in task.directions.values()) else []
-    splits = dict.fromkeys(["train", task.real, *starts, *(["val"] if cell.select else [])])
+    splits = [*splits_of(cell.task.declared), *(["val"] if cell.select else [])]
     counts = {(s, domain): dataset.count(s, domain) for s in splits for domain in dataset.domains}
     for difference in dataset.differences():
         say(f"{name}: {difference}")

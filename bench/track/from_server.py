@@ -12,8 +12,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, field_validator
 
 from bench.contracts.dataset import DOMAINS, SPLITS, Dataset
+from bench.contracts.kinds import TASK
 from bench.errors import AbsentData, DistillbenchError, FetchError, StoreError
-from bench.plan.cell import without_path
+from bench.plan.cell import splits_of, without_path
 from bench.plan.matrix import Plan
 from bench.plan.suite import Suite
 from bench.plugins import Part
@@ -72,8 +73,6 @@ class _Origin(BaseModel):
     def _are_whole(cls, images: dict[str, int]) -> dict[str, int]:
         if set(images) != {f"{split}{domain}" for split in SPLITS for domain in DOMAINS}:
             raise ValueError("not a number for each split and domain")
-        if not any(images[f"train{domain}"] for domain in DOMAINS):
-            raise ValueError("none to train on")
         return images
 
 
@@ -104,6 +103,11 @@ def dataset_on(
                 raise
             except Exception:  # a run that was cut off has no spec, one of long ago no numbers
                 why = f"no run of {name} on MLflow says which images it had"
+                continue
+            task = TASK.declaration(part.declared.task, name).says
+            places = [f"{s}{d}" for s in splits_of(task) for d in part.declared.domains]
+            if not all(found.images[place] for place in places):
+                why = f"the run of {name} on MLflow had images that nothing can be trained on"
                 continue
             mine = (part.name, part.version, without_path(part.params))
             if (found.name, found.version, found.params) == mine:

@@ -191,10 +191,12 @@ def step_costs(learners: Mapping[str, Learner], steps: int) -> dict[str, dict[st
     training, per batch of training inputs.
     """
     cell = learners["none"].cell
-    batches = Batches(cell, learners["none"].task.paired)
+    batches = Batches(cell, learners["none"].task)
     found: dict[str, dict[str, list[float]]] = {}
     for name, learner in learners.items():
-        looks = {d: lambda: (batches[i]["A"] for i in range(LOOK)) for d in learner.task.directions}
+        looks = {
+            d: lambda: ((batches[i]["A"],) for i in range(LOOK)) for d in learner.task.directions
+        }
         seconds = clocked(lambda learner=learner, looks=looks: learner.prepare(looks))
         found[name] = {"step": [], "terms": [], "look": [seconds / LOOK]}
     for step in range(WARMUP + steps):

@@ -97,7 +97,7 @@ def made_up(folder: Path) -> tuple[Plan, Store]:
 
 def of_network(cell: Cell, plan: Plan) -> Iterator[Wanted]:
     """Yield every score that a cell's network should have."""
-    for part in network_metrics(plan.metrics):
+    for part in network_metrics(cell, plan.metrics):
         protocol = network_protocol(cell, part, {"device": "a made-up one"})
         yield Wanted(score_id(part, protocol), "", part, protocol, "")
 

@@ -44,7 +44,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with serving() as found:
         yield found
-    plugins.declared.cache_clear()  # it may have read what `publish` changed
+    plugins._declaration.cache_clear()  # it may have read what `publish` changed
 
 
 def call(*arguments: str) -> tuple[int, str, str]:

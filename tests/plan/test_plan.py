@@ -18,8 +18,9 @@ from tiny import by_method, tiny_plan, write_suite
 from bench.contracts.kinds import METRIC
 from bench.errors import SuiteError
 from bench.plan.cell import Cell
-from bench.plan.expand import expand, parse_only
+from bench.plan.expand import expand
 from bench.plan.matrix import cohorts
+from bench.plan.only import parse_only
 from bench.plan.suite import load
 
 

@@ -636,7 +636,7 @@ def test_the_recipes_of_rows_are_those_that_a_plan_can_write() -> None:
         given = dict(pair.split("=") for pair in (params or "").split(", ") if pair)
         assert list(given) == sorted(given)
         for name, text in given.items():
-            default = declared["defaults"][name]
+            default = declared.says.defaults[name]
             assert declared.params({name: type(default)(text)}, recipe)[name] != default
             assert f"{type(default)(text)}" == text
 

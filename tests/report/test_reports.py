@@ -76,7 +76,7 @@ def finish(store: Store, plan: Plan, entry: Any, psnr: float | None = None) -> N
         store.network(network_id(cell)),
         {
             score_id(part, protocol): record(part, protocol, values[part.name], "", 1.0)
-            for part in network_metrics(plan.metrics)
+            for part in network_metrics(cell, plan.metrics)
         },
     )
 
@@ -448,8 +448,8 @@ def test_reporting_imports_no_torch(tmp_path: Path) -> None:
     plan, _ = filled(tmp_path)
     code = (
         "import sys; from pathlib import Path\n"
-        "from bench.expand import expand; from bench.suite import load\n"
-        "from bench.publish import publish; from bench.store import Store\n"
+        "from bench.plan.expand import expand; from bench.plan.suite import load\n"
+        "from bench.report.publish import publish; from bench.store.results import Store\n"
         f"publish(expand(load(Path({str(plan.suite.path)!r}))), Store(Path({str(tmp_path / 'runs')!r})), Path({str(tmp_path / 'r')!r}))\n"
         "assert 'torch' not in sys.modules"
     )

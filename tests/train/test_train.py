@@ -142,8 +142,8 @@ class Curious(Distiller):
     def prepare(self, student: Any, teacher: Any, inputs: Any) -> None:
         self.drawn = torch.randn(3)
         for batch in inputs:
-            student.generator(batch)
-            teacher.generator(batch)
+            student.generator(*batch)
+            teacher.generator(*batch)
 
     def terms(self, student: Any, teacher: Any) -> dict[str, torch.Tensor]:
         return {"drawn": student.output.mean() * self.drawn.sum()}
@@ -160,7 +160,7 @@ def test_a_preparation_draws_the_same_each_time_and_moves_no_statistics(
     learner = Learner(mine, torch.device("cpu"), teacher)
     before = digest(learner.students[0].networks())
     batch = Batches(mine, open_task(mine))[0]["A"]
-    learner.prepare({"AtoB": lambda: iter([batch])})
+    learner.prepare({"AtoB": lambda: iter([(batch,)])})
     assert digest(learner.students[0].networks()) == before
     assert all(module.training for module in learner.students[0].modules.modules())
     torch.manual_seed(99)

@@ -1,0 +1,43 @@
+"""Keys of a suite that none of its tasks has a use for are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from bench.errors import SuiteError, unknown
+from bench.plan.suite import Suite
+
+if TYPE_CHECKING:
+    from bench.contracts.task import Task
+
+
+def check_keys(suite: Suite, tasks: Mapping[str, type[Task]], where: str) -> None:
+    """Refuse keys for which no task of the suite has a use.
+
+    Raises:
+        SuiteError: which key, and which there are.
+    """
+    known = {p for task in tasks.values() for p in task.defaults}
+    for name in suite.task:
+        if name not in known:
+            raise SuiteError(unknown("parameter of the task", name, known, f"{where}: task"))
+    stages = {stage for task in tasks.values() for stage in task.stages}
+    for name in suite.stages:
+        if name not in stages:
+            raise SuiteError(unknown("stage", name, stages, f"{where}: stages"))
+    choices = {name for task in tasks.values() for name in task.outputs}
+    for name in suite.outputs:
+        if name not in choices:
+            raise SuiteError(unknown("choice", name, choices, f"{where}: outputs"))
+    given = suite.model_fields_set, suite.teacher.model_fields_set if suite.teacher else set()
+    if not any("discriminator" in task.networks for task in tasks.values()):
+        for prefix, name, fields in (
+            ("", "discriminator_widths", given[0]),
+            ("teacher.", "discriminator_width", given[1]),
+        ):
+            if name in fields:
+                said = " and ".join(tasks)
+                raise SuiteError(
+                    f"{where}: {prefix}{name}: nobody discriminates in {said}; remove the key."
+                )
