@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from bench.contracts.report import Rows
+from bench.contracts.width import channels_of
 from reports._format import SIZE, Note, places, size
 
 LEAST = 3  # seeds, below which no interval is drawn: Student's of two is nine deviations wide
@@ -46,7 +47,8 @@ def widest_teacher(scores: pd.DataFrame) -> pd.DataFrame:
 
 def widest(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the largest width."""
-    found: pd.DataFrame = rows[rows["width"] == rows["width"].max()]
+    largest = max(rows["width"].unique(), key=channels_of, default=0)
+    found: pd.DataFrame = rows[rows["width"] == largest]
     return found
 
 

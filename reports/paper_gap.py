@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from bench.contracts.report import Report, Rows, Table
+from bench.contracts.width import channels_of
 from reports._format import marks, ports, signed, size, spread
 from reports._printed import BEST, LOGS, PLACE, numbers, same_place, text_of
 
@@ -84,7 +85,8 @@ def _entries(rows: Rows) -> pd.DataFrame:
     """Return the students, and each data set's widest teacher: not one of their own size."""
     students = rows.entries[rows.entries["role"] == "student"]
     teachers = rows.entries[rows.entries["role"] == "teacher"]
-    widest = teachers.groupby("dataset")["width"].transform("max")
+    of_each = teachers.groupby("dataset")["width"]
+    widest = of_each.transform(lambda widths: max(widths, key=channels_of))
     return pd.concat([students, teachers[teachers["width"] == widest]])
 
 

@@ -133,12 +133,18 @@ def accept(rows: Rows, suite: Json, machine: Json, speeds: Json, tolerance: floa
     }
 
 
+def judged(width: object) -> str:
+    """Return a discriminator's width, to stand behind the generator's; "" where there is none."""
+    return f" (D {width})" if str(width) != "0" else ""
+
+
 def not_done(rows: Rows) -> dict[str, str]:
     """Return how each place ended that has no result: "failed: no memory"."""
     found = {}
     for entry in rows.entries[rows.entries["status"] != "done"].to_dict("records"):
-        place = f"{entry['dataset']}, {entry['architecture']}, width {entry['width']} "
-        place += f"(D {entry['discriminator_width']}), {entry['method']}, seed {entry['seed']}"
+        place = f"{entry['dataset']}, {entry['architecture']}, width {entry['width']}"
+        place = f"{place}{judged(entry['discriminator_width'])}, {entry['method']}, "
+        place += f"seed {entry['seed']}"
         found[place] = f"{entry['status']}: {entry['reason']}".removesuffix(": ")
     return found
 
@@ -149,8 +155,8 @@ def image_scores(rows: Rows) -> dict[str, Json]:
     found = {}
     for place, column in shown.groupby([*AXES, "metric"], sort=True) if len(shown) else ():
         dataset, direction, architecture, width, judge, method, metric = map(str, place)
-        what = f"{dataset} {direction}, {architecture}, width {width} (D {judge}), {method}: "
-        found[f"{what}{metric}"] = {
+        where = f"{dataset} {direction}, {architecture}, width {width}{judged(judge)}"
+        found[f"{where}, {method}: {metric}"] = {
             **{name: column[name].iloc[0] for name in ("metric", "unit", "better")},
             "protocol": json.loads(column["protocol"].iloc[0]),
             "values": dict(zip(map(str, column["seed"]), column["value"].map(float), strict=True)),

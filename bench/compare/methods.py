@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from bench.compare.accepted import judged
 from bench.contracts.report import Bold, Rows, Table
 from bench.errors import ReportError, unknown
 from bench.maths.statistics import LEVEL, Comparison, compare, holm, least_p, seeds_needed
@@ -198,7 +199,7 @@ def _costs(students: pd.DataFrame, scores: pd.DataFrame, new: str, base: str) ->
 
 def _said(place: Sequence[object]) -> str:
     dataset, direction, architecture, width, judge = place
-    return f"{dataset} {direction}".strip() + f", {architecture}, width {width} (D {judge})"
+    return f"{dataset} {direction}".strip() + f", {architecture}, width {width}{judged(judge)}"
 
 
 def ports(rows: Rows, *names: str) -> dict[str, str]:

@@ -10,6 +10,11 @@ def channels(width: Width) -> tuple[int, ...]:
     return width if isinstance(width, tuple) else (width,)
 
 
+def channels_of(said: object) -> tuple[int, ...]:
+    """Return the channels of a width as rows have it: 16, or "10-20-58-64"; for sorting."""
+    return tuple(int(number) for number in str(said).split("-"))
+
+
 def said_width(width: Width) -> str:
     """Return a width as text: "16", or "10-20-58-64"."""
     return "-".join(map(str, channels(width)))

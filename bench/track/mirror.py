@@ -26,6 +26,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from bench.contracts.width import said_width
 from bench.plan.cell import Cell
 from bench.plan.identity import identity
 from bench.plan.matrix import Entry, Plan
@@ -193,11 +194,11 @@ class Copy:
             "dataset": entry.dataset,
             "architecture": entry.architecture,
             "method": entry.method,
-            "width": entry.width,
+            "width": said_width(entry.width),
             "discriminator_width": entry.discriminator_width,
         }
         several = len(self.plan.suite.discriminator_widths) > 1
-        name = f"{entry.method} width {entry.width}"  # what differs stands first: lists cut names
+        name = f"{entry.method} width {axes['width']}"  # what differs first: lists cut names
         name += f" D {entry.discriminator_width}" if several else ""
         data = f"{entry.dataset} {entry.architecture}"
         if (group, "") not in self._runs:
