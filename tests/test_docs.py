@@ -50,10 +50,10 @@ def test_the_task_of_the_docs_trains(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """With a data set of its own and the project's U-Net, two steps and a score."""
     from tiny import SUITE, train_together
 
-    from bench.evaluate.images import evaluate
+    from bench.evaluate.feed import evaluate
     from bench.plan.expand import expand
     from bench.plan.suite import load
-    from bench.store.results import Store
+    from bench.store.layout import Store
 
     page = (ROOT / "docs" / "tasks.md").read_text()
     (code,) = [code for language, code in BLOCK.findall(page) if language == "python"]

@@ -13,7 +13,7 @@ import click
 
 from bench.cli.options import choice_options, open_suite, suite_options
 from bench.errors import DistillbenchError, ReportError, StoreError
-from bench.store.files import replacing
+from bench.store.atomic import replacing
 
 if TYPE_CHECKING:
     from bench.contracts.report import Table
@@ -141,7 +141,7 @@ def _accept(against: Path, tolerance: float, benchmarks: Path | None, **where: A
     from bench.compare import accepted as baseline
     from bench.compare.gate import sight
     from bench.report.publish import collect
-    from bench.store.results import write_json
+    from bench.store.layout import write_json
 
     plan, store = open_suite(**where)
     rows = collect(plan, store)

@@ -30,7 +30,7 @@ from bench.errors import AbsentData, DistillbenchError, StoreError
 from bench.plan.matrix import Plan
 from bench.plan.suite import Suite
 from bench.plugins import Part
-from bench.store.results import Store, read_json
+from bench.store.layout import Store, read_json
 
 PATIENCE_S = 60.0  # for MLflow, once training is over
 SYNC_PATIENCE_S = 3600.0

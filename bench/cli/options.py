@@ -13,7 +13,7 @@ from bench.plan.expand import Elsewhere, expand
 from bench.plan.matrix import Plan
 from bench.plan.only import parse_only
 from bench.plan.suite import load
-from bench.store.results import Store
+from bench.store.layout import Store
 
 
 def suite_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from bench.plan.learning_rate import schedule_of
 from bench.plan.matrix import Plan
-from bench.plan.schedule import schedule_of
 from bench.run.walk import is_finished
-from bench.store.results import Store
+from bench.store.layout import Store
 
 LINE_S = 20.0  # between two lines where there is no terminal
 BARS = 8  # cells shown at once

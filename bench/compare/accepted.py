@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, FiniteFloat, NonNegativeFloat, Validation
 from bench.contracts.report import Rows
 from bench.errors import ReportError
 from bench.plan.identity import identity
-from bench.store.results import read_json
+from bench.store.layout import read_json
 
 Json = dict[str, Any]
 

@@ -38,7 +38,6 @@ class Setting(NamedTuple):
     name: str  # of the data set
     size: int  # image side in pixels
     source: str  # domain that the outputs are made from; "": from noise
-    images: int  # how many outputs there are
     real_images: int  # how many real images a set of outputs is held against
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from bench.contracts.dataset import Pixels
 from bench.contracts.distiller import Trace
 from bench.errors import SuiteError
+from bench.maths.crop import Crop
 
 Batch = Mapping[str, Tensor]  # domain -> [N, 3, S, S] float32 in [-1, 1]; and what was drawn
 Networks = Mapping[str, Any]  # "generator", "discriminator" -> direction -> network
@@ -57,25 +58,6 @@ class Turn:
     keeps: Sequence[str]  # the original terms that every method of the cell keeps
     memory: Mapping[str, Any]  # as `Task.memory` made it
     rng: np.random.Generator  # of this step
-
-
-class Crop(NamedTuple):
-    """A random crop, perhaps flipped."""
-
-    top: int
-    left: int
-    flip: bool
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator, slack: int) -> Crop:
-        """Draw one that leaves `slack` pixels of each side out."""
-        choices = slack + 1
-        return cls(int(rng.integers(choices)), int(rng.integers(choices)), bool(rng.integers(2)))
-
-    def of(self, pixels: Pixels, size: int) -> Pixels:
-        """[L, L, 3] -> [size, size, 3]."""
-        crop = pixels[self.top : self.top + size, self.left : self.left + size]
-        return crop[:, ::-1] if self.flip else crop
 
 
 class Task:

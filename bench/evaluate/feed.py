@@ -1,7 +1,15 @@
-"""Feeds one set of images to several metrics: what evaluation and scoring of folders share."""
+"""A trained cell's test outputs are fed to every metric of images, and their scores are kept.
+
+A score carries its protocol: split, number of images, size, resize filter, rounding, which
+checkpoint, what the real set is. Scores have keys of their own, so that a new metric evaluates
+and never trains.
+"""
 
 from __future__ import annotations
 
+import functools
+import math
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,8 +19,154 @@ from torch import Tensor
 
 from bench.contracts.feature import Extractor
 from bench.contracts.kinds import FEATURES
-from bench.contracts.metric import Features, Metric, Scene, SetMetric
+from bench.contracts.metric import Features, Metric, Predictor, Scene, SetMetric
+from bench.evaluate.generate import BATCH, keep_samples, open_students, outputs, to_8_bits
+from bench.fetch import weights
+from bench.plan.cell import Cell, open_dataset, without_path
+from bench.plan.identity import identity
+from bench.plan.scores import RESIZE, Wanted, image_scores, record, snapshot_scores
 from bench.plugins import Part
+from bench.store.layout import Store
+from bench.train import checkpoint
+from bench.train.batches import normalise
+from bench.train.device import full_precision
+from bench.train.player import Player
+
+
+def evaluate(
+    cell: Cell,
+    store: Store,
+    metrics: Sequence[Part[Metric]],
+    device: torch.device,
+    watched: Sequence[Part[Metric]] = (),
+) -> dict[str, str]:
+    """Score a trained cell by every metric of images that it lacks, and keep some samples.
+
+    Args:
+        cell: what was trained.
+        store: where its checkpoint lies and its scores go.
+        metrics: by which the result is scored; metrics of networks are passed over.
+        device: where to compute.
+        watched: metrics by which its snapshots are scored.
+
+    Returns:
+        Metric -> traceback, of those that failed; they leave no score, and the others do.
+    """
+    scores = store.scores(cell.key)
+    every = [*image_scores(cell, metrics), *snapshot_scores(cell, watched)]
+    wanted = [w for w in every if w.id not in scores]
+    failures: dict[str, str] = {}
+    values: dict[str, list[dict[str, float]]] = {w.id: [] for w in wanted}
+    possible = [w for w in wanted if not w.reason]
+    for step, direction in dict.fromkeys((w.step, w.direction) for w in possible):
+        mine = [w for w in possible if (w.step, w.direction) == (step, direction)]
+        path = store.snapshot(cell.key, step) if step else store.checkpoint(cell.key)
+        students = open_students(cell, path, device)
+        for student in students:
+            is_first = step == 0 and student is students[0]
+            found, lost = _score(cell, student, mine, store, is_first)
+            for name, value in found.items():
+                values[name].append(value)
+            failures |= lost
+    for w in wanted:
+        if w.reason or values[w.id]:
+            mean = _mean(values[w.id])
+            protocol = w.protocol | _weights_protocol(w.metric)
+            scores[w.id] = record(w.metric, protocol, mean, w.reason, time.time())
+    if wanted:
+        store.write(cell.key, "scores.json", scores)
+    return failures
+
+
+def _score(
+    cell: Cell, student: Player, wanted: Sequence[Wanted], store: Store, keeps_samples: bool
+) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+    """Make a student's test outputs in one direction and score them.
+
+    Returns:
+        Id -> values, and metric -> traceback of those that failed.
+    """
+    direction, device = wanted[0].direction, student.device
+    dataset = open_dataset(cell.dataset)
+    scenes = {
+        w.id: Scene(device, dataset, cell.size, _judge(cell, student, w, store)) for w in wanted
+    }
+    feed = Feed({w.id: w.metric for w in wanted}, scenes)
+    for batch in outputs(cell, student, direction, "test"):
+        if keeps_samples:
+            keep_samples(store, cell, direction, batch, feed.count)
+        with full_precision():
+            feed.add(Images(batch.output, batch.target))
+    real = functools.partial(_real_features, cell, direction, store)
+    with full_precision():
+        found = feed.values(real)
+    names = {w.id: w.metric.name for w in wanted}
+    return found, {names[name]: text for name, text in feed.failures.items()}
+
+
+def _judge(
+    cell: Cell, student: Player, wanted: Wanted, store: Store
+) -> Callable[[], Predictor] | None:
+    """Return what opens the network that a metric judges by, if it asks for one."""
+    if wanted.judge is not None:
+        return functools.partial(_open_judge, wanted.judge, store, student.device)
+    if cell.task.declared.makes != "images":
+        return lambda: functools.partial(_predict, student)
+    return None
+
+
+def _open_judge(judge: Cell, store: Store, device: torch.device) -> Predictor:
+    (player,) = open_students(judge, store.checkpoint(judge.key), device)
+    return functools.partial(_predict, player)
+
+
+@torch.no_grad()
+def _predict(player: Player, images: Tensor) -> Tensor:
+    """Return what a judge makes of images [N, 3, S, S] in [-1, 1]."""
+    (network,) = player.generators.values()
+    output: Tensor = network(images)[0]
+    return output
+
+
+def _weights_protocol(metric: Part[Metric]) -> dict[str, Any]:
+    """Return the sha256 of every pretrained network that had a say in a score."""
+    needed = metric.declared.pretrained(metric.params)
+    return {"weights": {name: weights.look(name)[1] for name in needed}} if needed else {}
+
+
+def _real_features(
+    cell: Cell, direction: str, store: Store, features: str, extractor: Extractor
+) -> Features:
+    """Return the features of the real images of a direction, from the store if they are there.
+
+    They are kept by content: the images, how they are resized, the extractor and its weights.
+    """
+    task, dataset = cell.task.declared, open_dataset(cell.dataset)
+    _, domain = task.directions[direction]
+    declaration = FEATURES.declaration(features, features)
+    needed = [weights.look(name)[1] for name in declaration.says.weights]
+    data: list[Any] = [cell.dataset.name, cell.dataset.version, cell.dataset.fingerprint]
+    data += [without_path(cell.dataset.params), domain, cell.size, RESIZE]
+    data += [task.real] if task.real != "test" else []
+    path = store.real(identity([*data, features, declaration.version, *needed]))
+    if path.exists():
+        return checkpoint.load(path)[0]
+    parts = []
+    count = dataset.count(task.real, domain)
+    for first in range(0, count, BATCH):
+        places = range(first, min(first + BATCH, count))
+        pixels = [normalise(dataset.read(task.real, domain, i, cell.size)) for i in places]
+        parts.append(extractor(to_8_bits(torch.stack(pixels)), first))
+    found = joined(parts)
+    checkpoint.save(path, dict(found), {"features": features})
+    return found
+
+
+def _mean(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean over peers, value by value."""
+    if not values:
+        return {}
+    return {name: math.fsum(v[name] for v in values) / len(values) for name in values[0]}
 
 
 class Images(NamedTuple):

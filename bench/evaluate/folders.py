@@ -19,7 +19,7 @@ from bench.contracts.metric import Features, Metric, Scene
 from bench.data._folders import images as images_of
 from bench.errors import DataError, SuiteError, WeightsError
 from bench.evaluate.feed import Feed, Images, joined
-from bench.evaluate.images import BATCH, to_8_bits
+from bench.evaluate.generate import BATCH, to_8_bits
 from bench.fetch import weights
 from bench.fetch.missing import missing_weights
 from bench.plan.scores import record

@@ -9,7 +9,7 @@ import torch
 
 from bench.contracts.kinds import METRIC
 from bench.contracts.metric import ImageMetric, Scene
-from bench.evaluate.images import outputs
+from bench.evaluate.generate import outputs
 from bench.plan.cell import open_dataset
 from bench.train.learner import Learner
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.errors import FetchError, StoreError
-from bench.store import files
+from bench.store import atomic
 
 SETTLED_S = 2.0  # the coarsest clock of a file system: what changed since may change unnoticed
 
@@ -93,7 +93,7 @@ def write(path: Path, text: str) -> None:
         FetchError: it cannot be written.
     """
     try:
-        with files.replacing(path) as file:
+        with atomic.replacing(path) as file:
             file.write(text.encode())
     except StoreError as error:
         raise FetchError(str(error)) from error
@@ -101,4 +101,4 @@ def write(path: Path, text: str) -> None:
 
 def unwritable(path: Path, error: OSError) -> FetchError:
     """Say why a file could not be written."""
-    return FetchError(str(files.unwritable(path, error)))
+    return FetchError(str(atomic.unwritable(path, error)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench.contracts.dataset import DOMAINS, Dataset
 from bench.contracts.width import Width
 from bench.maths.seed import derive
+from bench.plan.identity import identity_of_text
 from bench.plan.suite import Budget
 from bench.plugins import Part
 
@@ -64,7 +64,7 @@ class Cell:
     @cached_property
     def key(self) -> str:
         """Return 12 hex digits; equal keys mean equal runs, on any machine."""
-        return hashlib.sha256(self.canonical.encode()).hexdigest()[:12]
+        return identity_of_text(self.canonical)
 
     @property
     def method(self) -> str:

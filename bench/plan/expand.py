@@ -23,9 +23,9 @@ from bench.errors import AbsentData, SuiteError, unknown
 from bench.plan.cell import Cell, Json, Nets
 from bench.plan.matrix import Entry, Plan
 from bench.plan.only import is_chosen, said
-from bench.plan.refuse import check_keys
 from bench.plan.scores import judges
 from bench.plan.suite import Budget, Suite, Teacher, explain
+from bench.plan.unused_keys import check_keys
 from bench.plugins import Part, conform
 
 if TYPE_CHECKING:

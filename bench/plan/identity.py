@@ -9,7 +9,11 @@ import re
 
 def identity(value: object) -> str:
     """Return 12 hex digits of the sha256 of a JSON value."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return identity_of_text(json.dumps(value, sort_keys=True, separators=(",", ":")))
+
+
+def identity_of_text(text: str) -> str:
+    """Return 12 hex digits of the sha256 of a text; of a cell's canonical text they are its key."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

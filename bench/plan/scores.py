@@ -16,7 +16,7 @@ from bench.contracts.kinds import METHOD, NETWORK, TASK
 from bench.contracts.metric import Judge, Metric, Scoring, Setting
 from bench.plan.cell import Cell, Nets, open_dataset
 from bench.plan.identity import identity
-from bench.plan.schedule import schedule_of
+from bench.plan.learning_rate import schedule_of
 from bench.plan.suite import Budget
 from bench.plugins import Part
 
@@ -130,7 +130,7 @@ def _asked_of(
     for direction, (source, target) in declared.directions.items():
         images = dataset.images.get(f"test{source}", 0) if source else samples  # 0: not here
         real_images = dataset.images.get(f"{declared.real}{target}", 0)
-        setting = Setting(declared, opened, dataset.name, size, source, images, real_images)
+        setting = Setting(declared, opened, dataset.name, size, source, real_images)
         for part in metrics:
             if part.declared.judges != "images":
                 continue

@@ -22,8 +22,8 @@ from bench.plan.matrix import Plan
 from bench.plugins import ROOT
 from bench.report import render
 from bench.report.rows import AXES, entry_rows, score_rows
-from bench.store.files import replacing
-from bench.store.results import Store, read_json, write_json
+from bench.store.atomic import replacing
+from bench.store.layout import Store, read_json, write_json
 
 Json = dict[str, Any]
 

@@ -10,8 +10,8 @@ from bench.contracts.kinds import METRIC
 from bench.contracts.width import said_width
 from bench.fetch.missing import missing_weights
 from bench.plan.cell import Cell
+from bench.plan.learning_rate import epochs_of
 from bench.plan.matrix import Entry, Plan
-from bench.plan.schedule import epochs_of
 from bench.plan.scores import (
     Wanted,
     fits,
@@ -21,7 +21,7 @@ from bench.plan.scores import (
     record,
     snapshot_scores,
 )
-from bench.store.results import State, Store, read_json
+from bench.store.layout import State, Store, read_json
 
 Json = dict[str, Any]
 

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from bench.plan.cell import Cell
-from bench.plan.schedule import schedule_of
-from bench.store.results import Store
+from bench.plan.learning_rate import schedule_of
+from bench.store.layout import Store
 
 
 def time_left(store: Store, todo: list[Cell]) -> tuple[float, int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench.plan.cell import Cell
-from bench.store.results import Json
+from bench.store.layout import Json
 
 
 def place_of(spec: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ import torch
 
 from bench.errors import StoreError
 from bench.plan.cell import Cell
-from bench.store.results import Store
+from bench.store.layout import Store
 from bench.train.device import configure
 from bench.train.loop import Cohort, train
 

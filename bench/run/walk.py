@@ -24,7 +24,7 @@ from bench.plan.scores import (
 from bench.run.executors import Executor, InProcess, Processes
 from bench.run.job import Emit, Job
 from bench.store import provenance
-from bench.store.results import Store, read_json
+from bench.store.layout import Store, read_json
 
 
 @dataclass(frozen=True)

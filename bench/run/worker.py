@@ -10,12 +10,12 @@ import torch
 
 from bench.errors import Busy, DistillbenchError, Interrupted
 from bench.evaluate.costs import measure
-from bench.evaluate.images import evaluate
+from bench.evaluate.feed import evaluate
 from bench.evaluate.validation import validate
 from bench.plan.cell import Cell
 from bench.run.job import Emit, Job
 from bench.run.preflight import check
-from bench.store.results import Store
+from bench.store.layout import Store
 from bench.train.device import configure
 from bench.train.loop import Cohort, train
 

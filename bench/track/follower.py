@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.plan.matrix import Entry, Plan
-from bench.store.results import Store
+from bench.store.layout import Store
 from bench.track.mirror import Copy
 
 PERIOD_S = 5.0  # between two looks at what is new

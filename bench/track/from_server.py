@@ -18,7 +18,7 @@ from bench.plan.cell import splits_of, without_path
 from bench.plan.matrix import Plan
 from bench.plan.suite import Suite
 from bench.plugins import Part
-from bench.store.results import Store, read_json
+from bench.store.layout import Store, read_json
 from bench.track.experiment import Experiment
 from bench.track.mirror import Copy
 from bench.track.parcel import checked
@@ -107,7 +107,7 @@ def dataset_on(
             task = TASK.declaration(part.declared.task, name).says
             places = [f"{s}{d}" for s in splits_of(task) for d in part.declared.domains]
             if not all(found.images[place] for place in places):
-                why = f"the run of {name} on MLflow had images that nothing can be trained on"
+                why = f"no run of {name} on MLflow says which images it had"
                 continue
             mine = (part.name, part.version, without_path(part.params))
             if (found.name, found.version, found.params) == mine:

@@ -31,9 +31,9 @@ from bench.plan.cell import Cell
 from bench.plan.identity import identity
 from bench.plan.matrix import Entry, Plan
 from bench.report.rows import scores_of
-from bench.store.files import make_folder
+from bench.store.atomic import make_folder
+from bench.store.layout import Json, Store, read_json
 from bench.store.provenance import without_password
-from bench.store.results import Json, Store, read_json
 from bench.track.experiment import Experiment, logged_name, mlflow_name
 from bench.track.grid import sample_grid
 from bench.track.parcel import checked, pack, unpack

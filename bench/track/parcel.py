@@ -16,8 +16,8 @@ from bench.fetch.archive import Limits, extract
 from bench.plan.cell import Cell
 from bench.plan.identity import is_identity
 from bench.plan.scores import network_id
-from bench.store.files import make_folder
-from bench.store.results import Json, Store, read_json, write_json
+from bench.store.atomic import make_folder
+from bench.store.layout import Json, Store, read_json, write_json
 
 FILES = ("spec.json", "end.json", "scores.json", "losses.jsonl")
 LIMITS = Limits(members=10_000, size=1 << 30, ratio=1032)  # text may shrink by all that deflate can

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.plan.matrix import Plan
 from bench.report.publish import publish
-from bench.store.results import Store
+from bench.store.layout import Store
 from bench.track.from_server import said
 from bench.track.mirror import Copy, default_uri
 

@@ -17,7 +17,7 @@ from bench.plan.cell import Cell
 from bench.plan.identity import identity
 from bench.plan.matrix import Plan
 from bench.report.rows import scores_of
-from bench.store.results import Json, Store
+from bench.store.layout import Json, Store
 from bench.track.experiment import Experiment, logged_name
 
 TAG = "mlflow.sharedViewState."

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bench.errors import StoreError
-from bench.store.files import replacing, unwritable
+from bench.store.atomic import replacing, unwritable
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> None:

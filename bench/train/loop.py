@@ -26,13 +26,14 @@ from bench.contracts.distiller import Trace
 from bench.contracts.task import Batch
 from bench.errors import Interrupted, StoreError
 from bench.plan.cell import Cell
-from bench.plan.schedule import schedule_of
-from bench.store.results import Store
-from bench.train import checkpoint
+from bench.plan.learning_rate import schedule_of
+from bench.store.layout import Store
+from bench.train import checkpoint, resume
 from bench.train.batches import Batches, stream
 from bench.train.device import nondeterminism
 from bench.train.learner import Learner, open_task
 from bench.train.player import Player, below, digest
+from bench.train.resume import Left
 
 DIGEST_STEP = 100  # `verify` repeats this many steps and compares bits
 CHECKPOINT_SHARE = 0.02  # of the time at most goes into checkpoints
@@ -176,15 +177,10 @@ class Member:
     def save(self) -> None:
         """Write everything that the next step depends on."""
         tensors = self.learner.state() | {f"best.{n}": x for n, x in self.best_networks.items()}
-        notes = {
-            "step": self.step,
-            "seconds": self.seconds,
-            "losses": _read(self.losses),
-            "digest": self.digest,
-            "best": self.best,
-            "environments": self.environments,
-        }
-        checkpoint.save(self.store.resume(self.key), tensors, {"member": json.dumps(notes)})
+        left = Left(
+            self.step, self.seconds, _read(self.losses), self.digest, self.best, self.environments
+        )
+        resume.save(self.store.resume(self.key), tensors, left)
 
     def finish(self) -> None:
         """Write the result; from here on the cell is done."""
@@ -225,18 +221,17 @@ class Member:
         if not path.exists():
             return False
         try:
-            tensors, texts = checkpoint.load(path)
+            tensors, left = resume.load(path)
         except StoreError as error:
             self.cohort.emit("note", self.key, {"text": f"starts again: {error}"})
             return False
-        notes = json.loads(texts["member"])
-        self.learner.begin(self.schedule.stage(notes["step"]))
+        self.learner.begin(self.schedule.stage(left.step))
         self.learner.load(tensors)
         self.best_networks = below(tensors, "best")
-        self.step, self.seconds, self.digest = notes["step"], notes["seconds"], notes["digest"]
-        self.best = notes["best"]
-        self.losses = [{n: torch.tensor(x) for n, x in row.items()} for row in notes["losses"]]
-        before = [e for e in notes["environments"] if e not in self.environments]
+        self.step, self.seconds, self.digest = left.step, left.seconds, left.digest
+        self.best = left.best
+        self.losses = [{n: torch.tensor(x) for n, x in row.items()} for row in left.losses]
+        before = [e for e in left.environments if e not in self.environments]
         self.environments = [*before, *self.environments]
         return True
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -15,6 +14,7 @@ from bench.contracts.distiller import Layout, Side, Trace
 from bench.contracts.network import Discriminator, Generator
 from bench.contracts.task import Batch, Task, Turn
 from bench.plan.cell import Cell, Nets
+from bench.train.average import Average
 from bench.train.device import autocast
 
 State = dict[str, Tensor]
@@ -42,9 +42,7 @@ class Player:
                     judging = (nets.discriminator.name, nets.discriminator_width)
                     torch.manual_seed(cell.seed_for("networks", direction, peer, *judging))
                     self.discriminators[direction] = discriminator(nets, task.judged_channels)
-        self.averages: nn.ModuleDict | None = None
-        if task.average(0) is not None:
-            self.averages = copy.deepcopy(self.generators).requires_grad_(False).eval()
+        self.averages = Average(self.generators) if task.average(0) is not None else None
         self.memory = task.memory()
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
         self.scalers: dict[str, torch.amp.GradScaler] = {}
@@ -71,7 +69,7 @@ class Player:
         """Move the networks to the device."""
         self.modules.to(self.device)
         if self.averages is not None:
-            self.averages.to(self.device)
+            self.averages.modules.to(self.device)
 
     def place(self) -> None:
         """Move the networks to the device, in its memory format, compiled if asked."""
@@ -79,7 +77,7 @@ class Player:
         layout = torch.channels_last if self.numerics["channels_last"] else torch.contiguous_format
         self.modules.to(memory_format=layout)
         if self.averages is not None:
-            self.averages.to(memory_format=layout)
+            self.averages.modules.to(memory_format=layout)
         if self.numerics["compile"]:
             for network in (*self.generators.values(), *self.discriminators.values()):
                 network.compile()
@@ -147,32 +145,26 @@ class Player:
         scaler.step(optimiser)
         scaler.update()
 
-    @torch.no_grad()
     def average(self, step: int) -> None:
         """Let the averages follow the generators, where the task has them averaged."""
         decay = self.task.average(step)
         if self.averages is not None and decay is not None:
-            pairs = zip(self.averages.parameters(), self.generators.parameters(), strict=True)
-            for kept, moved in pairs:
-                kept.lerp_(moved, 1 - decay)
-            buffers = zip(self.averages.buffers(), self.generators.buffers(), strict=True)
-            for buffer, present in buffers:
-                buffer.copy_(present)
+            self.averages.follow(self.generators, decay)
 
     def restart_average(self) -> None:
         """Let the averages start from the generators as they are."""
         if self.averages is not None:
-            self.averages.load_state_dict(self.generators.state_dict())
+            self.averages.restart(self.generators)
 
     def judged(self) -> dict[str, Any]:
         """Return the networks that are validated and scored: averages where there are some."""
-        return {"generator": self.generators if self.averages is None else self.averages}
+        return {"generator": self.generators if self.averages is None else self.averages.modules}
 
     def networks(self) -> State:
         """Return the weights that count, by name: of the averages where there are some."""
         found = dict(self.modules.state_dict())
         if self.averages is not None:
-            found |= {f"generator.{n}": x for n, x in self.averages.state_dict().items()}
+            found |= {f"generator.{n}": x for n, x in self.averages.modules.state_dict().items()}
         return found
 
     def load_networks(self, state: Mapping[str, Tensor]) -> None:
@@ -186,7 +178,7 @@ class Player:
         """Return everything the next step depends on."""
         found = {f"networks.{n}": x for n, x in self.modules.state_dict().items()}
         if self.averages is not None:
-            found |= {f"average.{n}": x for n, x in self.averages.state_dict().items()}
+            found |= {f"average.{n}": x for n, x in self.averages.modules.state_dict().items()}
         for turn, optimiser in self.optimisers.items():
             for index, slots in optimiser.state_dict()["state"].items():
                 found |= {f"optimiser.{turn}.{index}.{slot}": x for slot, x in slots.items()}
@@ -201,7 +193,7 @@ class Player:
         """Take up a saved state, in the stage in which it was saved."""
         self.load_networks(below(state, "networks"))
         if self.averages is not None:
-            self.averages.load_state_dict(below(state, "average"))
+            self.averages.modules.load_state_dict(below(state, "average"))
         for turn, optimiser in self.optimisers.items():
             slots: dict[int, State] = {}
             for name, x in below(state, f"optimiser.{turn}").items():

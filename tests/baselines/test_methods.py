@@ -19,7 +19,7 @@ from bench.contracts.task import Batch
 from bench.errors import Interrupted
 from bench.plan.matrix import Plan
 from bench.run.preflight import check
-from bench.store.results import Store
+from bench.store.layout import Store
 from bench.train import checkpoint
 from bench.train.batches import Batches
 from bench.train.learner import Learner

@@ -23,7 +23,7 @@ from bench.losses.adapters import View, cooperation
 from bench.losses.perceptual import TAPS, VGG16, gram, perceptual_terms
 from bench.maths.radial import count_bins, log_spectrum
 from bench.run.preflight import check
-from bench.store.results import Store
+from bench.store.layout import Store
 from bench.train import checkpoint
 from bench.train.batches import Batches
 from bench.train.learner import Learner, open_task

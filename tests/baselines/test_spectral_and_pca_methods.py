@@ -20,7 +20,7 @@ from bench.errors import DataError, Interrupted, SuiteError
 from bench.maths.fourier import STEEPEST, spectral_weight, weighted_power, whole_mean
 from bench.maths.pca import Covariance, eigenbasis, learned_basis, residual
 from bench.report.rows import entry_rows
-from bench.store.results import Store
+from bench.store.layout import Store
 
 ROLES = ("down", "mid1", "mid2", "up")
 

@@ -18,7 +18,7 @@ from bench.plan.cell import Cell
 from bench.plan.expand import expand
 from bench.plan.matrix import Plan, cohorts
 from bench.plan.suite import load
-from bench.store.results import Store
+from bench.store.layout import Store
 
 ROOT = Path(__file__).parent.parent.parent
 ROUNDS = 5

@@ -29,7 +29,7 @@ from bench.fetch import weights
 from bench.plan.cell import Nets
 from bench.plan.matrix import Plan, cohorts
 from bench.run.preflight import check
-from bench.store.results import Store
+from bench.store.layout import Store
 from bench.train.batches import Batches
 from bench.train.learner import Learner
 from bench.train.loop import open_teacher

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from tiny import by_method, tiny_plan, train_together
 
-from bench.store.results import Store
+from bench.store.layout import Store
 from bench.train.batches import Batches
 from bench.train.learner import Learner, open_task
 

@@ -20,7 +20,7 @@ from PIL import Image
 from tiny import tiny_plan
 
 from bench.contracts.kinds import TASK
-from bench.evaluate.images import SAMPLES
+from bench.evaluate.generate import SAMPLES
 from bench.plan.cell import Cell, open_dataset
 from bench.plan.matrix import Plan
 from bench.plan.scores import (
@@ -34,7 +34,7 @@ from bench.plan.scores import (
     snapshot_scores,
 )
 from bench.report.publish import publish
-from bench.store.results import Store, write_json
+from bench.store.layout import Store, write_json
 
 ROWS, GOAL_S = 10_000, 30.0
 TAUGHT = ("hinton", "at", "gan_compression", "srkd", "cat", "vid", "wkd", "sd")

@@ -18,7 +18,7 @@ from bench.contracts.report import Bold, Table
 from bench.plan.matrix import Plan
 from bench.report.publish import collect
 from bench.report.render import comma_separated, latex, markdown
-from bench.store.results import Store
+from bench.store.layout import Store
 from reports.ranks import MeanRanks
 from reports.results import Results
 from reports.significance import Significance

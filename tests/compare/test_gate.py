@@ -26,7 +26,7 @@ from bench.cli.main import main
 from bench.compare import gate as gating
 from bench.compare.accepted import benchmarks
 from bench.compare.gate import LEVEL, judge_scores, sight, table
-from bench.store.results import write_json
+from bench.store.layout import write_json
 
 DOCS = Path(__file__).parents[2] / "docs" / "statistics.md"
 QUICK = {"cells": 12, "seeds": 8, "spread": 0.05, "kept": 0.9}

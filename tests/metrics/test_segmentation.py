@@ -16,13 +16,13 @@ from bench.contracts.kinds import SEGMENTER
 from bench.data.cityscapes import Cityscapes
 from bench.data.photo_textures import PhotoTextures
 from bench.errors import DataError
-from bench.evaluate.images import evaluate
+from bench.evaluate.feed import evaluate
 from bench.maths.labels import read_labels
 from bench.metrics.miou import MIoU
 from bench.plan.cell import open_dataset
 from bench.report.rows import scores_of
 from bench.segmenters.drn_d_105 import DRND105
-from bench.store.results import Store
+from bench.store.layout import Store
 
 TEXTURES = {"datasets": ["photo_textures"], "methods": ["none"], "seeds": [0]}
 
@@ -189,7 +189,7 @@ def test_labels_of_cityscapes_are_judged_at_their_own_size(
         methods=["none"],
         metrics={"miou": {"segmenter": "drn_d_105"}},
     )
-    monkeypatch.setattr("bench.evaluate.images._weights_protocol", lambda metric: {})
+    monkeypatch.setattr("bench.evaluate.feed._weights_protocol", lambda metric: {})
     store = Store(tmp_path / "runs")
     cell = by_method(plan)["none"]
     train_together([cell], plan, store)

@@ -14,7 +14,7 @@ from bench.plan.expand import expand
 from bench.plan.matrix import cohorts
 from bench.plan.suite import load
 from bench.run.preflight import check
-from bench.store.results import Store
+from bench.store.layout import Store
 
 pytestmark = pytest.mark.usefixtures("vgg16")  # some methods compare features of VGG-16
 

@@ -19,7 +19,7 @@ from bench.contracts.report import Figure, Table
 from bench.report import publish as publishing
 from bench.report.publish import publish
 from bench.report.render import filled
-from bench.store.results import Store
+from bench.store.layout import Store
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")

@@ -17,7 +17,7 @@ from bench.contracts.report import Rows
 from bench.plan.expand import expand
 from bench.plan.suite import load
 from bench.report.rows import entry_rows
-from bench.store.results import Store
+from bench.store.layout import Store
 from reports._printed import REPORTED
 from reports.paper_gap import PaperGap
 

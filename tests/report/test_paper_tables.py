@@ -26,7 +26,7 @@ from bench.plan.suite import load
 from bench.report import render
 from bench.report.publish import collect
 from bench.report.rows import entry_rows
-from bench.store.results import Store
+from bench.store.layout import Store
 from reports._layout import Layout
 from reports.pca_kd_table_1 import SIZES
 

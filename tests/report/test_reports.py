@@ -30,7 +30,7 @@ from bench.plan.suite import load
 from bench.report import render
 from bench.report.publish import collect, publish
 from bench.report.rows import score_rows, state_of
-from bench.store.results import Store, write_json
+from bench.store.layout import Store, write_json
 from reports._format import Note, holes, merged, protocol_of, protocols, spread
 from reports.band_error import BandErrors
 from reports.results import Results
@@ -449,7 +449,7 @@ def test_reporting_imports_no_torch(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
         "from bench.plan.expand import expand; from bench.plan.suite import load\n"
-        "from bench.report.publish import publish; from bench.store.results import Store\n"
+        "from bench.report.publish import publish; from bench.store.layout import Store\n"
         f"publish(expand(load(Path({str(plan.suite.path)!r}))), Store(Path({str(tmp_path / 'runs')!r})), Path({str(tmp_path / 'r')!r}))\n"
         "assert 'torch' not in sys.modules"
     )

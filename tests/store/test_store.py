@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from bench.errors import Busy, StoreError
-from bench.store.files import replacing
-from bench.store.results import Store, read_json, write_json
+from bench.store.atomic import replacing
+from bench.store.layout import Store, read_json, write_json
 from bench.train import checkpoint
 
 
@@ -105,7 +105,7 @@ def test_a_torn_line_of_the_loss_log_is_left_out_and_rewinding_mends_it(store: S
 HOLD = """
     import sys, time
     from pathlib import Path
-    from bench.store.results import Store
+    from bench.store.layout import Store
     with Store(Path(sys.argv[1])).lock("k", 1):
         print("held", flush=True)
         time.sleep(60)

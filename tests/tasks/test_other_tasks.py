@@ -19,11 +19,11 @@ from PIL import Image
 from tiny import by_method, tiny_plan, train_together
 
 from bench.errors import SuiteError
-from bench.evaluate.images import outputs
+from bench.evaluate.generate import outputs
 from bench.plan.cell import Cell
 from bench.plan.scores import image_scores
 from bench.plugins import ROOT
-from bench.store.results import Store
+from bench.store.layout import Store
 from bench.train import checkpoint
 from bench.train.batches import Batches
 from bench.train.learner import Learner
@@ -281,7 +281,7 @@ def test_losses_and_learning_rates_follow_the_stages(tmp_path: Path) -> None:
     rows = store.losses(cell.key)
     assert [row["step"] for row in rows] == [10, 20, 30]
     assert [set(row["losses"]) for row in rows] == [{"blurred"}, {"blurred"}, {"image"}]
-    from bench.plan.schedule import schedule_of
+    from bench.plan.learning_rate import schedule_of
 
     schedule = schedule_of(cell)
     assert (schedule.steps, schedule.starts) == (30, (0, 20))

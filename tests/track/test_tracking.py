@@ -31,7 +31,7 @@ from bench.plan.matrix import Plan
 from bench.plan.scores import image_scores, record
 from bench.report.publish import collect
 from bench.store import provenance
-from bench.store.results import Store
+from bench.store.layout import Store
 from bench.track import follower as tracker
 from bench.track.follower import Tracker
 from bench.track.from_server import dataset_on, results

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from tiny import by_method, tiny_plan
 
-from bench.contracts.task import Crop
-from bench.plan.schedule import Schedule
+from bench.maths.crop import Crop
+from bench.plan.learning_rate import Schedule
 from bench.plan.suite import Budget
 from bench.train.batches import Batches, normalise, stream
 from bench.train.learner import open_task

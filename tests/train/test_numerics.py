@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from bench.contracts.kinds import METHOD, METRIC, NETWORK
-from bench.store.results import Store
+from bench.store.layout import Store
 from bench.train import checkpoint
 from bench.train.device import clocks, configure, full_precision, nondeterminism
 

@@ -14,7 +14,7 @@ from tiny import by_method, tiny_plan, train_teachers, train_together, weights
 
 from bench.contracts.distiller import Distiller
 from bench.errors import Interrupted
-from bench.store.results import Store
+from bench.store.layout import Store
 from bench.train import checkpoint
 from bench.train.batches import Batches
 from bench.train.learner import Learner, open_task

@@ -30,7 +30,7 @@ from filelock import FileLock, Timeout
 
 from bench.errors import Busy, StoreError
 from bench.plan.identity import identity, is_identity
-from bench.store.files import append, make_folder, replacing
+from bench.store.atomic import append, make_folder, replacing
 
 Json = dict[str, Any]
 

@@ -1,0 +1,95 @@
+"""A trained student's test outputs are made: batch by batch, as its task says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from bench.maths.seed import derive
+from bench.plan.cell import Cell, open_dataset
+from bench.plan.scores import count_outputs
+from bench.store.atomic import replacing
+from bench.store.layout import Store
+from bench.train import checkpoint
+from bench.train.batches import normalise
+from bench.train.device import autocast
+from bench.train.learner import open_task
+from bench.train.player import Player, below
+
+BATCH = 16  # images made at once, unless the suite says otherwise; eval mode: it changes no image
+SAMPLES = 5  # test outputs kept for the grids, at even distances
+
+
+class Made(NamedTuple):
+    """A batch of test outputs: [N, 3, S, S] in [0, 1], of 8 bits."""
+
+    output: Tensor
+    target: Tensor | None  # ground truth
+    shown: Mapping[str, Tensor]  # role on a sample sheet -> images
+
+
+def open_students(cell: Cell, path: Path, device: torch.device) -> list[Player]:
+    """Return a trained cell's student, or its peers, from a file of its networks.
+
+    Raises:
+        StoreError: the file is missing or damaged.
+    """
+    tensors, _ = checkpoint.load(path)
+    students = []
+    for number in range(cell.peers):
+        student = Player(cell, cell.nets, open_task(cell), device)
+        student.load_networks(below(tensors, f"student{number}"))
+        student.freeze()
+        student.settle()
+        students.append(student)
+    return students
+
+
+def outputs(cell: Cell, student: Player, direction: str, split: str) -> Iterator[Made]:
+    """Yield a student's outputs of a split, batch by batch, and what they are held against."""
+    dataset, task = open_dataset(cell.dataset), student.task
+    batch = int(cell.outputs.get("batch", BATCH))
+
+    def read(domain: str, index: int) -> Tensor:
+        return normalise(dataset.read(split, domain, index, cell.size))
+
+    def item(index: int) -> dict[str, Tensor]:
+        seed = derive("outputs", cell.dataset.name, cell.size, direction, index)
+        return task.item(read, direction, index, cell.size, np.random.default_rng(seed))
+
+    count = count_outputs(cell, direction, split)
+    for first in range(0, count, batch):
+        rows = [item(i) for i in range(first, min(first + batch, count))]
+        items = {n: torch.stack([row[n] for row in rows]).to(student.device) for n in rows[0]}
+        with torch.no_grad(), autocast(student.device, cell.numerics):
+            output = task.make(student.judged(), direction, items, cell.outputs)
+        truth = task.truth(direction, items)
+        shown = {role: to_8_bits(x) for role, x in task.shown(direction, items).items()}
+        yield Made(to_8_bits(output), None if truth is None else to_8_bits(truth), shown)
+
+
+def to_8_bits(images: Tensor) -> Tensor:
+    """[-1, 1] -> [0, 1], rounded to the 256 levels that an image file holds."""
+    return images.float().add(1).mul(127.5).round().clamp(0, 255).div(255)
+
+
+def keep_samples(store: Store, cell: Cell, direction: str, batch: Made, first: int) -> None:
+    """Write test outputs at even distances, and what they were made from and held against."""
+    if cell.task.declared.makes != "images":
+        return
+    count = count_outputs(cell, direction)
+    places = [number * count // SAMPLES for number in range(min(SAMPLES, count))]
+    for number, place in enumerate(places):
+        if first <= place < first + len(batch.output):
+            for role, images in {"output": batch.output, **batch.shown}.items():
+                image = images[place - first].cpu()
+                pixels = image.mul(255).round().byte().permute(1, 2, 0).numpy()
+                path = store.folder(cell.key) / "samples" / f"{direction}-{number}-{role}.png"
+                with replacing(path) as file:
+                    Image.fromarray(pixels).save(file, format="PNG")
