@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,12 +25,14 @@ from bench.cli import fetch as cli_fetch
 from bench.cli import tools as cli_tools
 from bench.cli.options import open_suite, suite_options
 from bench.cli.tools import choose_device
-from bench.contracts.dataset import Dataset
 from bench.errors import AbsentData, DistillbenchError, StoreError
-from bench.plan.matrix import Plan
-from bench.plan.suite import Suite
-from bench.plugins import Part
 from bench.store.layout import Store, read_json
+
+if TYPE_CHECKING:
+    from bench.contracts.dataset import Dataset
+    from bench.plan.matrix import Plan
+    from bench.plan.suite import Suite
+    from bench.plugins import Part
 
 PATIENCE_S = 60.0  # for MLflow, once training is over
 SYNC_PATIENCE_S = 3600.0

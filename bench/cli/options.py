@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench import plugins
-from bench.plan.expand import Elsewhere, expand
-from bench.plan.matrix import Plan
-from bench.plan.only import parse_only
-from bench.plan.suite import load
 from bench.store.layout import Store
+
+if TYPE_CHECKING:
+    from bench.plan.expand import Elsewhere
+    from bench.plan.matrix import Plan
 
 
 def suite_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -61,6 +61,10 @@ def open_suite(
     elsewhere: Elsewhere | None = None,
 ) -> tuple[Plan, Store]:
     """Expand a suite."""
+    from bench.plan.expand import expand  # numpy and pydantic behind it: `--help` does without
+    from bench.plan.only import parse_only
+    from bench.plan.suite import load
+
     plugins.look_beside(suite)
     loaded = load(suite, [*sets, *([f"seeds=[{seeds}]"] if seeds else [])])
     return expand(loaded, parse_only(only, loaded), elsewhere), Store(store)

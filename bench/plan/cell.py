@@ -113,24 +113,27 @@ class Cell:
         return derive(purpose, *axes, self.seed, *more)
 
 
-# What came later is no part of the key of a cell that does without it.
-LATER = {"later": (), "discriminator": None}
+KEYED = [f.name for f in fields(Cell) if f.name not in ("later", "outputs")]
+ALONE = ("architecture", "width")  # of networks without an adversary
 
 
 def _plain(value: Any) -> Json:
-    """Return a dataclass or model as JSON values, without what is no part of a key."""
+    """Return a dataclass or model as JSON values, without what is no part of a key.
+
+    Neither is what only some tasks have, in a cell that does without it: an adversary, or stages
+    after the first.
+    """
     if isinstance(value, Budget):
         return value.model_dump()
-    found = {f.name: getattr(value, f.name) for f in fields(value)}
     if isinstance(value, Part):
-        if value.fingerprint:  # a data set
-            found["params"] = without_path(value.params)
-        del found["kind"], found["path"], found["images"]
-    elif isinstance(value, Cell):
-        del found["outputs"]
-    if isinstance(value, Nets) and value.discriminator is None:
-        del found["discriminator_width"]
-    return {n: x for n, x in found.items() if n not in LATER or x != LATER[n]}
+        is_dataset = bool(value.fingerprint)
+        params = without_path(value.params) if is_dataset else value.params
+        found = {"name": value.name, "version": value.version, "params": params}
+        return found | {"fingerprint": value.fingerprint}
+    if isinstance(value, Nets):
+        names = [f.name for f in fields(Nets)] if value.discriminator else ALONE
+        return {name: getattr(value, name) for name in names}
+    return {name: getattr(value, name) for name in (*KEYED, *(["later"] if value.later else []))}
 
 
 def without_path(params: Mapping[str, Any]) -> Json:

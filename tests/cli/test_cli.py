@@ -33,6 +33,17 @@ def test_every_command_has_help(command: tuple[str, ...]) -> None:
         assert len(output.splitlines()) > 4
 
 
+def test_help_waits_for_no_library() -> None:
+    code = (
+        "import sys\nfrom bench.cli.main import main\n"
+        "main(['run', '--help'], standalone_mode=False)\n"
+        "slow = {'numpy', 'pydantic', 'PIL', 'torch', 'pandas', 'rich', 'requests', 'mlflow'}\n"
+        "assert not slow & set(sys.modules), slow & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("verb", ["plan", "run", "status", "report", "sync", "verify"])
 def test_an_unknown_method_is_one_line_and_exit_code_2(tmp_path: Path, verb: str) -> None:
     suite = write_suite(tmp_path, methods=["wdk"])
