@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -94,17 +95,10 @@ class Denoise(Task):
         time = batch["time"].view(-1, 1, 1, 1)
         return (1 - time).sqrt() * batch["A"] + time.sqrt() * batch["noise"], batch["time"]
 
-    def trace(
-        self,
-        direction: str,
-        networks: Networks,
-        batch: Batch,
-        entered: Tensor,
-        output: Tensor,
-        hints: Mapping[str, Tensor],
-    ) -> Trace:
-        """Return what the network made of it, beside the noise that was there."""
-        return Trace(entered, output, hints, batch["noise"], True, None, gan="", batch=batch)
+    def forward(self, networks: Networks, batch: Batch, hints: Sequence[str]) -> dict[str, Trace]:
+        """Hold what the network made of it against the noise that was there."""
+        traces = super().forward(networks, batch, hints)
+        return {d: replace(t, real=batch["noise"], paired=True) for d, t in traces.items()}
 
     def losses(self, turn: Turn) -> dict[str, Tensor]:
         """Return the error of the noise."""

@@ -9,38 +9,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import denoising
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.contracts.dataset import Dataset, Pixels
 from bench.contracts.distiller import Distiller, Layout, Trace
 from bench.contracts.network import Generator
 from bench.contracts.task import Batch, Networks, ReadTest, Task, Turn
-from bench.data.photo_edges import PhotoEdges
 
 
-class Photos(Dataset):
-    """Crops of photographs, in one domain."""
+class Photos(denoising.Photos):
+    """Crops of photographs to train on, and others to test on."""
 
-    source = "as photo_edges"
-    licence = PhotoEdges.licence
     task = "recolouring:Recolour"
-    size = 32
-    domains = ("A",)
-    names = ("photo",)
-
-    def fingerprint(self) -> str:
-        """Hash the photographs."""
-        return PhotoEdges({}).fingerprint()
 
     def count(self, split: str, domain: str) -> int:
         """Return the number of crops."""
         return {"train": 20, "test": 6}.get(split, 0) if domain == "A" else 0
-
-    def read(self, split: str, domain: str, index: int, size: int) -> Pixels:
-        """Return one crop."""
-        return PhotoEdges({}).read(split, "B", index, size)
 
 
 class Codec(Generator):

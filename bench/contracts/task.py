@@ -156,35 +156,16 @@ class Task:
         return (batch[self.directions[direction][0]],)
 
     def forward(self, networks: Networks, batch: Batch, hints: Sequence[str]) -> dict[str, Trace]:
-        """Run each direction's generator; return one trace per direction."""
+        """Run each direction's generator; return what it did, for methods and losses."""
         traces = {}
-        for direction in self.directions:
+        for direction, (_, target) in self.directions.items():
             inputs = self.inputs(direction, batch)
             output, found = networks["generator"][direction](*inputs, hints=hints)
-            traces[direction] = self.trace(direction, networks, batch, inputs[0], output, found)
+            real = batch[target]
+            traces[direction] = Trace(
+                inputs[0], output, found, real, self.paired, None, gan="", batch=batch
+            )
         return traces
-
-    def trace(
-        self,
-        direction: str,
-        networks: Networks,
-        batch: Batch,
-        entered: Tensor,
-        output: Tensor,
-        hints: Mapping[str, Tensor],
-    ) -> Trace:
-        """Return what a generator did, for methods and losses.
-
-        Args:
-            direction: which generator.
-            networks: of its player.
-            batch: what it was fed from.
-            entered: the first of its inputs.
-            output: what it put out.
-            hints: the features that were asked for.
-        """
-        real = batch[self.directions[direction][1]]
-        return Trace(entered, output, hints, real, self.paired, None, gan="", batch=batch)
 
     def losses(self, turn: Turn) -> dict[str, Tensor]:
         """Return the original terms of one turn, weighted; those of `terms` only where kept."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -38,22 +39,13 @@ class Translation(Task):
         """Return an image pool per direction."""
         return {f"pool.{d}": ImagePool(self.params.get("pool", 0)) for d in self.directions}
 
-    def trace(
-        self,
-        direction: str,
-        networks: Networks,
-        batch: Batch,
-        entered: Tensor,
-        output: Tensor,
-        hints: Mapping[str, Tensor],
-    ) -> Trace:
-        """Return what a generator did, and who judges it."""
-        judges = networks["discriminator"]
-        judge: Any = judges[direction] if direction in judges else None  # noqa: SIM401
-        real = batch[self.directions[direction][1]]
-        return Trace(
-            entered, output, hints, real, self.paired, judge, self.params["gan"], batch=batch
-        )
+    def forward(self, networks: Networks, batch: Batch, hints: Sequence[str]) -> dict[str, Trace]:
+        """Run each direction's generator; its trace knows who judges it, in which game."""
+        judges, game = dict(networks["discriminator"].items()), self.params["gan"]
+        return {
+            direction: replace(trace, discriminator=judges.get(direction), gan=game)
+            for direction, trace in super().forward(networks, batch, hints).items()
+        }
 
     def losses(self, turn: Turn) -> dict[str, Tensor]:
         """Return the kept terms of the generators, or each discriminator's loss."""
