@@ -11,7 +11,8 @@ and what to do. The command line prints them without a traceback and exits with 
     ├── WeightsError            pretrained weights are missing or are not what they should be
     ├── FetchError              a download or an archive is broken, wrong or hostile
     ├── StoreError              the store cannot be read or written
-    │   └── Busy                another process is at work on a cell
+    │   ├── Busy                another process is at work on a cell
+    │   └── Damaged             a file of the store is not what was written to it
     ├── CountError              an operator has no known number of MACs
     ├── ReportError             rows cannot stand in one table
     └── Interrupted             exit code 130: stopped on request; the same command goes on
@@ -59,6 +60,10 @@ class StoreError(DistillbenchError):
 
 class Busy(StoreError):  # noqa: N818 - a state, not an error
     """Another process is at work on a cell."""
+
+
+class Damaged(StoreError):  # noqa: N818 - a state, not an error
+    """A file of the store is not what was written to it."""
 
 
 class CountError(DistillbenchError):

@@ -365,8 +365,10 @@ def verify(device: str, bundle: Path | None, **where: Any) -> None:
             teachers = {k: plan.cells[k] for k in {entry.cell.teacher} - {""}}
             verdict = repeat(entry.cell, teachers, store, end, choose_device(device))
             said = "same bits" if verdict.same else "DIFFERS"
+            said += f" after {verdict.steps} steps" if verdict.steps else ""
+            said = said if verdict.same or verdict.steps else "DAMAGED"
             why = f"  ({verdict.explanation})" if verdict.explanation else ""
-            click.echo(f"{key}  {said} after {verdict.steps} steps  {entry}{why}")
+            click.echo(f"{key}  {said}  {entry}{why}")
             failed += not verdict.same
     if failed:
         sys.exit(1)

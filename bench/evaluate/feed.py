@@ -7,6 +7,7 @@ and never trains.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import time
@@ -20,6 +21,7 @@ from torch import Tensor
 from bench.contracts.feature import Extractor
 from bench.contracts.kinds import FEATURES
 from bench.contracts.metric import Features, Metric, Predictor, Scene, SetMetric
+from bench.errors import Damaged
 from bench.evaluate.generate import BATCH, keep_samples, open_students, outputs, to_8_bits
 from bench.fetch import weights
 from bench.plan.cell import Cell, open_dataset, without_path
@@ -51,6 +53,9 @@ def evaluate(
 
     Returns:
         Metric -> traceback, of those that failed; they leave no score, and the others do.
+
+    Raises:
+        Damaged: the cell's weights on disk are not those with which it ended.
     """
     scores = store.scores(cell.key)
     every = [*image_scores(cell, metrics), *snapshot_scores(cell, watched)]
@@ -60,8 +65,7 @@ def evaluate(
     possible = [w for w in wanted if not w.reason]
     for step, direction in dict.fromkeys((w.step, w.direction) for w in possible):
         mine = [w for w in possible if (w.step, w.direction) == (step, direction)]
-        path = store.snapshot(cell.key, step) if step else store.checkpoint(cell.key)
-        students = open_students(cell, path, device)
+        students = open_students(cell, store, device, step)
         for student in students:
             is_first = step == 0 and student is students[0]
             found, lost = _score(cell, student, mine, store, is_first)
@@ -116,7 +120,7 @@ def _judge(
 
 
 def _open_judge(judge: Cell, store: Store, device: torch.device) -> Predictor:
-    (player,) = open_students(judge, store.checkpoint(judge.key), device)
+    (player,) = open_students(judge, store, device)
     return functools.partial(_predict, player)
 
 
@@ -149,8 +153,9 @@ def _real_features(
     data += [without_path(cell.dataset.params), domain, cell.size, RESIZE]
     data += [task.real] if task.real != "test" else []
     path = store.real(identity([*data, features, declaration.version, *needed]))
-    if path.exists():
-        return checkpoint.load(path)[0]
+    with contextlib.suppress(Damaged):  # then they are computed again
+        if path.exists():
+            return checkpoint.load(path)[0]
     parts = []
     count = dataset.count(task.real, domain)
     for first in range(0, count, BATCH):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +15,11 @@ from bench.plan.cell import Cell, open_dataset
 from bench.plan.scores import count_outputs
 from bench.store.atomic import replacing
 from bench.store.layout import Store
-from bench.train import checkpoint
 from bench.train.batches import normalise
 from bench.train.device import autocast
 from bench.train.learner import open_task
 from bench.train.player import Player, below
+from bench.train.trained import open_networks
 
 BATCH = 16  # images made at once, unless the suite says otherwise; eval mode: it changes no image
 SAMPLES = 5  # test outputs kept for the grids, at even distances
@@ -34,13 +33,13 @@ class Made(NamedTuple):
     shown: Mapping[str, Tensor]  # role on a sample sheet -> images
 
 
-def open_students(cell: Cell, path: Path, device: torch.device) -> list[Player]:
-    """Return a trained cell's student, or its peers, from a file of its networks.
+def open_students(cell: Cell, store: Store, device: torch.device, step: int = 0) -> list[Player]:
+    """Return a trained cell's student, or its peers, as they ended or at the step of a snapshot.
 
     Raises:
-        StoreError: the file is missing or damaged.
+        Damaged: the file of its networks is missing or damaged.
     """
-    tensors, _ = checkpoint.load(path)
+    tensors = open_networks(store, cell.key, step)
     students = []
     for number in range(cell.peers):
         student = Player(cell, cell.nets, open_task(cell), device)

@@ -15,6 +15,7 @@ from bench.plan.cell import Cell
 from bench.store.layout import Store
 from bench.train.device import configure
 from bench.train.loop import Cohort, train
+from bench.train.trained import damage
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Verdict:
 
     key: str
     same: bool
-    steps: int
-    explanation: str  # what differs about the machine, where bits differ
+    steps: int  # that were repeated; 0: a file is damaged, and nothing was
+    explanation: str  # what differs about the machine, where bits differ; or what is damaged
 
 
 def verify(
@@ -48,6 +49,9 @@ def verify(
     """
     if not expected.get("digest"):
         raise StoreError(f"cell {cell.key} has no digest to compare with; it has not ended.")
+    for key in (cell.key, *([cell.teacher] if cell.teacher else [])):
+        if (key != cell.key or store.checkpoint(key).exists()) and (wrong := damage(store, key)):
+            return Verdict(cell.key, False, 0, wrong)
     then = expected["environment"]
     flags = configure(device, then["threads"], cell.numerics)
     steps = expected["digest_step"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from bench.errors import Busy, DistillbenchError, Interrupted
+from bench.errors import Busy, Damaged, DistillbenchError, Interrupted
 from bench.evaluate.costs import measure
 from bench.evaluate.feed import evaluate
 from bench.evaluate.validation import validate
@@ -75,13 +75,21 @@ def _train(
                 _fail(store, todo, str(error), emit)
         for cell in job.cells:
             if store.state(cell.key).status == "done":
-                for metric, failure in evaluate(
-                    cell, store, job.metrics, device, job.watched
-                ).items():
-                    store.log(cell.key, failure)
-                    reason = f"{metric} failed: {failure.strip().splitlines()[-1]}"
-                    emit("error", cell.key, {"reason": reason})
-                emit("scored", cell.key, {})
+                _score(cell, job, store, device, emit)
+
+
+def _score(cell: Cell, job: Job, store: Store, device: torch.device, emit: Emit) -> None:
+    """Score a trained cell, whose weights on disk may have been damaged since."""
+    try:
+        failures = evaluate(cell, store, job.metrics, device, job.watched)
+    except Damaged as error:
+        emit("ended", cell.key, {"status": "failed", "reason": str(error)})
+        return
+    for metric, failure in failures.items():
+        store.log(cell.key, failure)
+        reason = f"{metric} failed: {failure.strip().splitlines()[-1]}"
+        emit("error", cell.key, {"reason": reason})
+    emit("scored", cell.key, {})
 
 
 def _take_turn(

@@ -109,6 +109,14 @@ class Store:
         """Record that a cell failed; the next run tries it again."""
         self.write(key, "end.json", {"status": "failed", "reason": reason})
 
+    def disown(self, key: str, reason: str) -> None:
+        """Record that a cell that was done has lost its weights; the next run trains it again.
+
+        Its scores go too: they are of the weights that are lost.
+        """
+        self.fail(key, reason)
+        (self.folder(key) / "scores.json").unlink(missing_ok=True)
+
     def log(self, key: str, text: str) -> None:
         """Add to a cell's log."""
         append(self.folder(key) / "log", text)

@@ -24,16 +24,18 @@ from torch import Tensor
 
 from bench.contracts.distiller import Trace
 from bench.contracts.task import Batch
-from bench.errors import Interrupted, StoreError
+from bench.errors import Damaged, Interrupted, StoreError
 from bench.plan.cell import Cell
 from bench.plan.learning_rate import schedule_of
 from bench.store.layout import Store
 from bench.train import checkpoint, resume
 from bench.train.batches import Batches, stream
+from bench.train.checkpoint import digest
 from bench.train.device import nondeterminism
 from bench.train.learner import Learner, open_task
-from bench.train.player import Player, below, digest
+from bench.train.player import Player, below
 from bench.train.resume import Left
+from bench.train.trained import open_networks
 
 DIGEST_STEP = 100  # `verify` repeats this many steps and compares bits
 CHECKPOINT_SHARE = 0.02  # of the time at most goes into checkpoints
@@ -53,6 +55,10 @@ class Cohort:
     validate: Callable[[Learner], float] | None = None  # higher is better
     checkpoint_s: float = 30.0  # at least this long between two checkpoints
     until: int | None = None  # stop here with a digest and no result, for `verify`
+
+    def note(self, text: str) -> None:
+        """Tell a person something about a file."""
+        self.emit("note", "", {"text": text})
 
 
 class Diverged(Exception):  # noqa: N818 - an outcome, not an error
@@ -79,7 +85,7 @@ def train(cohort: Cohort) -> dict[str, str]:
         # construct: what is shared, then the members where their last checkpoints left them
         stages = _stages(cohort.cells[0])
         teachers = {
-            key: open_teacher(cell, cohort.store, cohort.device)
+            key: open_teacher(cell, cohort.store, cohort.device, cohort.note)
             for key, cell in sorted(cohort.teachers.items())
         }
         members: list[Member] = []
@@ -180,7 +186,7 @@ class Member:
         left = Left(
             self.step, self.seconds, _read(self.losses), self.digest, self.best, self.environments
         )
-        resume.save(self.store.resume(self.key), tensors, left)
+        resume.save(self.store.resume(self.key), self.key, tensors, left)
 
     def finish(self) -> None:
         """Write the result; from here on the cell is done."""
@@ -221,12 +227,14 @@ class Member:
         if not path.exists():
             return False
         try:
-            tensors, left = resume.load(path)
-        except StoreError as error:
-            self.cohort.emit("note", self.key, {"text": f"starts again: {error}"})
+            tensors, left = resume.load(path, self.key, self.cohort.note)
+            self.learner.begin(self.schedule.stage(left.step))
+            self.learner.load(tensors)
+        except (Damaged, RuntimeError, KeyError, ValueError) as error:  # torch's, if shapes differ
+            text = f"starts again: {path}: {error}".replace(f"{path}: {path}", str(path))
+            self.cohort.emit("note", self.key, {"text": text.partition("\n")[0]})
+            self.learner = Learner(self.cell, self.cohort.device, self.learner.teacher)
             return False
-        self.learner.begin(self.schedule.stage(left.step))
-        self.learner.load(tensors)
         self.best_networks = below(tensors, "best")
         self.step, self.seconds, self.digest = left.step, left.seconds, left.digest
         self.best = left.best
@@ -299,15 +307,16 @@ def _outcome(cohort: Cohort, cell: Cell, members: list[Member]) -> Iterator[None
         members[:] = [m for m in members if m.key != cell.key]
 
 
-def open_teacher(cell: Cell, store: Store, device: torch.device) -> Player:
+def open_teacher(
+    cell: Cell, store: Store, device: torch.device, say: Callable[[str], None] = lambda text: None
+) -> Player:
     """Return a trained cell's student as a frozen teacher.
 
     Raises:
-        StoreError: its checkpoint is missing or damaged.
+        Damaged: its checkpoint is missing or damaged.
     """
     teacher = Player(cell, cell.nets, open_task(cell), device)
-    tensors, _ = checkpoint.load(store.checkpoint(cell.key))
-    teacher.load_networks(below(tensors, "student0"))
+    teacher.load_networks(below(open_networks(store, cell.key, say=say), "student0"))
     teacher.freeze()
     teacher.place()
     return teacher

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -243,12 +242,3 @@ def below(state: Mapping[str, Tensor], prefix: str) -> State:
     """Return the part of a state under a prefix, without it."""
     start = f"{prefix}."
     return {n.removeprefix(start): x for n, x in state.items() if n.startswith(start)}
-
-
-def digest(state: Mapping[str, Tensor]) -> str:
-    """Return 16 hex digits of the sha256 of weights, bit for bit."""
-    found = hashlib.sha256()
-    for name in sorted(state):
-        found.update(name.encode())
-        found.update(state[name].detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()[:16]

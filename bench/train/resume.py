@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from bench.errors import Damaged
 from bench.train import checkpoint
 
 
@@ -25,20 +26,27 @@ class Left:
     environments: list[Any]  # all that it trained under
 
 
-def save(path: Path, tensors: Mapping[str, Tensor], left: Left) -> None:
-    """Write where a cell is.
+def save(path: Path, key: str, tensors: Mapping[str, Tensor], left: Left) -> None:
+    """Write where the cell of a key is.
 
     Raises:
         StoreError: the file cannot be written; an older one stays.
     """
-    checkpoint.save(path, tensors, {"member": json.dumps(asdict(left))})
+    checkpoint.save(path, tensors, {"key": key, "member": json.dumps(asdict(left))})
 
 
-def load(path: Path) -> tuple[dict[str, Tensor], Left]:
-    """Return what `save` wrote.
+def load(
+    path: Path, key: str, say: checkpoint.Say = lambda text: None
+) -> tuple[dict[str, Tensor], Left]:
+    """Return what `save` wrote; `say` is told of a file that had no digest yet.
 
     Raises:
-        StoreError: the file is missing or damaged.
+        Damaged: the file is missing, damaged or of another cell.
     """
-    tensors, texts = checkpoint.load(path)
-    return tensors, Left(**json.loads(texts["member"]))
+    tensors, texts = checkpoint.load(path, say)
+    if texts.get("key", key) != key:
+        raise Damaged(f"{path}: this is where cell {texts['key']} was left.")
+    try:
+        return tensors, Left(**json.loads(texts["member"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise Damaged(f"{path}: says not where the cell was left ({error!r}).") from error

@@ -22,9 +22,10 @@ from bench.run.preflight import check
 from bench.store.layout import Store
 from bench.train import checkpoint
 from bench.train.batches import Batches
+from bench.train.checkpoint import digest
 from bench.train.learner import Learner
 from bench.train.loop import open_teacher
-from bench.train.player import below, digest
+from bench.train.player import below
 
 pytestmark = pytest.mark.usefixtures("vgg16")  # some methods compare features of VGG-16
 

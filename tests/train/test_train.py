@@ -17,9 +17,10 @@ from bench.errors import Interrupted
 from bench.store.layout import Store
 from bench.train import checkpoint
 from bench.train.batches import Batches
+from bench.train.checkpoint import digest
 from bench.train.learner import Learner, open_task
 from bench.train.loop import Cohort, open_teacher, train
-from bench.train.player import below, digest
+from bench.train.player import below
 
 # At 64 px the U-Net has dropout: a step that drew from another random state would show.
 METHODS = {"none": {}, "hinton": {}, "wkd": {}, "both": {"method": "hinton+wkd"}}
