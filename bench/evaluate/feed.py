@@ -41,6 +41,7 @@ def evaluate(
     metrics: Sequence[Part[Metric]],
     device: torch.device,
     watched: Sequence[Part[Metric]] = (),
+    say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, str]:
     """Score a trained cell by every metric of images that it lacks, and keep some samples.
 
@@ -50,6 +51,7 @@ def evaluate(
         metrics: by which the result is scored; metrics of networks are passed over.
         device: where to compute.
         watched: metrics by which its snapshots are scored.
+        say: told what a person may want to know.
 
     Returns:
         Metric -> traceback, of those that failed; they leave no score, and the others do.
@@ -65,7 +67,7 @@ def evaluate(
     possible = [w for w in wanted if not w.reason]
     for step, direction in dict.fromkeys((w.step, w.direction) for w in possible):
         mine = [w for w in possible if (w.step, w.direction) == (step, direction)]
-        students = open_students(cell, store, device, step)
+        students = open_students(cell, store, device, step, say)
         for student in students:
             is_first = step == 0 and student is students[0]
             found, lost = _score(cell, student, mine, store, is_first)

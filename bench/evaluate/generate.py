@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -33,13 +33,21 @@ class Made(NamedTuple):
     shown: Mapping[str, Tensor]  # role on a sample sheet -> images
 
 
-def open_students(cell: Cell, store: Store, device: torch.device, step: int = 0) -> list[Player]:
+def open_students(
+    cell: Cell,
+    store: Store,
+    device: torch.device,
+    step: int = 0,
+    say: Callable[[str], None] = lambda text: None,
+) -> list[Player]:
     """Return a trained cell's student, or its peers, as they ended or at the step of a snapshot.
+
+    `say` is told of a file that had no digest yet.
 
     Raises:
         Damaged: the file of its networks is missing or damaged.
     """
-    tensors = open_networks(store, cell.key, step)
+    tensors = open_networks(store, cell.key, step, say)
     students = []
     for number in range(cell.peers):
         student = Player(cell, cell.nets, open_task(cell), device)

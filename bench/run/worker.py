@@ -81,7 +81,14 @@ def _train(
 def _score(cell: Cell, job: Job, store: Store, device: torch.device, emit: Emit) -> None:
     """Score a trained cell, whose weights on disk may have been damaged since."""
     try:
-        failures = evaluate(cell, store, job.metrics, device, job.watched)
+        failures = evaluate(
+            cell,
+            store,
+            job.metrics,
+            device,
+            job.watched,
+            lambda text: emit("note", "", {"text": text}),
+        )
     except Damaged as error:
         emit("ended", cell.key, {"status": "failed", "reason": str(error)})
         return

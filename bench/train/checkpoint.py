@@ -24,6 +24,8 @@ NOTES = "notes"  # one entry, since safetensors keeps several in no fixed order
 
 Say = Callable[[str], None]
 
+_TOLD: set[Path] = set()  # where files without a digest were said to be, by this process
+
 
 def save(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> None:
     """Write tensors and short texts beside them.
@@ -57,7 +59,9 @@ def load(path: Path, say: Say = lambda text: None) -> tuple[dict[str, Tensor], d
     except (OSError, SafetensorError) as error:
         raise Damaged(f"{path}: cannot be read: {error}.") from error
     if NOTES not in written:
-        say(f"{path} was written without a digest; it is taken as it is, and gets one")
+        if path.parent.parent not in _TOLD:
+            _TOLD.add(path.parent.parent)
+            say(f"{path}, and perhaps others, had no digest; taken as it is, and given one")
         with contextlib.suppress(StoreError):  # a store that may only be read
             save(path, tensors, written)
         return tensors, written

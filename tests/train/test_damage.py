@@ -87,7 +87,7 @@ def test_a_file_without_a_digest_is_taken_once_and_gets_one(tmp_path: Path) -> N
         assert torch.equal(tensors["a"], torch.ones(3))
         assert notes == {"key": "k"}
     assert len(said) == 1
-    assert "without a digest" in said[0]
+    assert "had no digest" in said[0]
     assert path.read_bytes() == whole
 
 
