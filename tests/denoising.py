@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.contracts.dataset import Dataset, Pixels
+from bench.contracts.dataset import Dataset
 from bench.contracts.distiller import Distiller, Trace
+from bench.contracts.image import Pixels
 from bench.contracts.network import Generator
 from bench.contracts.task import Batch, Drawn, Networks, ReadTest, Task, Turn
 from bench.data.photo_edges import PhotoEdges

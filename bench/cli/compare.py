@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli.options import choice_options, open_suite, suite_options
+from bench.cli.output import json_text
 from bench.errors import DistillbenchError, ReportError, StoreError
 from bench.store.atomic import replacing
 
@@ -50,17 +50,11 @@ def compare(new: str, base: str, metrics: Sequence[str], as_json: bool, **where:
     rows = collect(*open_suite(**where))
     lines, costs = compare_methods(rows, new, base, metrics)
     if as_json:
-        told = [{**asdict(line), "found": _plain(asdict(line.found))} for line in lines]
-        found = {"new": new, "base": base, "quality": [_plain(line) for line in told]}
-        click.echo(json.dumps({**found, "cost": [asdict(cost) for cost in costs]}, indent=1))
+        found = {"new": new, "base": base, "quality": [asdict(line) for line in lines]}
+        click.echo(json_text({**found, "cost": [asdict(cost) for cost in costs]}))
         return
     show(quality_table(lines, new, base, ports(rows, new, base)))
     show(cost_table(costs, new, base))
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as JSON knows them, which has no nan."""
-    return {name: None if value != value else value for name, value in values.items()}
 
 
 @click.command()

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from bench.cli.output import json_text
 from bench.contracts.kinds import METHOD, METRIC
 from bench.contracts.width import Width, said_width
 from bench.plugins import ROOT
@@ -117,7 +118,7 @@ def score(
         follow=lambda steps, text: track(steps, text, console=console, transient=True),
     )
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        click.echo(json_text(found))
         return
     for score in found:
         for name, value in score["values"].items():
@@ -152,7 +153,7 @@ def metrics(as_json: bool) -> None:
             }
         )
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        click.echo(json_text(found))
         return
     for line in found:
         unit = f" [{line['unit']}]" if line["unit"] else ""
@@ -180,7 +181,7 @@ def methods(as_json: bool) -> None:
             | {field: declaration.fields[field] for field in listed}
         )
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        click.echo(json_text(found))
         return
     for line in found:
         click.echo(f"{line['method']}  {line['summary']}")

@@ -12,12 +12,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from bench.errors import DataError
-
-Pixels = NDArray[np.uint8]  # [H, W, 3], RGB
+from bench.contracts.image import Pixels
 
 Colour = tuple[int, int, int]  # RGB, 0 to 255
 
@@ -84,6 +81,10 @@ class Dataset:
                 said.append(f"{name}: {found} images, {published} were published")
         return said
 
+    def remarks(self) -> list[str]:
+        """Say what a person should look at before these images are trained on."""
+        return []
+
     def read(self, split: str, domain: str, index: int, size: int) -> Pixels:
         """Return one image as [size, size, 3] uint8 RGB; bicubic where it has to be resized.
 
@@ -109,19 +110,6 @@ def fingerprint(*parts: bytes | str | Path) -> str:
         data = data.encode() if isinstance(data, str) else data
         digest.update(len(data).to_bytes(8, "big") + data)
     return digest.hexdigest()[:16]
-
-
-def decode(path: Path) -> Pixels:
-    """Read an image file as RGB.
-
-    Raises:
-        DataError: the file is missing, truncated or no image.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: cannot be decoded: {error}.") from error
 
 
 def resize(pixels: Pixels, size: int, *, nearest: bool = False) -> Pixels:

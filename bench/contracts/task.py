@@ -25,8 +25,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.contracts.dataset import Pixels
 from bench.contracts.distiller import Trace
+from bench.contracts.image import Pixels
 from bench.errors import SuiteError
 from bench.maths.crop import Crop
 

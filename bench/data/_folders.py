@@ -13,13 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from PIL import Image
-
-from bench.contracts.dataset import DOMAINS, SPLITS, Dataset, Pixels, decode, fingerprint, resize
+from bench.contracts.dataset import DOMAINS, SPLITS, Dataset, fingerprint, resize
+from bench.contracts.image import Pixels, decode, images, look
 from bench.errors import AbsentData, DataError
 from bench.fetch.home import home, is_offline, remembered
-
-SUFFIXES = {"png", "jpg", "jpeg", "bmp", "webp", "tif", "tiff"}
 
 
 class Folders(Dataset):
@@ -124,11 +121,25 @@ class Pairs(Folders):
                 hint = ""
                 if (self.root / "trainA").is_dir():
                     hint = " This is CycleGAN's layout: use dataset cyclegan_folder."
+                for one, other in (("train_A", "train_B"), ("A", "B")):
+                    if (self.root / one).is_dir():
+                        hint = (
+                            f" Pairs lie in two folders here: put each image of {one}/ and its "
+                            f"partner of {other}/ side by side into one file in train/."
+                        )
                 raise DataError(
                     f"{self.root}: no images in {self.folders[split]}/. Expected "
                     f"{self.expected()}; found {contents(self.root)}.{hint}"
                 )
-            half_of(files[0], *_size(files[0]))
+            half_of(files[0], *look(files[0])[0])
+
+    def remarks(self) -> list[str]:
+        """Say where halves are taller than wide: perhaps these are no pairs."""
+        (width, height), _ = look(self.files("train", "A")[0])
+        if width // 2 >= height:
+            return []
+        halves = f"two of {width // 2} x {height} pixels side by side"
+        return [f"each image is taken as {halves}; if it is one, use dataset cyclegan_folder"]
 
     def read(self, split: str, domain: str, index: int, size: int) -> Pixels:
         """Return one half of an image; a label map is never interpolated."""
@@ -172,20 +183,6 @@ class Unpaired(Folders):
         return resize(decode(self.files(split, domain)[index]), size)
 
 
-@functools.cache
-def images(folder: Path) -> tuple[Path, ...]:
-    """Return the image files of a folder by name; none where there is no folder."""
-    if not folder.is_dir():
-        return ()
-    with os.scandir(folder) as entries:
-        names = [
-            entry.name
-            for entry in entries
-            if entry.name.rpartition(".")[2].lower() in SUFFIXES and entry.is_file()
-        ]
-    return tuple(folder / name for name in sorted(names))
-
-
 def contents(path: Path) -> str:
     """Say what lies in a folder, for an error message."""
     entries = sorted(p.name + "/" * p.is_dir() for p in path.iterdir())
@@ -209,17 +206,8 @@ def half_of(path: Path, width: int, height: int) -> int:
     Raises:
         DataError: the image is not two images side by side.
     """
-    if width % 2 or width <= height:
+    if width % 2 or width < height:
         raise DataError(
             f"{path}: {width} x {height} pixels are not two images of one size side by side."
         )
     return width // 2
-
-
-def _size(path: Path) -> tuple[int, int]:
-    """Return width and height of an image without decoding it."""
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except OSError as error:
-        raise DataError(f"{path}: cannot be decoded: {error}.") from error

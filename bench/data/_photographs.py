@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 from importlib.resources import as_file, files
 
-from bench.contracts.dataset import Pixels, decode, fingerprint
+from bench.contracts.dataset import fingerprint
+from bench.contracts.image import Pixels, decode
 
 SIDE = 80  # of a window, in pixels of the photograph
 BORDERS = {"train": (0.0, 0.6), "val": (0.6, 0.8), "test": (0.8, 1.0)}

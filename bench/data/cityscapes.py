@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.contracts.dataset import Pixels, decode, resize
-from bench.data._folders import Pairs, contents, images
+from bench.contracts.dataset import resize
+from bench.contracts.image import Pixels, decode, images
+from bench.data._folders import Pairs, contents
 from bench.errors import DataError
 
 PHOTO, LABELS = "_leftImg8bit.png", "_gtFine_color.png"

@@ -10,3 +10,4 @@ class CycleGANFolder(Unpaired):
 
     source = "the layout of junyanz/pytorch-CycleGAN-and-pix2pix, dataset_mode unaligned"
     licence = "the folder's own"
+    version = 2  # 1 ignored EXIF's orientation and dropped transparency

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench.contracts.dataset import Dataset, Pixels, resize
+from bench.contracts.dataset import Dataset, resize
+from bench.contracts.image import Pixels
 from bench.data._photographs import cut, fingerprint_of, windows
 
 FILES = {"A": "grass.png", "B": "brick.png"}

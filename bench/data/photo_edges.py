@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.contracts.dataset import Dataset, Pixels, resize
+from bench.contracts.dataset import Dataset, resize
+from bench.contracts.image import Pixels
 from bench.data._photographs import cut, fingerprint_of, windows
 
 PHOTOGRAPHS = (

@@ -6,7 +6,8 @@ import functools
 
 import numpy as np
 
-from bench.contracts.dataset import Dataset, Pixels, resize
+from bench.contracts.dataset import Dataset, resize
+from bench.contracts.image import Pixels
 from bench.data._photographs import SIDE, cut, fingerprint_of, windows
 from bench.maths.seed import derive
 

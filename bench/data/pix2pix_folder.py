@@ -14,3 +14,4 @@ class Pix2PixFolder(Pairs):
 
     source = "the layout of junyanz/pytorch-CycleGAN-and-pix2pix, dataset_mode aligned"
     licence = "the folder's own"
+    version = 2  # 1 ignored EXIF's orientation and dropped transparency

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from bench.contracts.dataset import decode, fingerprint
+from bench.contracts.dataset import fingerprint
 from bench.contracts.feature import Extractor
+from bench.contracts.image import decode, left_out, look, remarks
+from bench.contracts.image import images as images_in
 from bench.contracts.kinds import FEATURES
 from bench.contracts.metric import Features, Metric, Scene
-from bench.data._folders import images as images_of
 from bench.errors import DataError, SuiteError, WeightsError
 from bench.evaluate.feed import Feed, Images, joined
 from bench.evaluate.generate import BATCH, to_8_bits
@@ -25,9 +24,6 @@ from bench.fetch.missing import missing_weights
 from bench.plan.scores import record
 from bench.plugins import Part
 from bench.train.batches import normalise
-
-PLAIN = {"RGB", "L", "P", "1"}  # modes whose colours RGB holds
-ALPHA = {"RGBA", "LA", "PA"}
 
 Json = dict[str, Any]
 
@@ -44,19 +40,12 @@ class Folder:
         self.path = path
         if not path.is_dir():
             raise DataError(f"{path}: no such folder.")
-        self.files = images_of(path)
+        self.files = images_in(path)
         if not self.files:
             raise DataError(f"{path}: no images in this folder (png, jpg, bmp, webp or tif).")
         self.size = (0, 0)  # width, height
-        modes: Counter[str] = Counter()
         for file in self.files:
-            try:
-                with Image.open(file) as image:
-                    size, mode = image.size, image.mode
-            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-                raise DataError(f"{file}: cannot be decoded: {error}.") from error
-            if mode not in PLAIN | ALPHA:
-                raise DataError(f"{file}: colours in mode {mode}; convert it to 8-bit RGB.")
+            size, _ = look(file)
             if self.size not in ((0, 0), size):
                 raise DataError(
                     f"{file}: {size[0]} x {size[1]} pixels, {self.files[0].name} beside it has "
@@ -64,13 +53,10 @@ class Folder:
                     "changes the scores."
                 )
             self.size = size
-            modes[mode] += 1
-        grey = modes["L"] + modes["1"] + modes["LA"]
-        if grey:
-            say(f"{path}: {grey} of {len(self.files)} images are grey; read as RGB")
-        alpha = sum(modes[mode] for mode in ALPHA)
-        if alpha:
-            say(f"{path}: {alpha} of {len(self.files)} images have transparency; it is ignored")
+        for remark in remarks(self.files):
+            say(f"{path}: {remark}")
+        if others := left_out(path):
+            say(f"{path}: left out: {others}")
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -185,18 +171,40 @@ def _pairs(made: Folder, truth: Folder) -> Folder:
             f"{truth.path} has images of {truth.size[0]} x {truth.size[1]} pixels, {made.path} of "
             f"{made.size[0]} x {made.size[1]}."
         )
-    by_name = {file.stem: file for file in truth.files}
-    for file in made.files:
-        if file.stem not in by_name:
+    key = _full if {f.name for f in made.files} <= {f.name for f in truth.files} else _stem
+    of_truth, of_made = _by(key, truth.files), _by(key, made.files)
+    for name, file in of_made.items():
+        if name not in of_truth:
             raise DataError(f"{file}: no ground truth of this name in {truth.path}.")
-    extra = set(by_name) - {file.stem for file in made.files}
+    extra = [file for name, file in of_truth.items() if name not in of_made]
     if extra:
         raise DataError(
-            f"{by_name[min(extra)]}: no output of this name in {made.path} "
-            f"({len(extra)} such ground truths)."
+            f"{extra[0]}: no output of this name in {made.path} ({len(extra)} such ground truths)."
         )
-    truth.files = tuple(by_name[file.stem] for file in made.files)
+    truth.files = tuple(of_truth[name] for name in of_made)
     return truth
+
+
+def _full(file: Path) -> str:
+    return file.name
+
+
+def _stem(file: Path) -> str:
+    return file.stem
+
+
+def _by(key: Callable[[Path], str], files: Sequence[Path]) -> dict[str, Path]:
+    """Return files by name, in order.
+
+    Raises:
+        DataError: two have the same one.
+    """
+    found: dict[str, Path] = {}
+    for file in files:
+        if key(file) in found:
+            raise DataError(f"{found[key(file)]}: {file.name} beside it has the same name.")
+        found[key(file)] = file
+    return found
 
 
 def _batches(count: int) -> list[range]:

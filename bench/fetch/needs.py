@@ -17,7 +17,8 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.contracts.dataset import DOMAINS, SPLITS, Dataset, decode
+from bench.contracts.dataset import DOMAINS, SPLITS, Dataset
+from bench.contracts.image import decode
 from bench.contracts.kinds import DATASET, METHOD, METRIC, NETWORK, TASK
 from bench.errors import FetchError, unknown
 from bench.fetch import weights

@@ -8,11 +8,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from bench.contracts.dataset import Dataset
 from bench.contracts.distiller import Distiller, Side
+from bench.contracts.image import left_out, remarks
 from bench.contracts.network import Network
 from bench.contracts.task import Task
 from bench.errors import DataError, PluginError, SuiteError
 from bench.fetch import weights
+from bench.fetch.needs import in_train_and_test
 from bench.plan.cell import Cell, Nets, open_dataset, splits_of
 from bench.train.learner import check_hints, kept_terms, open_task
 from bench.train.player import discriminator, generator, layout
@@ -139,5 +142,26 @@ def _check_images(cell: Cell, say: Callable[[str], None]) -> None:
     if cell.dataset.path and sum(counts.values()) <= DECODE_AT_MOST:
         say(f"decoding the {sum(counts.values())} images of {name} once, to find damaged ones")
         for (split, domain), count in counts.items():
-            for index in range(count):
-                dataset.read(split, domain, index, cell.size)
+            pixels = (dataset.read(split, domain, i, cell.size) for i in range(count))
+            flat = [bool((x == x[0, 0]).all()) for x in pixels]
+            if all(flat):
+                raise DataError(
+                    f"{name}: every image of domain {domain} of the {split} split is of one colour."
+                )
+        _remark(dataset, list(counts), name, say)
+
+
+def _remark(
+    dataset: Dataset, places: Iterable[tuple[str, str]], name: str, say: Callable[[str], None]
+) -> None:
+    """Say what is odd about the files of a local data set, and how it is read."""
+    files = {file: None for place in places for file in dataset.files(*place)}
+    for remark in (*dataset.remarks(), *remarks(files)):
+        say(f"{name}: {remark}")
+    for folder in dict.fromkeys(file.parent for file in files):
+        if others := left_out(folder):
+            say(f"{folder}: left out: {others}")
+    shared = in_train_and_test(dataset)
+    if shared:
+        first = " and ".join(shared[0])
+        say(f"{name}: {len(shared)} test images are in train too, as {first}")

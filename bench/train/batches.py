@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from bench.contracts.dataset import Dataset, Pixels
+from bench.contracts.dataset import Dataset
+from bench.contracts.image import Pixels
 from bench.contracts.task import Drawn, Task
 from bench.errors import DataError
 from bench.maths.seed import derive

@@ -31,7 +31,7 @@ from torch_fidelity.metric_fid import (
 )
 from torch_fidelity.utils import get_featuresdict_from_dataset
 
-from bench.contracts.dataset import decode
+from bench.contracts.image import decode
 from bench.evaluate.generate import BATCH
 from bench.features.inception import Inception
 from bench.fetch import weights

@@ -148,8 +148,10 @@ def test_layout_faults_say_what_was_found_and_what_to_use(tmp_path: Path) -> Non
 
 def test_an_image_that_is_no_pair_is_named(tmp_path: Path) -> None:
     folder = pairs(tmp_path / "p")
-    Image.new("RGB", (20, 20)).save(folder / "train" / "0.png")
-    assert "0.png: 20 x 20 pixels are not two images" in fault("pix2pix_folder", folder)
+    for size in ((21, 20), (18, 20)):
+        Image.new("RGB", size).save(folder / "train" / "0.png")
+        said = f"0.png: {size[0]} x 20 pixels are not two images"
+        assert said in fault("pix2pix_folder", folder)
 
 
 def test_a_damaged_image_is_named(tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ def test_grey_images_are_read_as_rgb_and_said(tmp_path: Path) -> None:
     Image.new("L", (32, 32), 90).save(made / "0.png")
     said: list[str] = []
     score_folders(made, None, made, parts("psnr"), CPU, say=said.append)
-    assert said[0].endswith("1 of 3 images are grey; read as RGB")
+    assert said[0].endswith("1 of 3 images are grey, read as RGB")
 
 
 def test_the_command_line_scores_two_folders(tmp_path: Path) -> None:
