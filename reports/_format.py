@@ -179,6 +179,10 @@ def protocol_of(scores: pd.DataFrame) -> str:
     return describe(json.loads(found[0])) if len(found) else ""
 
 
+SAID = {"split", "direction", "images", "size", "resize", "output", "checkpoint", "mode", "real"}
+SAID |= {"labels", "weights"}  # parts of a protocol with a place of their own in its text
+
+
 def describe(protocol: dict[str, Any]) -> str:
     """Return a protocol as a person would say it."""
     if "images" in protocol:
@@ -187,8 +191,10 @@ def describe(protocol: dict[str, Any]) -> str:
             "{checkpoint} checkpoint, {mode} mode, real set {real}"
         ).format(**protocol)
         text += f", labels of {protocol['labels']} px" if "labels" in protocol else ""
-        for name in ("features", "real images", "segmenter"):
-            text += f", {name} {protocol[name]}" if name in protocol else ""
+        first = [name for name in ("features", "real images", "segmenter") if name in protocol]
+        others = [name for name in protocol if name not in SAID and name not in first]
+        for name in (*first, *others):  # how outputs are made, and what a metric adds
+            text += f", {name} {protocol[name]}"
         for name, sha256 in protocol.get("weights", {}).items():
             text += f", weights {name} (sha256 {sha256[:12]})"
         return text

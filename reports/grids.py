@@ -79,13 +79,17 @@ class _Grid:
     def __init__(self, students: list[tuple[str, Samples]], teacher: Samples) -> None:
         first = students[0][1]
         self.images = list(first)[:IMAGES]
-        self.given: list[Column] = [("input", self._files(first, "input"))]
-        targets, taught = self._files(first, "target"), self._files(teacher, "output")
-        for heading, files in (("ground truth", targets), ("teacher", taught)):
+        self.given: list[Column] = []
+        for heading, samples, role in (
+            ("input", first, "input"),  # none where images are made from noise
+            ("ground truth", first, "target"),
+            ("teacher", teacher, "output"),
+        ):
+            files = self._files(samples, role)
             if len(files) == len(self.images):
                 self.given.append((heading, files))
         self.students = [(name, self._files(found, "output")) for name, found in students]
-        self.reference, files = self.given[1 if len(self.given) > 1 else 0]
+        self.reference, files = [*self.given, *self.students][1 if len(self.given) > 1 else 0]
         self.boxes = {
             image: detailed(np.asarray(Image.open(file).convert("L"), dtype=np.float64))
             for image, file in files.items()

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 from PIL import Image
 
-from bench.contracts.report import Figure, Report, Rows, sample_files
+from bench.contracts.report import Figure, Report, Rows, is_whole, sample_files
 from reports._select import sampled
 from reports._style import shown
 
@@ -45,21 +45,46 @@ class Samples(Report):
                     f"Samples: {title}",
                     f"Test images at even distances over the split, not chosen ({seeds}).",
                     _draw(columns),
+                    _damaged(chosen),
                     frames=columns,
                 )
 
 
+def _damaged(chosen: pd.DataFrame) -> list[str]:
+    """Say whose samples cannot be shown."""
+    said = []
+    for method, folder in chosen[["method", "samples"]].to_numpy():
+        count = sum(not is_whole(path) for path in Path(folder).glob("*-*-*.png"))
+        if count:
+            said.append(f"{method}: {count} files of samples are damaged; the image is left out")
+    return said
+
+
 def _columns(chosen: pd.DataFrame) -> dict[str, list[Column]]:
-    """Return direction -> columns: input, ground truth where there is one, then every method."""
+    """Return direction -> columns: what images were made from, ground truth, then every method.
+
+    An image that one method lacks is left out of all columns, so that rows stay rows.
+    """
+    methods = [(m, sample_files(Path(f))) for m, f in chosen[["method", "samples"]].to_numpy()]
+    methods = [(method, files) for method, files in methods if files]
     found: dict[str, list[Column]] = {}
-    for number, (method, folder) in enumerate(chosen[["method", "samples"]].to_numpy()):
-        files = sample_files(Path(folder))
-        for direction in dict.fromkeys(direction for direction, _ in files):
-            mine = [row for (d, _), row in files.items() if d == direction]
-            for role, heading in (("input", "input"), ("target", "ground truth")):
-                if number == 0 and all(role in row for row in mine):
-                    found.setdefault(direction, []).append((heading, [row[role] for row in mine]))
-            found.setdefault(direction, []).append((method, [row["output"] for row in mine]))
+    for direction in dict.fromkeys(d for _, files in methods for d, _ in files):
+        having = [
+            (method, {i: row for (d, i), row in files.items() if d == direction})
+            for method, files in methods
+        ]
+        having = [(method, rows) for method, rows in having if rows]
+        common = [i for i in having[0][1] if all(i in rows for _, rows in having)]
+        first = having[0][1]
+        roles = dict.fromkeys(role for i in common for role in first[i])
+        columns = [
+            ("ground truth" if role == "target" else role, [first[i][role] for i in common])
+            for role in roles
+            if role != "output" and all(role in first[i] for i in common)
+        ]
+        columns += [(m, [rows[i]["output"] for i in common]) for m, rows in having]
+        if common:
+            found[direction] = columns
     return found
 
 

@@ -10,6 +10,8 @@ import json
 import os
 import shlex
 import sys
+import tempfile
+import traceback
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -38,6 +40,21 @@ PATIENCE_S = 60.0  # for MLflow, once training is over
 SYNC_PATIENCE_S = 3600.0
 
 
+def _tell(error: Exception) -> None:
+    """Say in one line what nobody foresaw, and keep its traceback in a file."""
+    text = "".join(traceback.format_exception(error))
+    said = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="distillbench-", suffix=".log", delete=False, encoding="utf-8"
+        ) as file:
+            file.write(text)
+        said += f" (traceback in {file.name})"
+    except OSError:
+        said += f"\n{text}"
+    click.echo(f"distillbench: unexpected: {said}", err=True)
+
+
 class _Group(click.Group):
     """Commands in the order of their use; an error is one line."""
 
@@ -48,13 +65,20 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; turn errors for users into a message and an exit code."""
         try:
-            return super().invoke(ctx)
+            found = super().invoke(ctx)
+            sys.stdout.flush()  # a full disk is said here, and not by the interpreter's last words
+            return found
         except DistillbenchError as error:
             click.echo(f"distillbench: {error}", err=True)
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("distillbench: quit; the same command goes on.", err=True)
             sys.exit(130)
+        except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):
+            raise
+        except Exception as error:
+            _tell(error)
+            sys.exit(2)  # 1 means that something is worse
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

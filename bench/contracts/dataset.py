@@ -7,6 +7,7 @@ nothing of batches, tensors or training. Where it has addresses, `distillbench f
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -107,7 +108,7 @@ def fingerprint(*parts: bytes | str | Path) -> str:
     digest = hashlib.sha256()
     for part in parts:
         data = part.read_bytes() if isinstance(part, Path) else part
-        data = data.encode() if isinstance(data, str) else data
+        data = os.fsencode(data) if isinstance(data, str) else data
         digest.update(len(data).to_bytes(8, "big") + data)
     return digest.hexdigest()[:16]
 

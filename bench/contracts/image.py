@@ -49,7 +49,15 @@ def images(folder: Path) -> tuple[Path, ...]:
 def _is_image(entry: os.DirEntry[str]) -> bool:
     """Say whether an entry counts: a file with the ending of an image that is not hidden."""
     is_visible = not entry.name.startswith(".")
-    return is_visible and entry.name.rpartition(".")[2].lower() in SUFFIXES and entry.is_file()
+    is_named = entry.name.rpartition(".")[2].lower() in SUFFIXES
+    return is_visible and is_named and _is_file(entry)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # links that go round in circles
+        return False
 
 
 def left_out(folder: Path) -> str:
@@ -66,9 +74,9 @@ def left_out(folder: Path) -> str:
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    if entry.is_dir():
+    if entry.is_dir(follow_symlinks=False) or Path(entry).is_dir():
         return "folder"
-    if not entry.is_file():
+    if not _is_file(entry):
         return "link to nothing" if entry.is_symlink() else "special file"
     return Path(entry.name).suffix.lower() or "without an ending"
 

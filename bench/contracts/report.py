@@ -11,7 +11,9 @@ from typing import Any, ClassVar
 
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
+from PIL import Image
 
+MOST_PIXELS = 2**24  # of a sample that is shown
 PLACE = ("dataset", "direction", "architecture")  # what one block or panel is about
 
 
@@ -76,8 +78,29 @@ def sample_files(folder: Path) -> dict[tuple[str, int], dict[str, Path]]:
     found: dict[tuple[str, int], dict[str, Path]] = {}
     for path in sorted(folder.glob("*-*-*.png"), key=lambda p: (_last(p.stem), p.name)):
         direction, index, role = path.stem.rsplit("-", 2)
-        found.setdefault((direction, int(index)), {})[role] = path
+        if index.isdecimal() and is_whole(path):
+            found.setdefault((direction, int(index)), {})[role] = path
     return {place: row for place, row in sorted(found.items()) if "output" in row}
+
+
+def is_whole(sample: Path) -> bool:
+    """Say whether a sample can be shown: a PNG that is not damaged, nor of absurd size."""
+    try:
+        return _is_whole(sample, sample.stat().st_mtime_ns)
+    except OSError:
+        return False
+
+
+@functools.lru_cache(maxsize=100_000)  # two reports show the same files
+def _is_whole(sample: Path, changed: int) -> bool:
+    try:
+        with Image.open(sample, formats=("PNG",)) as image:
+            if image.width * image.height > MOST_PIXELS:
+                return False
+            image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
+    return True
 
 
 def _last(stem: str) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import lzma
 import shutil
 import stat
 import tarfile
@@ -83,9 +84,13 @@ def _damage_of(archive: Path) -> Iterator[None]:
         tarfile.TarError,
         zipfile.BadZipFile,
         zlib.error,
+        lzma.LZMAError,
         OSError,  # gzip's; those of writing are already said
+        ValueError,  # names that are no text, numbers that are none
+        IndexError,  # a member without a name
+        OverflowError,
     ) as error:
-        raise FetchError(f"{archive}: is damaged or no archive: {error}.") from error
+        raise FetchError(f"{archive}: is damaged or no archive: {error!r}.") from error
 
 
 class _Room:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.errors import FetchError, StoreError
+from bench.errors import DataError, FetchError, StoreError
 from bench.store import atomic
 
 SETTLED_S = 2.0  # the coarsest clock of a file system: what changed since may change unnoticed
@@ -24,8 +24,11 @@ SETTLED_S = 2.0  # the coarsest clock of a file system: what changed since may c
 
 def home() -> Path:
     """Return the folder: `$DISTILLBENCH_HOME`, or `~/.cache/distillbench`."""
-    default = Path.home() / ".cache" / "distillbench"
-    return Path(os.environ.get("DISTILLBENCH_HOME") or default).expanduser().absolute()
+    given = os.environ.get("DISTILLBENCH_HOME") or "~/.cache/distillbench"
+    try:
+        return Path(given).expanduser().absolute()
+    except RuntimeError as error:  # nobody knows where this user lives
+        raise DataError(f"{given}: this user has no home; set DISTILLBENCH_HOME.") from error
 
 
 def is_offline() -> bool:
@@ -52,7 +55,7 @@ def remembered(what: str, files: Sequence[Path], compute: Callable[[], str]) -> 
     facts, latest = hashlib.sha256(what.encode()), 0.0
     for file in files:
         found = os.stat(file)  # noqa: PTH116 - of 50,000 files, this call is what planning waits for
-        facts.update(f"{file}\0{found.st_size}\0{found.st_mtime_ns}\0".encode())
+        facts.update(os.fsencode(f"{file}\0{found.st_size}\0{found.st_mtime_ns}\0"))
         latest = max(latest, found.st_mtime)
     path = home() / "cache" / "digests" / facts.hexdigest()
     with contextlib.suppress(FileNotFoundError):

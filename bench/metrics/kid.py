@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from bench.contracts.metric import Features, SetMetric
-from bench.errors import DataError
+from bench.errors import DataError, SuiteError
 from bench.maths.seed import derive
 
 Matrix = NDArray[np.float64]
@@ -45,6 +48,12 @@ class KID(SetMetric):
             {"kid": 0 + 0 - 2 * (8 + 0 + 0 + 8) / 4, "kid_std": 0.0},
         ),
     }
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        super().__init__(params)
+        for name in ("subsets", "subset_size"):
+            if params[name] < 1:
+                raise SuiteError(f"kid: {name}: should be at least 1: {params[name]}.")
 
     def distance(self, outputs: Features, real: Features) -> dict[str, float]:
         """Return mean and standard deviation over the subsets.

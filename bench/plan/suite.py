@@ -7,20 +7,16 @@ budget and one protocol. Its leading comment is the question itself and heads th
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
-    PositiveFloat,
-    PositiveInt,
     PrivateAttr,
     ValidationError,
     WrapValidator,
@@ -29,12 +25,19 @@ from pydantic import (
 
 from bench.contracts.width import Width
 from bench.errors import SuiteError, unknown
+from bench.plan.yaml import parse
 
 AXES = ("dataset", "architecture", "method", "width", "discriminator_width", "seed")
 
 UNITS = {"steps": "epochs", "epochs": "steps"}  # of a budget, which has one
 
-Natural = Annotated[int, Field(ge=0)]
+Natural = Annotated[int, Field(ge=0, lt=2**63)]
+Steps = Annotated[int, Field(gt=0, le=10**12)]
+Images = Annotated[int, Field(gt=0, le=10**6)]  # of a batch
+Pixels = Annotated[int, Field(gt=0, le=2**16)]  # of a side
+Channels = Annotated[int, Field(gt=0, le=2**16)]
+Times = Annotated[int, Field(gt=0, le=10**6)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def _row(value: Any) -> Any:
@@ -70,9 +73,9 @@ def _as_it_is(width: Width) -> Any:
     return width
 
 
-GivenWidth = Annotated[PositiveInt, WrapValidator(_width), PlainSerializer(_as_it_is)]  # a `Width`
+GivenWidth = Annotated[Channels, WrapValidator(_width), PlainSerializer(_as_it_is)]  # a `Width`
 Widths = Annotated[list[GivenWidth], Field(min_length=1), BeforeValidator(_unique)]
-JudgeWidths = Annotated[list[PositiveInt], Field(min_length=1), BeforeValidator(_unique)]
+JudgeWidths = Annotated[list[Channels], Field(min_length=1), BeforeValidator(_unique)]
 Seeds = Annotated[list[Natural], Field(min_length=1), BeforeValidator(_unique)]
 
 
@@ -85,10 +88,10 @@ class Model(BaseModel):
 class Budget(Model):
     """How long one network trains: `steps` or `epochs`, of `batch` images."""
 
-    steps: PositiveInt | None = None
-    epochs: PositiveInt | None = None
-    batch: PositiveInt = 1
-    lr: PositiveFloat = 2e-4
+    steps: Steps | None = None
+    epochs: Steps | None = None
+    batch: Images = 1
+    lr: Rate = 2e-4
     decay: Annotated[float, Field(ge=0, le=1)] = 0.5  # last part, in which lr falls linearly to 0
 
     @model_validator(mode="after")
@@ -101,10 +104,10 @@ class Budget(Model):
 class StageBudget(Model):
     """What differs in one stage of a task that has several."""
 
-    steps: PositiveInt | None = None
-    epochs: PositiveInt | None = None
-    batch: PositiveInt | None = None
-    lr: PositiveFloat | None = None
+    steps: Steps | None = None
+    epochs: Steps | None = None
+    batch: Images | None = None
+    lr: Rate | None = None
     decay: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @model_validator(mode="after")
@@ -125,12 +128,12 @@ class Teacher(Model):
 
     width: GivenWidth
     architecture: str | None = None  # default: the student's
-    discriminator_width: PositiveInt | None = None  # default: the largest of the suite
+    discriminator_width: Channels | None = None  # default: the largest of the suite
     seed: Natural = 0
     budget: Budget | None = None  # default: the students', stage by stage
     mode: Literal["frozen", "online", "same", "assistant", "peers"] | None = None
     assistant_width: GivenWidth | None = None
-    peers: Annotated[int, Field(ge=2)] = 2
+    peers: Annotated[int, Field(ge=2, le=100)] = 2
 
     @model_validator(mode="after")
     def _assistant(self) -> Self:
@@ -143,7 +146,7 @@ class Select(Model):
     """Which checkpoint is evaluated: the last, or the best by a metric on the validation split."""
 
     best_on_val: str | None = None  # a metric; the test split never chooses
-    times: PositiveInt = 10  # how often, evenly over the budget
+    times: Times = 10  # how often, evenly over the budget
 
     @model_validator(mode="before")
     @classmethod
@@ -158,7 +161,7 @@ class Select(Model):
 class Snapshots(Model):
     """Generators kept while they train, to see what choosing a checkpoint by the test set does."""
 
-    times: PositiveInt = 10  # how often, evenly over the budget; the last is the result
+    times: Times = 10  # how often, evenly over the budget; the last is the result
     metrics: Rows  # by which they are scored
 
 
@@ -172,7 +175,7 @@ class Suite(Model):
     widths: Widths
     discriminator_widths: JudgeWidths = [64]  # where a task has an adversary
     seeds: Seeds
-    size: PositiveInt | None = None  # image side in pixels; default: each data set's own
+    size: Pixels | None = None  # image side in pixels; default: each data set's own
     budget: Budget
     stages: dict[str, StageBudget] = {}  # of a task with several, what differs from the budget
     teacher: Teacher | None = None
@@ -217,25 +220,6 @@ class Suite(Model):
         return self._question
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML as people mean it: 2e-4 is a number (YAML 1.2), and a key stands once."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                line = node.start_mark.line + 1
-                raise yaml.MarkedYAMLError(problem=f"key {key!r} stands twice below line {line}")
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d[\d_]*)(\.\d*)?[eE][-+]?\d+$"),
-    list("-+0123456789"),
-)
-
-
 def load(path: Path, overrides: Iterable[str] = ()) -> Suite:
     """Read a suite file and lay `key.path=value` overrides over it.
 
@@ -248,7 +232,7 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Suite:
         raise SuiteError(f"{path}: cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise SuiteError(f"{path}: no text in UTF-8: {error.reason}.") from error
-    data = _parse(text, str(path))
+    data = parse(text, str(path))
     if not isinstance(data, dict):
         raise SuiteError(f"{path}: expected keys such as name, datasets and methods.")
     for override in overrides:
@@ -262,22 +246,12 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Suite:
     return suite
 
 
-def _parse(text: str, where: str) -> Any:
-    try:
-        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise SuiteError(f"{where}{line}: {error.problem}.") from error
-    except (yaml.YAMLError, ValueError) as error:  # a strange character; a date that is none
-        raise SuiteError(f"{where}: {' '.join(str(error).split())}.") from error
-
-
 def _override(data: dict[str, Any], override: str) -> dict[str, Any]:
     """Return `data` with one `key.path=value` laid over it; a budget's other unit goes."""
     path, equals, text = override.partition("=")
     if not equals or not path:
         raise SuiteError(f"--set {override}: expected key.path=value, as in budget.steps=50.")
-    value = _parse(text, f"--set {override}")
+    value = parse(text, f"--set {override}")
     keys = path.split(".")
     result = node = dict(data)
     for key in keys[:-1]:

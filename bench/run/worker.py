@@ -30,6 +30,8 @@ def work(job: Job, emit: Emit, stop: Callable[[], bool]) -> None:
     store, device = Store(job.store), torch.device(job.device)
     flags = configure(job.device, job.threads, job.cells[0].numerics)
     if job.action == "check":
+        for part in (*job.metrics, *job.watched):
+            part.load()(part.params)  # which refuses parameters that it cannot work with
         check(job.cells, job.teachers, lambda text: emit("note", "", {"text": text}))
     elif job.action == "measure":
         for cell in job.cells:

@@ -201,13 +201,15 @@ def read_json(path: Path) -> Json:
         StoreError: the file is not JSON, so it was not written by us.
     """
     try:
-        value: Json = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror}.") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"{path}: not JSON ({error}); delete it to have it made again.") from error
+    if not isinstance(value, dict):
+        raise StoreError(f"{path}: holds no object; delete it to have it made again.")
     return value
 
 

@@ -313,6 +313,32 @@ def test_a_grid_has_the_first_seed_that_ended_and_survives_a_missing_output(tmp_
     assert texts == ["input", "ground truth", "teacher", "none", "teacher", "wkd"]
 
 
+@pytest.mark.parametrize("damage", ["truncated", "no image", "huge", "empty"])
+def test_a_damaged_sample_costs_its_own_place_and_is_said(tmp_path: Path, damage: str) -> None:
+    frame = entries(seeds=1, methods=("none", "teacher", "wkd"))
+    frame["samples"] = [str(tmp_path / key) for key in frame["key"]]
+    for key in frame["key"]:
+        (tmp_path / key).mkdir()
+        for image in (0, 1, 2):
+            for role in ("input", "output", "target"):
+                shade = (80 * image, 0, 0)
+                Image.new("RGB", (16, 16), shade).save(tmp_path / key / f"AtoB-{image}-{role}.png")
+    (key,) = frame[frame["method"] == "wkd"]["key"]
+    path = tmp_path / key / "AtoB-1-output.png"
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:50])
+    elif damage == "huge":
+        Image.new("1", (9000, 9000)).save(path)
+    else:
+        path.write_text("hello" if damage == "no image" else "")
+    (figure,) = made("samples", rows(frame))
+    assert figure.notes == ["wkd: 1 files of samples are damaged; the image is left out"]
+    assert {len(files) for _, files in figure.frames} == {2}
+    names = {Path(f).name.split("-")[1] for _, files in figure.frames for f in files}
+    assert names == {"0", "2"}  # rows stay rows
+    assert made("grids", rows(frame))
+
+
 def test_samples_of_many_methods_are_shrunk_to_one_width(tmp_path: Path) -> None:
     """As large as the PNG has room for at 1.5 inches each, or at a share of 16 inches."""
     for image in (0, 1):
