@@ -29,6 +29,10 @@ class DistillbenchError(Exception):
 
     exit_code = 2
 
+    def __str__(self) -> str:
+        """Return the message, with characters that would steer a terminal as escapes."""
+        return printable(super().__str__())
+
 
 class SuiteError(DistillbenchError):
     """A suite file, or an override of it, is wrong."""
@@ -78,6 +82,13 @@ class Interrupted(DistillbenchError):  # noqa: N818 - a state, not an error
     """Stopped on request; the same command goes on where this one stopped."""
 
     exit_code = 130
+
+
+def printable(text: str) -> str:
+    """Return a text with control characters, and bytes that are no text, as escapes."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def unknown(kind: str, name: str, known: Iterable[str], where: str) -> str:

@@ -68,11 +68,13 @@ class Kind(Generic[C]):
             PluginError: the file cannot be imported or does not hold the one class it should.
         """
         path, wanted = self.locate(name, where)
+        if wanted and wanted not in _classes(path):
+            raise PluginError(_not_one(path, self.contract, wanted, []))
         base: type[C] = getattr(importlib.import_module(self.module), self.contract)
         module_name = name.partition(":")[0] if wanted else f"{self.package}.{name}"
         try:
             module = importlib.import_module(module_name)
-        except Exception as error:  # whatever a user's own module does
+        except (Exception, SystemExit) as error:  # whatever a user's own module does
             said = f"{type(error).__name__}: {error}"
             raise PluginError(f"{where}: {path} cannot be imported: {said}.") from error
         found = [
@@ -254,6 +256,8 @@ def _hash_of(path: Path) -> str:
 @functools.cache
 def _declaration(kind: Kind[C], name: str, where: str) -> Declaration[C]:
     path, wanted = kind.locate(name, where)
+    if wanted and wanted not in _classes(path):  # a module is run only for a class that it has
+        raise PluginError(_not_one(path, kind.contract, wanted, []))
     lineages = {n: _lineage(kind, path, n) for n in _classes(path)}
     found = [n for n, line in lineages.items() if line and _is_wanted(n, wanted)]
     if not found:  # it may derive from a class that only importing it finds

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from bench.errors import printable
 from bench.plan.learning_rate import schedule_of
 from bench.plan.matrix import Plan
 from bench.run.walk import is_finished
@@ -121,4 +122,4 @@ class Display:
 
     def _say(self, text: str) -> None:
         self.spoken = time.monotonic()
-        self.progress.console.print(text, highlight=False, soft_wrap=True)
+        self.progress.console.print(printable(text), highlight=False, soft_wrap=True)

@@ -48,6 +48,15 @@ class _Loader(yaml.SafeLoader):
             seen.add(key)
         return super().construct_mapping(node, deep)
 
+    def construct_scalar(self, node: Any) -> Any:
+        """Return a text without characters that steer a terminal."""
+        text = super().construct_scalar(node)
+        if isinstance(text, str) and not all(c.isprintable() or c in "\n\t" for c in text):
+            raise yaml.MarkedYAMLError(
+                problem=f"{text!r} holds control characters", problem_mark=node.start_mark
+            )
+        return text
+
     def construct_sequence(self, node: Any, deep: bool = False) -> list[Any]:
         """Return a list, in which a name is no boolean either."""
         for item in node.value:

@@ -74,7 +74,7 @@ def publish(
             _table(item, folder) if isinstance(item, Table) else _figure(item, folder)
             for item in _items(rows)
         ]
-    folder.write("rows.csv", rows.scores.to_csv(index=False).encode())
+    folder.write("rows.csv", rows.scores.map(render.defused).to_csv(index=False).encode())
     bundle = _bundle(plan, store)
     page = _page(plan, rows, items, bundle["provenance"], tracking, runs)
     folder.write("index.html", page.encode())

@@ -52,6 +52,8 @@ LINE = 110  # characters of a caption or note on one line
 FOREIGN = set("«»ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")  # need another font encoding than LaTeX's own (OT1)
 PLAIN = {chr(code) for code in (*range(32, 127), *range(161, 384))} - FOREIGN  # pdflatex sets it
 
+NUMBER = re.compile(r"^[-+]?\d[\d.,]*( ± [\d.]+)?( .*)?$")  # or a score, as tables have it
+
 
 def markdown(table: Table) -> str:
     """Return a pipe table with its title and caption."""
@@ -143,12 +145,19 @@ def _lines(texts: Sequence[str]) -> int:
     return sum(len(text) // LINE + 1 for text in texts)
 
 
+def defused(cell: object) -> object:
+    """Return a cell that no spreadsheet takes for a formula: text that looks like one is quoted."""
+    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return cell if NUMBER.match(cell) else f"'{cell}"
+    return cell
+
+
 def comma_separated(table: Table) -> str:
     """Return header and rows as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.header)
-    writer.writerows(row for block in table.blocks for row in block)
+    writer.writerow(map(defused, table.header))
+    writer.writerows(map(defused, row) for block in table.blocks for row in block)
     return text.getvalue()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.contracts.kinds import METRIC
+from bench.contracts.metric import Metric
 from bench.contracts.width import said_width
 from bench.fetch.missing import missing_weights
 from bench.plan.cell import Cell
@@ -21,6 +22,7 @@ from bench.plan.scores import (
     record,
     snapshot_scores,
 )
+from bench.plugins import Part
 from bench.store.layout import State, Store, read_json
 
 Json = dict[str, Any]
@@ -45,6 +47,8 @@ def scores_of(cell: Cell, plan: Plan, store: Store) -> list[Json]:
     found = []
     for wanted in (*image_scores(cell, plan.metrics), *snapshot_scores(cell, plan.watched)):
         score = scores.get(wanted.id) or _hole(wanted)
+        if not _is_of(score, wanted.metric):
+            score = _hole(wanted._replace(reason="its record is damaged"))
         where = {"direction": wanted.direction, "directions": directions, "step": wanted.step}
         found.append({**score, **where})
     measured = read_json(store.network(network_id(cell))).values()
@@ -55,6 +59,21 @@ def scores_of(cell: Cell, plan: Plan, store: Store) -> list[Json]:
         where = {"directions": directions, "step": 0}
         found.extend({**score, "direction": d, **where} for d in directions)
     return found
+
+
+def _is_of(score: object, metric: Part[Metric]) -> bool:
+    """Say whether a record is a score of a metric: a store may have come from elsewhere."""
+    if not isinstance(score, dict) or score.get("metric") != metric.name:
+        return False
+    texts = (score.get(name) for name in ("unit", "better", "reason"))
+    values, protocol = score.get("values"), score.get("protocol")
+    return (
+        all(isinstance(text, str) for text in texts)
+        and isinstance(protocol, dict)
+        and isinstance(values, dict)
+        and all(isinstance(value, (int, float)) for value in values.values())
+        and isinstance(score.get("scored_at"), (int, float))
+    )
 
 
 def _hole(wanted: Wanted) -> Json:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.errors import StoreError
+from bench.errors import FetchError, StoreError
 from bench.store.provenance import without_password
 
 SETTINGS = {  # unless the user's environment says otherwise
@@ -18,7 +19,7 @@ SETTINGS = {  # unless the user's environment says otherwise
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout is for results
 }
-PAGE = 1000  # runs per call
+PAGE, PAGES = 1000, 1000  # runs per call, and calls
 
 
 class Experiment:
@@ -54,7 +55,7 @@ class Experiment:
 
     def runs(self, since_ms: int = 0) -> Iterator[Any]:
         """Yield the runs that were started since, the newest first."""
-        token = None
+        token, seen = None, set[str]()
         while True:
             page = self.client.search_runs(
                 [self.id],
@@ -66,9 +67,18 @@ class Experiment:
             token = page.token
             if not token:
                 return
+            if token in seen or len(seen) > PAGES:
+                raise StoreError("MLflow hands out its pages of runs without end.")
+            seen.add(token)
 
     def download(self, run: Any, name: str, folder: Path) -> Path:
-        """Bring a run's file into a folder that is made for it."""
+        """Bring a run's file into a folder that is made for it.
+
+        Raises:
+            FetchError: the run's id is none.
+        """
+        if not re.fullmatch("[0-9A-Za-z_-]{1,64}", run.info.run_id):
+            raise FetchError(f"MLflow has a run whose id is none: {run.info.run_id[:64]!r}.")
         folder.mkdir()
         return Path(self.client.download_artifacts(run.info.run_id, name, str(folder)))
 

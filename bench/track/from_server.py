@@ -89,12 +89,12 @@ def dataset_on(
     why = f"MLflow has no run of {name} either"
     with _reading(), tempfile.TemporaryDirectory() as folder:
         experiment = Experiment(server, suite.name)
-        for run in experiment.runs():
+        for number, run in enumerate(experiment.runs()):
             key = run.data.tags.get("distillbench.key")
             if key is None or run.data.tags.get("dataset") != name:
                 continue
             try:
-                path = experiment.download(run, "spec.json", Path(folder, run.info.run_id))
+                path = experiment.download(run, "spec.json", Path(folder, str(number)))
                 spec = checked(read_json(path), key)
                 found = _Origin.model_validate(
                     {**spec["cell"]["dataset"], "images": spec["images"]}

@@ -23,10 +23,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from filelock import FileLock
 
 from bench.contracts.width import said_width
+from bench.errors import StoreError
 from bench.plan.cell import Cell
 from bench.plan.identity import identity
 from bench.plan.matrix import Entry, Plan
@@ -41,6 +44,7 @@ from bench.track.view import save_view
 
 BATCH = 1000  # metrics per call: MLflow's own limit
 DOWNLOADS = 8  # at once
+ARTIFACTS = "mlartifacts"  # in the store: where runs of a database keep their files
 PARCEL = "cell.zip"  # artifact of a child that has ended
 REPORT = "report"  # role of the run with the report's files
 
@@ -168,7 +172,7 @@ class Copy:
 
     def _connect(self, *, create: bool = True) -> None:
         if self._experiment is None:
-            artifacts = self.store.root.resolve() / "mlartifacts" if create else None
+            artifacts = self.store.root.resolve() / ARTIFACTS if create else None
             self._experiment = Experiment(self.uri, self.plan.suite.name, artifacts)
             self._client = self._experiment.client
 
@@ -261,6 +265,7 @@ class Copy:
         from mlflow.entities import Metric
 
         assert entry.cell is not None
+        self._refuse_the_store_itself(run)
         client, key, run_id = self._client, entry.cell.key, run.info.run_id
         metrics, infinite = [], {}
         for name, value, score in _values(scores):
@@ -290,6 +295,18 @@ class Copy:
         if grid is not None:
             client.log_image(run_id, grid, artifact_file="samples.png")
         client.set_terminated(run_id, "FINISHED" if end["status"] == "done" else "FAILED")
+
+    def _refuse_the_store_itself(self, run: Any) -> None:
+        """Refuse a server that would have files written over the store's own results.
+
+        Raises:
+            StoreError: a run's artifacts are to lie in the store, where only MLflow's folder may.
+        """
+        parts = urlsplit(run.info.artifact_uri)
+        if parts.scheme in ("", "file"):
+            place, root = Path(url2pathname(parts.path)).resolve(), self.store.root.resolve()
+            if place.is_relative_to(root) and not place.is_relative_to(root / ARTIFACTS):
+                raise StoreError(f"{place}: MLflow would keep a run's files in the store itself.")
 
     def _log_means(self, group: tuple[str, ...]) -> None:
         """Give a parent its means over the seeds that are done, to be compared as one row.

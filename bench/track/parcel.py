@@ -7,11 +7,15 @@ provenance/ID.json  where it was trained
 
 from __future__ import annotations
 
+import re
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Literal
 
-from bench.errors import FetchError
+from pydantic import BaseModel, ValidationError
+
+from bench.errors import FetchError, StoreError
 from bench.fetch.archive import Limits, extract
 from bench.plan.cell import Cell
 from bench.plan.identity import is_identity
@@ -21,6 +25,66 @@ from bench.store.layout import Json, Store, read_json, write_json
 
 FILES = ("spec.json", "end.json", "scores.json", "losses.jsonl")
 LIMITS = Limits(members=10_000, size=1 << 30, ratio=1032)  # text may shrink by all that deflate can
+
+
+MEMBER = re.compile(
+    r"cell/(spec\.json|end\.json|scores\.json|losses\.jsonl|samples/[\w-]{1,100}\.png)"
+    r"|(networks|provenance)/[0-9a-f]{12}\.json"
+)
+
+
+class _End(BaseModel):
+    """What reports read of how a cell ended."""
+
+    status: Literal["done", "failed", "diverged"]
+    reason: str = ""
+    step: int = 0
+    seconds: float | None = None
+    facts: Json = {}
+    environment: Json = {}
+    nondeterministic: list[str] = []
+    provenance: str = ""
+
+
+class _Score(BaseModel):
+    metric: str
+    version: int | str
+    params: Json
+    unit: str
+    better: str
+    values: dict[str, float]
+    reason: str
+    protocol: Json
+    scored_at: float
+
+
+class _Losses(BaseModel):
+    step: int
+    seconds: float
+    losses: dict[str, float]
+
+
+def _check(inside: Path) -> None:
+    """Look whether a parcel holds what it may hold, of the form that reports read.
+
+    Raises:
+        ValueError: a member that no parcel has, or values of another form.
+        StoreError: a file is no JSON object.
+    """
+    for path in sorted(inside.rglob("*")):
+        name = path.relative_to(inside).as_posix()
+        if path.is_file() and not MEMBER.fullmatch(name):
+            raise ValueError(f"it holds {name!r}")
+    if end := read_json(inside / "cell" / "end.json"):
+        _End.model_validate(end)
+    scores = [*read_json(inside / "cell" / "scores.json").values()]
+    for file in inside.glob("networks/*.json"):
+        scores += read_json(file).values()
+    for score in scores:
+        _Score.model_validate(score)
+    log = inside / "cell" / "losses.jsonl"
+    for line in log.read_text(encoding="utf-8").splitlines() if log.exists() else ():
+        _Losses.model_validate_json(line)
 
 
 def pack(cell: Cell, store: Store, path: Path) -> None:
@@ -58,6 +122,11 @@ def unpack(key: str, path: Path, store: Store) -> None:
     with tempfile.TemporaryDirectory(dir=store.root) as temporary:
         inside = Path(temporary) / "parcel"
         extract(path, inside, LIMITS)
+        try:
+            _check(inside)
+        except (StoreError, ValidationError, ValueError) as error:
+            fault = str(error).replace(f"{inside}/", "").partition("\n")[0][:200]
+            raise FetchError(f"cell {key}: its parcel is damaged or hostile: {fault}") from error
         checked(read_json(inside / "cell" / "spec.json"), key)
         make_folder(store.folder(key).parent)
         (inside / "cell").rename(store.folder(key))
