@@ -42,7 +42,7 @@ class Runs:
             text=True,
             check=False,
             env=self.environment(**environment),
-            timeout=300,
+            timeout=3000,
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:

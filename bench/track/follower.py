@@ -29,6 +29,7 @@ class Tracker:
         self._behind: set[str] = set()
         self._failures: Counter[str] = Counter()
         self._in_hand = ""
+        self._moved = 0.0  # when something was last logged
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
@@ -39,10 +40,16 @@ class Tracker:
             self._behind.add(key)
 
     def close(self, patience_s: float) -> int:
-        """Bring everything up to date; return how many cells MLflow lacks something of."""
+        """Bring everything up to date; return how many cells MLflow lacks something of.
+
+        Waits as long as there is something logged at least every `patience_s` seconds: a slow
+        machine is no server that is gone.
+        """
         self._behind |= set(self._entries)
+        self._moved = time.monotonic()
         self._closing.set()
-        self._thread.join(patience_s)
+        while self._thread.is_alive() and time.monotonic() - self._moved < patience_s:
+            self._thread.join(0.2)
         return len(self._behind | ({self._in_hand} - {""}))
 
     def _follow(self) -> None:
@@ -57,7 +64,7 @@ class Tracker:
                     self._behind.discard(key)  # what is heard from now on counts again
                     for entry in self._entries[key]:
                         self._copy.update(entry)
-                    self._in_hand = ""
+                    self._in_hand, self._moved = "", time.monotonic()
                 except Exception as error:  # a server may fail in any way
                     self.trouble = f"{type(error).__name__}: {error}".splitlines()[0]
                     self._behind.add(key)

@@ -75,7 +75,7 @@ def browse(page: Path) -> tuple[str, list[str]]:
     options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
     options += [f"--user-data-dir={page.parent / 'profile'}", "--enable-logging=stderr", "--v=0"]
     command = [CHROMIUM, *options, "--virtual-time-budget=2000", "--dump-dom", page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=2000)
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 

@@ -19,7 +19,7 @@ def distillbench(*arguments: str, store: Path) -> subprocess.CompletedProcess[st
         cwd=ROOT,
         env={**os.environ, "DISTILLBENCH_HOME": str(store.parent / "home")},
         check=False,
-        timeout=600,
+        timeout=6000,
     )
 
 

@@ -94,7 +94,7 @@ def test_a_killed_run_ends_with_the_same_weights_losses_and_scores(
     killed = Other(tmp_path / "killed", name)
     for _ in range(3):
         process = killed.start("run", "--jobs", "2", "--mlflow", "none", "--checkpoint-every", "0")
-        seen, deadline = killed.progress(), time.monotonic() + 300
+        seen, deadline = killed.progress(), time.monotonic() + 3000
         while killed.progress() <= seen + 2 and process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -308,6 +308,40 @@ def test_best_on_val_keeps_the_best_of_several_checkpoints(tmp_path: Path, store
     assert all(torch.equal(tensors[n], seen[1][n]) for n in tensors)
 
 
+def test_the_best_networks_so_far_survive_a_stop(tmp_path: Path, store: Store) -> None:
+    """The best come before the stop, and all that follows is worse."""
+    plan = tiny_plan(tmp_path, methods=["none"], select={"best_on_val": "psnr", "times": 4})
+    (cell,) = by_method(plan).values()
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def validate(learner: Learner) -> float:
+        seen.append({n: x.clone() for n, x in learner.networks().items()})
+        return -float(len(seen))
+
+    with pytest.raises(Interrupted):
+        train_together([cell], plan, store, validate=validate, stop=stop_after(2))
+    stopped_at = len(seen)
+    train_together([cell], plan, store, validate=validate)
+    assert 1 <= stopped_at < len(seen) == 4
+    tensors, _ = checkpoint.load(store.checkpoint(cell.key))
+    assert all(torch.equal(tensors[n], seen[0][n]) for n in tensors)
+
+
+def test_what_several_peers_teach_is_averaged(tmp_path: Path) -> None:
+    """A third peer does not teach louder: the terms are the mean over the two others."""
+    peers = {"method": "hinton", "weight": 10.0, "teacher": {"mode": "peers", "peers": 3}}
+    cell = by_method(tiny_plan(tmp_path, methods={"dml": peers}))["dml"]
+    learner = Learner(cell, torch.device("cpu"), None)
+    for student in learner.students:
+        student.modules.eval()  # so that a second pass is the same
+    batch = Batches(cell, open_task(cell))[0]
+    images = [p.forward(batch, ())["AtoB"].output.detach() for p in learner.students]
+    found = learner.update(0, 0.0, batch, None)
+    for i in range(3):
+        others = [10 * (images[i] - images[j]).abs().mean() for j in range(3) if j != i]
+        torch.testing.assert_close(found[f"peer{i}.hinton.l1"], sum(others) / 2)
+
+
 def test_a_selection_without_a_finite_score_is_a_failure_not_the_last_checkpoint(
     tmp_path: Path, store: Store
 ) -> None:
