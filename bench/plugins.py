@@ -102,7 +102,7 @@ class Kind(Generic[C]):
         module, _, wanted = name.partition(":")
         try:
             spec = importlib.util.find_spec(module)
-        except (ImportError, ValueError):
+        except Exception:  # a package above it may do anything
             spec = None
         if spec is None or spec.origin is None or not Path(spec.origin).is_file():
             raise SuiteError(
@@ -123,7 +123,7 @@ class Declaration(Generic[C]):
 
     name: str  # file name, or `module:Class`
     class_name: str
-    path: Path
+    files: tuple[Path, ...]  # of the class and, where it is a user's own, of those above it
     fields: Mapping[str, Any]  # the contract's class attributes, overlaid by the plug-in's own
     says: type[C]  # a class with these attributes: all that may be read off it
     is_versioned: bool  # whether the plug-in itself states a version
@@ -137,7 +137,8 @@ class Declaration(Generic[C]):
         method is being invented, each edit of it is another method.
         """
         if ":" in self.name and not self.is_versioned:
-            return hashlib.sha256(self.path.read_bytes()).hexdigest()[:12]
+            content = b"".join(file.read_bytes() for file in self.files)
+            return hashlib.sha256(content).hexdigest()[:12]
         version: int = self.fields["version"]
         return version
 
@@ -280,8 +281,9 @@ def _declaration(kind: Kind[C], name: str, where: str) -> Declaration[C]:
         says = kind.load(name, where)
     else:
         says = _stand_in(kind, found[0], values)
-    is_versioned = any("version" in _assigned(node) for node in own)
-    return Declaration(name, found[0], path, values, says, is_versioned, summary)
+    outside = tuple(dict.fromkeys(file for file, _ in lineage if not _is_ours(file)))
+    is_versioned = any("version" in _assigned(node) for f, node in lineage if f in outside)
+    return Declaration(name, found[0], outside or (path,), values, says, is_versioned, summary)
 
 
 def _stand_in(kind: Kind[C], class_name: str, values: Mapping[str, Any]) -> type[C]:
@@ -308,10 +310,14 @@ def _not_one(path: Path, contract: str, wanted: str | None, found: list[str]) ->
 
 @functools.cache
 def _tree(path: Path) -> ast.Module:
+    if not path.is_file():
+        return ast.Module(body=[], type_ignores=[])
     try:
         return ast.parse(path.read_text(encoding="utf-8"), str(path))
     except SyntaxError as error:
         raise PluginError(f"{path}:{error.lineno}: {error.msg}.") from error
+    except ValueError as error:  # no UTF-8, or a null byte
+        raise PluginError(f"{path}: no Python: {error}.") from error
 
 
 def _classes(path: Path) -> dict[str, ast.ClassDef]:
@@ -319,29 +325,54 @@ def _classes(path: Path) -> dict[str, ast.ClassDef]:
     return {node.name: node for node in _tree(path).body if isinstance(node, ast.ClassDef)}
 
 
-def _origin(path: Path, name: str) -> Path | None:
-    """Return the file of this project, or beside `path`, that a name is imported from."""
-    for node in _tree(path).body:
-        if isinstance(node, ast.ImportFrom) and name in (n.asname or n.name for n in node.names):
-            file = f"{(node.module or '').replace('.', '/')}.py"
-            return next((f for f in (ROOT / file, path.parent / file) if f.is_file()), None)
-    return None
+Step = tuple[Path, ast.ClassDef]
 
 
-def _lineage(kind: Kind[C], path: Path, name: str) -> tuple[tuple[Path, ast.ClassDef], ...]:
-    """Return the classes from the contract down to one; empty where it does not derive."""
-    node = _classes(path).get(name)
-    if node is None:
-        origin = _origin(path, name)
-        return _lineage(kind, origin, name) if origin and origin != path else ()
+def _lineage(
+    kind: Kind[C], path: Path, name: str, seen: frozenset[tuple[Path, str]] = frozenset()
+) -> tuple[Step, ...]:
+    """Return the classes from the contract down to one; empty where that cannot be read.
+
+    It can where each class has one base, called by its plain name, that stands in the same file or
+    is imported once, from this project or from beside the file. Python knows the rest.
+    """
+    if (path, name) in seen:
+        return ()
+    seen |= {(path, name)}
+    classes = [n for n in _tree(path).body if isinstance(n, ast.ClassDef) and n.name == name]
+    origins = [f for f in _imports(path) if f[1] == name]
+    if len(classes) + len(origins) != 1:
+        return ()
+    if origins:
+        return _lineage(kind, origins[0][0], name, seen)
+    (node,) = classes
     if path == kind.path and name == kind.contract:
         return ((path, node),)
-    for base in node.bases:
-        parent = base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
-        above = _lineage(kind, path, parent) if parent != name else ()
-        if above:
-            return (*above, (path, node))
-    return ()
+    bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+    is_added_to = any(isinstance(item, ast.AugAssign) for item in node.body)
+    if is_added_to or len(node.bases) != 1 or len(bases) != 1:
+        # a contract's own classes may have bases that declare nothing
+        found = [_lineage(kind, path, base, seen) for base in bases] if path == kind.path else []
+        above = next((line for line in found if line), ())
+    else:
+        above = _lineage(kind, path, bases[0], seen)
+    return (*above, (path, node)) if above else ()
+
+
+def _imports(path: Path) -> list[tuple[Path, str]]:
+    """Return (file, name) of what a file imports by its own name from this project or beside it."""
+    found = []
+    for node in _tree(path).body:
+        if isinstance(node, ast.ImportFrom) and node.level <= 1:
+            file = f"{(node.module or '').replace('.', '/')}.py"
+            places = [path.parent] if node.level else [ROOT, path.parent]
+            origin = next((p / file for p in places if (p / file).is_file()), None)
+            names = [n.name for n in node.names if n.asname in (None, n.name)]
+            found += [(origin, name) for name in names] if origin and origin != path else []
+            # under another name, or of a file that is nowhere: whoever is called so is not read
+            others = [n.asname or n.name for n in node.names if n.name not in names or not origin]
+            found += [(path.with_name(f"{n}: not read"), n) for n in others]
+    return [(file, name) for file, name in found]
 
 
 def _assigned(node: ast.ClassDef) -> dict[str, ast.expr]:
@@ -365,9 +396,30 @@ def _imported(kind: Kind[C], name: str, where: str) -> Declaration[C]:
     path, _ = kind.locate(name, where)
     cls = kind.load(name, where)
     contract = _classes(kind.path)
-    lineage = [c.__name__ for c in cls.__mro__ if c.__name__ in contract]
+    lineage = [c.__name__ for c in cls.__mro__ if c.__module__ == kind.module]
     fields = {f for c in lineage for f in _assigned(contract[c])}
-    stated = any("version" in vars(c) for c in cls.__mro__ if c.__module__ != kind.module)
+    stated = any("version" in vars(c) for c in cls.__mro__ if _is_users(c))
     summary = (cls.__doc__ or "").partition("\n")[0]
     values = {f: getattr(cls, f) for f in fields}
-    return Declaration(name, cls.__name__, path, values, cls, stated, summary)
+    outside = [f for f in (_file_of(c) for c in cls.__mro__) if f and not _is_ours(f)]
+    files = tuple(dict.fromkeys(outside)) or (path,)
+    return Declaration(name, cls.__name__, files, values, cls, stated, summary)
+
+
+def _file_of(cls: type) -> Path | None:
+    """Return the file of a class that is a plug-in's own, not a library's."""
+    module = sys.modules.get(cls.__module__)
+    file = getattr(module, "__file__", None)
+    is_library = file is None or "site-packages" in file or file.startswith(sys.base_prefix)
+    return None if is_library else Path(str(file)).resolve()
+
+
+def _is_users(cls: type) -> bool:
+    file = _file_of(cls)
+    return file is not None and not _is_ours(file)
+
+
+def _is_ours(path: Path) -> bool:
+    """Say whether a file is of this project's packages."""
+    packages = (ROOT / "bench", ROOT / "baselines", ROOT / "reports")
+    return any(path.resolve().is_relative_to(package) for package in packages)

@@ -131,10 +131,6 @@ class Denoise(Task):
             x = (1 - then).sqrt() * clean.clamp(-1, 1) + then.sqrt() * noise
         return x
 
-    def shown(self, direction: str, items: Batch) -> dict[str, Tensor]:
-        """Return nothing: a sample is made from noise."""
-        return {}
-
 
 class Imitate(Distiller):
     """The teacher's noise, and its features by their mean."""

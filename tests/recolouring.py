@@ -75,8 +75,10 @@ class Recolour(Task):
         trace = turn.traces["recolour"]
         if turn.stage == "encode":
             small = (F.avg_pool2d(x, 4) for x in (trace.output, trace.real))
-            return {"blurred": F.mse_loss(*small)}
-        return {"image": F.l1_loss(trace.output, trace.real)}
+            found = {"blurred": F.mse_loss(*small)}
+        else:
+            found = {"image": F.l1_loss(trace.output, trace.real)}
+        return {name: term for name, term in found.items() if name in turn.keeps}
 
     def item(
         self, read: ReadTest, direction: str, index: int, size: int, rng: np.random.Generator

@@ -79,7 +79,7 @@ def test_no_two_files_differ_by_an_ending_alone() -> None:
 def test_tests_mirror_the_wings() -> None:
     folders = {p.name for p in (ROOT / "tests").iterdir() if p.is_dir() and p.name[0].isalpha()}
     plugins = {"baselines", "data", "metrics", "nets", "tasks"}
-    assert folders - {"benchmarks"} <= set(WINGS) | plugins
+    assert folders - {"benchmarks", "faults"} <= set(WINGS) | plugins
 
 
 def test_a_module_begins_with_what_is_in_it() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench import plugins
-from bench.contracts.kinds import DATASET, KINDS, METHOD
+from bench.contracts.kinds import DATASET, KINDS, METHOD, METRIC
 from bench.errors import PluginError, SuiteError
 from bench.plugins import Kind
 
@@ -117,3 +117,76 @@ def test_a_file_whose_import_fails_is_an_error_that_says_so(own: Path) -> None:
     assert METHOD.declaration("own_seven:Mine", "test").summary == "Mine."
     with pytest.raises(PluginError, match="cannot be imported: ModuleNotFoundError"):
         METHOD.load("own_seven:Mine", "test")
+
+
+SHARED = """
+from bench.contracts.distiller import Distiller
+class Base(Distiller):
+    defaults = {"weight": 5.0}
+class Mixin:
+    defaults = {"weight": 6.0}
+class Taught(Distiller):
+    hints = ("up",)
+"""
+MINE = "class Mine({}):\n    'M.'\n"
+CONTRACT = "from bench.contracts.distiller import Distiller\n"
+SHAPES = {
+    "another name": "from shared_by import Base as Distiller\n" + MINE.format("Distiller"),
+    "a module": f"import shared_by\n{CONTRACT}" + MINE.format("shared_by.Base"),
+    "a mixin first": "from shared_by import Mixin\nfrom baselines.wkd import WKD\n"
+    + MINE.format("Mixin, WKD"),
+    "two of one contract": "from shared_by import Base, Taught\n" + MINE.format("Base, Taught"),
+    "a name taken twice": "from baselines.wkd import WKD as Base\nfrom shared_by import Base\n"
+    + MINE.format("Base"),
+    "added to": "from shared_by import Base\n"
+    + MINE.format("Base")
+    + "    hints = ('mid1',)\n    hints += ('mid2',)\n",
+    "a plain base beside it": "from shared_by import Base\n" + MINE.format("Base"),
+    "a class of its own name": CONTRACT
+    + MINE.format("Distiller")
+    + "class Base(Mine):\n    pass\n"
+    + MINE.format("Base")
+    + "    defaults = {'weight': 7.0}\n",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_whatever_stands_above_a_class_what_is_read_is_what_python_has(
+    own: Path, shape: str
+) -> None:
+    (own / "shared_by.py").write_text(SHARED)
+    module = f"shape_{list(SHAPES).index(shape)}"
+    (own / f"{module}.py").write_text(SHAPES[shape])
+    sys.modules.pop("shared_by", None)
+    plugins._tree.cache_clear()
+    told = METHOD.declaration(f"{module}:Mine", "test")
+    cls = METHOD.load(f"{module}:Mine", "test")
+    for field, value in told.fields.items():
+        assert getattr(cls, field) == value, field
+    assert told.fields["defaults"]
+
+
+def test_an_edit_of_a_users_base_is_another_version(own: Path) -> None:
+    base = own / "base_of_mine.py"
+    base.write_text(SHARED)
+    (own / "upon_it.py").write_text("from base_of_mine import Base\n" + MINE.format("Base"))
+    before = METHOD.declaration("upon_it:Mine", "a").version
+    base.write_text(SHARED + "# edited\n")
+    plugins._tree.cache_clear()
+    assert METHOD.declaration("upon_it:Mine", "b").version != before
+
+
+def test_a_users_child_of_a_versioned_class_is_versioned_by_its_content(own: Path) -> None:
+    path = own / "child_of_ssim.py"
+    path.write_text("from bench.metrics.ssim import SSIM\n" + MINE.format("SSIM"))
+    assert isinstance(METRIC.declaration("child_of_ssim:Mine", "a").version, str)
+
+
+def test_a_file_that_is_no_text_and_a_package_that_fails_are_one_line(own: Path) -> None:
+    (own / "no_text.py").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(PluginError, match=r"no_text.py: no Python"):
+        METHOD.declaration("no_text:Mine", "test")
+    (own / "raises_above").mkdir()
+    (own / "raises_above" / "__init__.py").write_text("raise RuntimeError('no')")
+    with pytest.raises(SuiteError, match=r"no module 'raises_above.inner'"):
+        METHOD.declaration("raises_above.inner:Mine", "test")

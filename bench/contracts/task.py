@@ -82,7 +82,9 @@ class Task:
     makes: ClassVar[str] = "images"  # or "labels": what its generators put out
     terms: ClassVar[Sequence[str]] = ()  # names of the original terms that a method may keep
     adversarial: ClassVar[Sequence[str]] = ()  # those that need a discriminator
-    drawn_by: ClassVar[Sequence[str]] = ()  # parameters that decide what is drawn with an example
+    drawn_by: ClassVar[Sequence[str]] = ()
+    """Parameters that `loaded`, `example`, `draw` or `inputs` read: cells that differ in one of
+    them see other batches, and never share a cohort."""
     outputs: ClassVar[Mapping[str, Any]] = {}
     """How test outputs are made, which a suite may set: part of each score's protocol, not of a
     cell's key. `samples`: how many are made from noise; `batch`: how many at once."""
@@ -107,8 +109,8 @@ class Task:
         Raises:
             SuiteError: which one, and what it should be.
         """
-        for name in ("beta1", "beta2"):
-            value = self.params[name]
+        for name in ("beta1", "beta2"):  # of a task that has them
+            value = self.params.get(name, 0.0)
             if not 0 <= value < 1:
                 raise SuiteError(f"task.{name}: should be at least 0 and less than 1: {value}.")
 
@@ -178,7 +180,9 @@ class Task:
     def average(self, step: int) -> float | None:
         """Return the decay by which generators are averaged after a step; None: they are not.
 
-        Where they are, the averages are what teaches, is validated, kept and scored.
+        Step 0 decides whether there are averages at all; at a later None they stay as they are.
+        Averages are what is validated, kept and scored, and what a frozen teacher teaches; a
+        teacher that trains along, or a peer, teaches as it is.
         """
         return None
 
@@ -209,6 +213,9 @@ class Task:
     ) -> Tensor:
         """Return test outputs, [N, 3, S, S] in [-1, 1]; called without gradients.
 
+        Nothing may be drawn at random here: what is random comes with the items, so that outputs
+        depend neither on the batch nor on what was made before.
+
         Args:
             networks: in evaluation mode; averages where there are some.
             direction: which generator.
@@ -219,9 +226,12 @@ class Task:
         return output
 
     def shown(self, direction: str, items: Batch) -> dict[str, Tensor]:
-        """Return the images beside an output on sample sheets: role -> [N, 3, S, S] in [-1, 1]."""
+        """Return the images beside an output on sample sheets: role -> [N, 3, S, S] in [-1, 1].
+
+        Roles are words; from noise, there are none.
+        """
         source, target = self.directions[direction]
-        found = {"input": items[source]}
+        found = {"input": items[source]} if source else {}
         return found | ({"target": items[target]} if self.paired else {})
 
     def truth(self, direction: str, items: Batch) -> Tensor | None:

@@ -91,7 +91,8 @@ def keep_samples(store: Store, cell: Cell, direction: str, batch: Made, first: i
     if cell.task.declared.makes != "images":
         return
     count = count_outputs(cell, direction)
-    places = [number * count // SAMPLES for number in range(min(SAMPLES, count))]
+    kept = min(SAMPLES, count)
+    places = [number * count // kept for number in range(kept)]
     for number, place in enumerate(places):
         if first <= place < first + len(batch.output):
             for role, images in {"output": batch.output, **batch.shown}.items():

@@ -12,6 +12,7 @@ import numpy as np
 
 from bench.contracts.kinds import SEGMENTER
 from bench.contracts.metric import ImageMetric, Judge, Scene, Scoring, Setting
+from bench.errors import SuiteError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,6 +50,9 @@ class MIoU(ImageMetric):
     @classmethod
     def scoring(cls, params: Mapping[str, Any], setting: Setting) -> Scoring | None:
         """Return by which segmenter photographs are judged, or why they cannot be."""
+        for name in ("steps", "width", "batch"):
+            if params[name] < 1:
+                raise SuiteError(f"miou: {name}: should be at least 1: {params[name]}.")
         dataset, palette = setting.dataset, setting.dataset.labels
         height, width = dataset.label_size or (setting.size, setting.size)
         protocol: dict[str, Any] = {"labels": f"{width} x {height}"}
@@ -56,6 +60,8 @@ class MIoU(ImageMetric):
             return Scoring(protocol, f"needs labels, and {setting.name} has none")
         if setting.task.makes == "labels":
             return Scoring(protocol | {"output": "none: the real images", "segmenter": "itself"})
+        if not setting.source:
+            return Scoring(protocol, "judges photographs made from labels, not from noise")
         if dataset.label_domain != setting.source:
             return Scoring(protocol, "judges photographs, and these are label maps")
         if params["segmenter"] == TRAINED:

@@ -25,7 +25,7 @@ from bench.plan.matrix import Entry, Plan
 from bench.plan.only import is_chosen, said
 from bench.plan.scores import judges
 from bench.plan.suite import Budget, Suite, Teacher, explain
-from bench.plan.unused_keys import check_keys
+from bench.plan.unused_keys import check_keys, check_tasks
 from bench.plugins import Part, conform
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class _Expansion:
         self.methods = {n: self._method(n, row) for n, row in suite.methods.items()}
         names = {part.declared.task for part, _ in self.datasets.values()}
         self.tasks = {name: TASK.declaration(name, where).says for name in sorted(names)}
+        check_tasks(self.tasks)
         check_keys(suite, self.tasks, where)
         self.select = self._selection(suite.select.best_on_val)
 
@@ -229,7 +230,13 @@ class _Expansion:
         """Return how a data set's test outputs are made."""
         task = self._declared_task(dataset)
         given = {name: x for name, x in self.suite.outputs.items() if name in task.outputs}
-        return conform(given, task.outputs, {}, "the task", f"{self.where}: outputs")
+        found = conform(given, task.outputs, {}, "the task", f"{self.where}: outputs")
+        for name in ("samples", "batch"):
+            if found.get(name, 1) < 1:
+                raise SuiteError(
+                    f"{self.where}: outputs: {name}: should be at least 1, found {found[name]}."
+                )
+        return found
 
     def _nets(
         self, dataset: str, architecture: str, width: Width, discriminator_width: int
@@ -239,9 +246,10 @@ class _Expansion:
         multiple, numbers = generator.declared.multiple, generator.declared.widths
         if len(channels(width)) != numbers:
             wanted = f"{numbers} numbers" if numbers > 1 else "one number"
+            hint = f" Write [{', '.join('8' * numbers)}]." if numbers > 1 else ""
+            found = list(channels(width)) if numbers == 1 else width
             raise SuiteError(
-                f"{self.where}: a width of {architecture} has {wanted}, found "
-                f"{list(channels(width)) if numbers == 1 else width}."
+                f"{self.where}: a width of {architecture} has {wanted}, found {found}.{hint}"
             )
         if size % multiple:
             raise SuiteError(
@@ -307,6 +315,9 @@ class _Expansion:
                 if name not in names:
                     raise SuiteError(unknown("summand", name, names, where))
             given = [params.get(name) or {} for name in names]
+            for name, row_of in zip(names, given, strict=True):
+                if not isinstance(row_of, dict):
+                    raise SuiteError(f"{where}: {name}: expected parameters, found {row_of!r}.")
         else:
             given = [params]
         parts = tuple(METHOD.part(n, p, where) for n, p in zip(names, given, strict=True))

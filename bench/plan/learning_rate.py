@@ -68,8 +68,8 @@ class Schedule:
     @cached_property
     def starts(self) -> tuple[int, ...]:
         """Return the first step of each stage."""
-        ends = [sum(s.steps for s in self.stages[:n]) for n in range(len(self.stages))]
-        return tuple(ends)
+        counts = range(len(self.stages))
+        return tuple(sum(stage.steps for stage in self.stages[:n]) for n in counts)
 
     @cached_property
     def steps(self) -> int:

@@ -148,14 +148,18 @@ def _cell_of(judge: Judge, dataset: Part[Dataset], size: int) -> Cell:
     if judge.discriminator:
         named = NETWORK.part(judge.discriminator, {}, judge.role)
         nets = replace(nets, discriminator=named, discriminator_width=1)
+    task = TASK.part(judge.task, judge.task_params, judge.role)
+    budget = Budget(steps=judge.steps, batch=judge.batch, lr=judge.lr)
     return Cell(
-        task=TASK.part(judge.task, judge.task_params, judge.role),
+        task=task,
         dataset=dataset,
         size=size,
         nets=nets,
         methods=(METHOD.part("none", {}, judge.role),),
         seed=0,
-        budget=Budget(steps=judge.steps, batch=judge.batch, lr=judge.lr),
+        budget=budget,
+        later=(budget,) * (len(task.declared.stages) - 1),
+        outputs=task.declared.outputs,
         select={},
         numerics=FIXED,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -130,7 +130,7 @@ class Teacher(Model):
     architecture: str | None = None  # default: the student's
     discriminator_width: Channels | None = None  # default: the largest of the suite
     seed: Natural = 0
-    budget: Budget | None = None  # default: the students', stage by stage
+    budget: Budget | None = None  # of each stage; default: the students', stage by stage
     mode: Literal["frozen", "online", "same", "assistant", "peers"] | None = None
     assistant_width: GivenWidth | None = None
     peers: Annotated[int, Field(ge=2, le=100)] = 2
@@ -264,7 +264,8 @@ def _override(data: dict[str, Any], override: str) -> dict[str, Any]:
         node[key] = dict(below)
         node = node[key]
     node[keys[-1]] = value
-    if keys[-2:-1] == ["budget"] and keys[-1] in UNITS:
+    is_budget = keys[-2:-1] == ["budget"] or keys[-3:-2] == ["stages"]
+    if is_budget and keys[-1] in UNITS:
         node.pop(UNITS[keys[-1]], None)
     return result
 
@@ -308,8 +309,11 @@ def explain(error: ValidationError, path: str, model: type[BaseModel]) -> list[s
 
 def _fields(model: type[BaseModel], keys: list[str]) -> Mapping[str, Any]:
     """Return the fields of the model at a path of keys."""
-    for key in keys:
-        annotation = model.model_fields[key].annotation
+    rest = list(keys)
+    while rest:
+        annotation = model.model_fields[rest.pop(0)].annotation
         options = (annotation, *get_args(annotation))
         model = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
+        if get_origin(annotation) is dict:  # of models, by a name that is the next key
+            rest = rest[1:]
     return model.model_fields

@@ -1,15 +1,41 @@
-"""Keys of a suite that none of its tasks has a use for are refused."""
+"""Keys of a suite that none of its tasks has a use for are refused, and tasks that cannot be."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from bench.errors import SuiteError, unknown
+from bench.errors import PluginError, SuiteError, unknown
 from bench.plan.suite import Suite
 
 if TYPE_CHECKING:
     from bench.contracts.task import Task
+
+
+PROTOCOL = {"split", "direction", "images", "size", "resize", "output", "mode", "checkpoint"}
+PROTOCOL |= {"real", "features", "real images", "labels", "segmenter", "weights"}
+
+
+def check_tasks(tasks: Mapping[str, type[Task]]) -> None:
+    """Refuse a task that cannot be planned.
+
+    Raises:
+        PluginError: what its declaration lacks.
+    """
+    for name, task in tasks.items():
+        lacks = ""
+        if not task.directions:
+            lacks = "declares no directions"
+        elif any(not source for source, _ in task.directions.values()):
+            lacks = "" if "samples" in task.outputs else "makes images from noise, but no `samples`"
+        if "discriminator" in task.networks and "discriminator" not in task.defaults:
+            lacks = "has an adversary, but no parameter `discriminator`"
+        if strange := set(task.networks) - {"generator", "discriminator"}:
+            lacks = f"has a network {min(strange)!r}; there are generator and discriminator"
+        if taken := set(task.outputs) & PROTOCOL:
+            lacks = f"has a choice of outputs {min(taken)!r}, which every protocol has"
+        if lacks:
+            raise PluginError(f"task {name} {lacks}.")
 
 
 def check_keys(suite: Suite, tasks: Mapping[str, type[Task]], where: str) -> None:

@@ -62,11 +62,13 @@ def _check_networks(cell: Cell, teacher: Cell | None) -> None:
         side = _check_sizes(cell, nets, task)
         sides.append(side if keeps_judge else side._replace(discriminator=None))
     _check_stages(cell, task, sides[0])
+    if cell.mentor:
+        _check_stages(cell, task, sides[1])
     shapes = [layout(nets, cell.size, task.judged_channels, hints) for nets in (cell.nets, above)]
     with torch.device("meta"):
         for distiller in distillers:
             distiller.build(*shapes)
-            distiller.check(sides[0], sides[1], cell.budget.batch)
+            distiller.check(sides[0], sides[1], min(b.batch for b in cell.budgets))
 
 
 def _check_mode(cell: Cell, distillers: Iterable[Distiller]) -> None:
@@ -94,22 +96,30 @@ def _check_stages(cell: Cell, task: Task, side: Side) -> None:
     Raises:
         PluginError: which part, and of which architecture.
     """
+    known = open_dataset(cell.dataset).domains
+    for domain in {d for pair in task.directions.values() for d in pair if d} - set(known):
+        raise PluginError(
+            f"{cell.task.name} reads domain {domain}, and {cell.dataset.name} has {list(known)}."
+        )
+    networks = {"generator": side.generator, "discriminator": side.discriminator}
     for stage, turns in task.stages.items():
         for name in (name for names in turns.values() for name in names):
             network, _, part = name.partition(".")
+            said = f"{cell.task.name}: its stage {stage!r} moves {name!r}"
+            if network not in task.networks:
+                raise PluginError(f"{said}; a player has {', '.join(task.networks)}.")
+            one = networks[network]
             try:
-                if network == "generator":
-                    side.generator.get_submodule(part)
+                if one is not None:  # a player whose methods keep no adversarial term has none
+                    one.get_submodule(part)
             except AttributeError as error:
-                raise PluginError(
-                    f"{cell.task.name}: its stage {stage!r} moves {name}, and "
-                    f"{cell.nets.architecture.name} has no {part}."
-                ) from error
+                kind = type(one).__name__
+                raise PluginError(f"{said}, and {kind} has no {part!r}.") from error
 
 
 def _check_sizes(cell: Cell, nets: Nets, task: Task) -> Side:
     """Refuse images that are too small for a network, in training mode; return the networks."""
-    batch, judge = max(budget.batch for budget in cell.budgets), None
+    batch, judge = min(budget.batch for budget in cell.budgets), None
     with torch.device("meta"):
         maker = generator(nets, cell.size)
         asked: list[tuple[str, Network, tuple[Tensor, ...]]] = [
@@ -132,7 +142,8 @@ def _check_sizes(cell: Cell, nets: Nets, task: Task) -> Side:
 def _check_images(cell: Cell, say: Callable[[str], None]) -> None:
     """Count the images of each split, and decode those of a local folder."""
     dataset, name = open_dataset(cell.dataset), cell.dataset.path or cell.dataset.name
-    splits = [*splits_of(cell.task.declared), *(["val"] if cell.select else [])]
+    splits = splits_of(cell.task.declared)
+    splits += ["val"] if cell.select and "test" in splits else []  # else samples are judged
     counts = {(s, domain): dataset.count(s, domain) for s in splits for domain in dataset.domains}
     for difference in dataset.differences():
         say(f"{name}: {difference}")

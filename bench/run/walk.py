@@ -221,7 +221,10 @@ class _Run:
                 self.outcome.errors.append(f"{data['job'].action}: {data['reason']}")
                 return
             for cell in data["job"].cells:
-                if self.store.state(cell.key).status in ("started", "missing"):
+                status = self.store.state(cell.key).status
+                if status == "done" and not is_scored(cell, self.plan, self.store):
+                    self.outcome.errors.append(f"cell {cell.key}: not scored: {data['reason']}")
+                if status in ("started", "missing"):
                     self.store.fail(cell.key, data["reason"])
                     self.listen("ended", cell.key, {"status": "failed", "reason": data["reason"]})
             return

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
-from bench.errors import Busy, Damaged, DistillbenchError, Interrupted
+from bench.errors import Busy, Damaged, DistillbenchError, Interrupted, StoreError
 from bench.evaluate.costs import measure
 from bench.evaluate.feed import evaluate
 from bench.evaluate.validation import validate
@@ -93,6 +94,13 @@ def _score(cell: Cell, job: Job, store: Store, device: torch.device, emit: Emit)
         )
     except Damaged as error:
         emit("ended", cell.key, {"status": "failed", "reason": str(error)})
+        return
+    except StoreError:
+        raise
+    except Exception as error:  # whatever a task does to make its outputs; others are still scored
+        store.log(cell.key, traceback.format_exc())
+        said = f"{type(error).__name__}: {error}".splitlines()[0]
+        emit("error", cell.key, {"reason": f"it was trained, but not scored: {said}"})
         return
     for metric, failure in failures.items():
         store.log(cell.key, failure)

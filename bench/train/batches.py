@@ -88,9 +88,9 @@ class Batches(TorchDataset[dict[str, Tensor]]):
         domain = source or target
         for first in range(0, self.counts[domain], self.batch):
             places = range(first, min(first + self.batch, self.counts[domain]))
-            images = [{domain: self.dataset.read("train", domain, i, self.size)} for i in places]
-            drawn = [self._drawn(i) for i in places]
-            batch = {name: x.to(device) for name, x in _stacked(images, drawn).items()}
+            batch = _Whole(self, places, device)
+            drawn = _stacked([{}], [self._drawn(i) for i in places])
+            batch.update({name: x.to(device) for name, x in drawn.items()})
             yield self.task.inputs(direction, batch)
 
     def _images(self, position: int) -> dict[str, Pixels]:
@@ -103,6 +103,20 @@ class Batches(TorchDataset[dict[str, Tensor]]):
     def _drawn(self, position: int) -> dict[str, Drawn]:
         """Return what is drawn with the example at a position."""
         return self.task.draw(self.size, np.random.default_rng(derive("draw", self.seed, position)))
+
+
+class _Whole(dict[str, Tensor]):
+    """A batch of whole images; a domain is read once it is asked for."""
+
+    def __init__(self, batches: Batches, places: range, device: torch.device) -> None:
+        super().__init__()
+        self.batches, self.places, self.device = batches, places, device
+
+    def __missing__(self, domain: str) -> Tensor:
+        of, count = self.batches, self.batches.counts[domain]
+        pixels = [of.dataset.read("train", domain, i % count, of.size) for i in self.places]
+        self[domain] = torch.stack([normalise(p) for p in pixels]).to(self.device)
+        return self[domain]
 
 
 def _stacked(images: list[dict[str, Pixels]], drawn: list[dict[str, Drawn]]) -> dict[str, Tensor]:

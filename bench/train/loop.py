@@ -238,7 +238,10 @@ class Member:
         self.best_networks = below(tensors, "best")
         self.step, self.seconds, self.digest = left.step, left.seconds, left.digest
         self.best = left.best
-        self.losses = [{n: torch.tensor(x) for n, x in row.items()} for row in left.losses]
+        device = self.cohort.device
+        self.losses = [
+            {n: torch.tensor(x, device=device) for n, x in row.items()} for row in left.losses
+        ]
         before = [e for e in left.environments if e not in self.environments]
         self.environments = [*before, *self.environments]
         return True

@@ -172,3 +172,35 @@ def test_no_gpu_where_there_is_none(tmp_path: Path) -> None:
     code, _, error = call(*arguments, "--device", "cuda", "--jobs", "1")
     assert code == 2
     assert "sees no CUDA device" in error
+
+
+def test_what_nobody_foresaw_is_one_line_and_a_log_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 2: for the gate, 1 means that something is worse."""
+
+    def surprised(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("of all things\nand more")
+
+    monkeypatch.setattr("bench.plan.expand.expand", surprised)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    suite = write_suite(tmp_path)
+    code, output, error = call("plan", str(suite), "--store", str(tmp_path / "runs"))
+    assert (code, output) == (2, "")
+    assert error.startswith("distillbench: unexpected: ZeroDivisionError: of all things (traceback")
+    assert len(error.splitlines()) == 1
+    (log,) = tmp_path.glob("distillbench-*.log")
+    assert "in surprised" in log.read_text()
+
+
+def test_a_full_disk_behind_stdout_is_one_line() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "bench", "metrics"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("distillbench: unexpected: OSError: [Errno 28]")
+    assert "Traceback" not in done.stderr

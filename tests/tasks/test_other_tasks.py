@@ -9,24 +9,29 @@ import json
 import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import denoising
 import numpy as np
 import pytest
 import torch
 from harness import Runs
 from PIL import Image
-from tiny import by_method, tiny_plan, train_together
+from test_train import stop_after
+from tiny import by_method, tiny_plan, train_teachers, train_together
 
-from bench.errors import SuiteError
+from bench.errors import Interrupted, PluginError, SuiteError
 from bench.evaluate.generate import outputs
 from bench.plan.cell import Cell
 from bench.plan.scores import image_scores
 from bench.plugins import ROOT
+from bench.run.preflight import check
 from bench.store.layout import Store
 from bench.train import checkpoint
 from bench.train.batches import Batches
 from bench.train.learner import Learner
+from bench.train.loop import open_teacher
 
 CPU = torch.device("cpu")
 
@@ -176,7 +181,7 @@ def test_noise_and_time_are_the_same_for_all_and_new_at_every_step(tmp_path: Pat
     assert longer.batches != cells[0].batches  # what is drawn depends on it
 
 
-def test_averages_are_what_is_kept_validated_and_teaches(tmp_path: Path) -> None:
+def test_averages_follow_by_hand_and_are_what_is_kept(tmp_path: Path) -> None:
     """The average after the first steps, by hand; a resumed learner goes on with both."""
     cell = cell_of(tmp_path, "denoising")
     learner = Learner(cell, CPU, None)
@@ -318,6 +323,10 @@ def test_pairs_of_images_make_the_outputs(whole: dict[str, Runs]) -> None:
         ("denoising", {"widths": [[2, 3]]}, r"a width of denoiser has one number, found \[2, 3\]"),
         ("recolouring", {"teacher": {"width": 4}}, "a width of codec has 2 numbers, found 4"),
         ("denoising", {"select": {"best_on_val": "psnr"}}, "psnr needs a ground truth"),
+        ("denoising", {"outputs": {"samples": 0}}, "samples: should be at least 1, found 0"),
+        ("denoising", {"outputs": {"batch": -1}}, "batch: should be at least 1, found -1"),
+        ("recolouring", {"stages": {"decode": {"stepz": 3}}}, "Did you mean 'steps'"),
+        ("recolouring", {"widths": [2, 3]}, r"has 2 numbers, found 2. Write \[8, 8\]."),
     ],
 )
 def test_what_such_a_suite_says_wrong_is_said_before_training(
@@ -347,3 +356,148 @@ def test_a_cell_without_an_adversary_says_nothing_of_one(tmp_path: Path) -> None
         "discriminator_width",
     }
     assert "later" not in translating
+
+
+class Faulty(denoising.Denoise):
+    """Its outputs cannot be made."""
+
+    def make(self, *_: Any) -> Any:
+        """Fail."""
+        raise ValueError("no samples today")
+
+
+class NoSamples(denoising.Denoise):
+    """It says not how many samples there are."""
+
+    outputs = {"batch": 4}
+
+
+class Misnamed(denoising.Denoise):
+    """Its stage moves what no player has."""
+
+    stages = {"train": {"generator": ("generater",)}}
+
+
+class Partless(denoising.Denoise):
+    """Its stage moves a part that the architecture has not."""
+
+    stages = {"train": {"generator": ("generator.encoder",)}}
+
+
+class Judged(denoising.Denoise):
+    """It has an adversary, and says not which."""
+
+    networks = ("generator", "discriminator")
+
+
+class Abroad(denoising.Denoise):
+    """It reads a domain that the data have not."""
+
+    directions = {"sample": ("", "B")}
+
+
+def photos_of(folder: Path, task: str) -> dict[str, Any]:
+    """Write a data set for one of these tasks; return what a suite says of it."""
+    text = 'import denoising\n\n\nclass Photos(denoising.Photos):\n    """Photos."""\n\n'
+    folder.mkdir(exist_ok=True)
+    module = f"of_{task.lower()}"
+    (folder / f"{module}.py").write_text(f"{text}    task = 'test_other_tasks:{task}'\n")
+    return {"datasets": {"photos": {"dataset": f"{module}:Photos"}}, "methods": ["none"]}
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("NoSamples", "task test_other_tasks:NoSamples makes images from noise, but no `samples`"),
+        ("Judged", "has an adversary, but no parameter `discriminator`"),
+        ("Misnamed", "moves 'generater'; a player has generator"),
+        ("Partless", "moves 'generator.encoder', and Denoiser has no 'encoder'"),
+        ("Abroad", r"reads domain B, and .* has \['A'\]"),
+    ],
+)
+def test_a_task_that_cannot_be_is_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, said: str
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    changes = photos_of(tmp_path, task)
+
+    def planned_and_checked() -> None:
+        plan = plan_of(tmp_path, "denoising", **changes)
+        check(plan.cells.values(), {}, print)
+
+    with pytest.raises(PluginError, match=said):
+        planned_and_checked()
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_outputs_that_cannot_be_made_stop_no_other_cell_and_are_an_error(
+    tmp_path: Path, jobs: str
+) -> None:
+    changes = photos_of(tmp_path, "Faulty") | {"seeds": [0, 1], "budget": {"steps": 3}}
+    runs = Runs(tmp_path, **DENOISING | changes)
+    drop_judges(runs.suite)
+    done = runs("run", "--jobs", jobs, "--mlflow", "none")
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.startswith("tiny: 2 trained")
+    assert done.stderr.count("it was trained, but not scored: ValueError: no samples") >= 2
+
+
+def test_averages_are_in_snapshots_and_teach(tmp_path: Path) -> None:
+    """What a snapshot keeps at the end, and what a frozen teacher teaches, is the average."""
+    changes = {"snapshots": {"times": 2, "metrics": ["swd"]}, "budget": {"steps": 6, "batch": 2}}
+    plan = plan_of(tmp_path, "denoising", methods={"none": {}}, **changes)
+    (cell,) = plan.cells.values()
+    store = Store(tmp_path / "runs")
+    train_together([cell], plan, store)
+    kept, _ = checkpoint.load(store.checkpoint(cell.key))
+    snapshot, _ = checkpoint.load(store.snapshot(cell.key, 6))
+    assert all(torch.equal(kept[name], x) for name, x in snapshot.items())
+    teacher = open_teacher(cell, store, CPU)
+    for name, x in teacher.generators.state_dict().items():
+        assert torch.equal(x, kept[f"student0.generator.{name}"])
+
+
+def test_stages_resume_to_the_same_bits_wherever_they_are_cut(tmp_path: Path) -> None:
+    """Within the first stage, at its end, and within the second; in one cohort."""
+    changes: dict[str, Any] = {
+        "widths": [[2, 3]],
+        "methods": {"codes": {"method": "recolouring:Codes"}, "none": {}},
+        "budget": {"steps": 5, "batch": 2},
+        "stages": {"decode": {"steps": 4, "batch": 1}},
+        "teacher": {"width": [4, 6], "budget": {"steps": 3, "batch": 2}},
+        "snapshots": {"times": 3, "metrics": ["psnr"]},
+    }
+    found = []
+    for cut in (None, 3, 5, 7):
+        folder = tmp_path / str(cut)
+        folder.mkdir()
+        plan, store = plan_of(folder, "recolouring", **changes), Store(folder / "runs")
+        train_teachers(plan, store)
+        cells = [e.cell for e in plan.students if e.cell]
+        if cut:
+            with pytest.raises(Interrupted):
+                train_together(cells, plan, store, stop=stop_after(cut))
+        train_together(cells, plan, store)
+        files = [f for c in cells for f in (store.checkpoint(c.key), store.snapshot(c.key, 3))]
+        found.append([file.read_bytes() for file in files])
+    assert all(other == found[0] for other in found[1:])
+
+
+def test_a_preparation_is_fed_what_generators_are_fed(tmp_path: Path) -> None:
+    """Of every domain that a task's inputs read, uncropped and in order."""
+    (cell,) = by_method(tiny_plan(tmp_path, methods=["none"])).values()
+    task = Learner(cell, CPU, None).task
+    batches = Batches(cell, task)
+    both = SimpleNamespace(
+        directions=task.directions,
+        inputs=lambda direction, batch: (batch["A"], batch["B"]),
+        draw=task.draw,
+    )
+    batches.task = both  # type: ignore[assignment]
+    found = list(batches.inputs("AtoB", CPU))
+    assert sum(len(a) for a, _ in found) == batches.counts["A"]
+    from bench.train.batches import normalise
+
+    data = batches.dataset
+    for number, domain in enumerate("AB"):
+        assert torch.equal(found[0][number][1], normalise(data.read("train", domain, 1, 32)))
