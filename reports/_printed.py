@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.plugins import ROOT
+from bench.plugins.source import ROOT
 
 REPORTED = ROOT / "baselines" / "reported.csv"
 BEST = "best on test"  # a checkpoint

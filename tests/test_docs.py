@@ -13,7 +13,7 @@ import pytest
 
 from bench.contracts.distiller import Distiller
 from bench.contracts.task import Task
-from bench.plugins import ROOT
+from bench.plugins.source import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

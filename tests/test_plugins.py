@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from bench import plugins
 from bench.contracts.kinds import DATASET, KINDS, METHOD, METRIC
 from bench.errors import PluginError, SuiteError
-from bench.plugins import Kind
+from bench.plugins import source
+from bench.plugins.registry import Kind
 
 EVERY = [
     pytest.param(kind, name, id=f"{kind.name}-{name}") for kind in KINDS for name in kind.names()
@@ -76,10 +76,10 @@ def test_a_users_file_without_a_version_is_versioned_by_its_content(own: Path) -
     path.write_text(OWN)
     before = METHOD.declaration("own_two:Mine", "a").version
     path.write_text(OWN + "# edited\n")
-    plugins._tree.cache_clear()
+    source.tree.cache_clear()
     assert METHOD.declaration("own_two:Mine", "b").version != before
     path.write_text(OWN + "    version = 3\n")
-    plugins._tree.cache_clear()
+    source.tree.cache_clear()
     assert METHOD.declaration("own_two:Mine", "c").version == 3
 
 
@@ -158,7 +158,7 @@ def test_whatever_stands_above_a_class_what_is_read_is_what_python_has(
     module = f"shape_{list(SHAPES).index(shape)}"
     (own / f"{module}.py").write_text(SHAPES[shape])
     sys.modules.pop("shared_by", None)
-    plugins._tree.cache_clear()
+    source.tree.cache_clear()
     told = METHOD.declaration(f"{module}:Mine", "test")
     cls = METHOD.load(f"{module}:Mine", "test")
     for field, value in told.fields.items():
@@ -172,7 +172,7 @@ def test_an_edit_of_a_users_base_is_another_version(own: Path) -> None:
     (own / "upon_it.py").write_text("from base_of_mine import Base\n" + MINE.format("Base"))
     before = METHOD.declaration("upon_it:Mine", "a").version
     base.write_text(SHARED + "# edited\n")
-    plugins._tree.cache_clear()
+    source.tree.cache_clear()
     assert METHOD.declaration("upon_it:Mine", "b").version != before
 
 

@@ -15,7 +15,7 @@ from bench.plan.cell import Cell
 from bench.plan.expand import expand
 from bench.plan.matrix import Plan
 from bench.plan.suite import Suite, load
-from bench.plugins import Part
+from bench.plugins.registry import Part
 from bench.store.layout import Store
 from bench.train.device import configure
 from bench.train.loop import Cohort, train

@@ -8,8 +8,8 @@ from dataclasses import asdict
 
 import click
 
-from bench import plugins
 from bench.errors import DistillbenchError
+from bench.plugins import registry as plugins
 
 
 @click.command()

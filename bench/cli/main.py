@@ -10,8 +10,6 @@ import json
 import os
 import shlex
 import sys
-import tempfile
-import traceback
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,6 +24,7 @@ from bench.cli import compare as cli_compare
 from bench.cli import fetch as cli_fetch
 from bench.cli import tools as cli_tools
 from bench.cli.options import open_suite, suite_options
+from bench.cli.output import tell
 from bench.cli.tools import choose_device
 from bench.errors import AbsentData, DistillbenchError, StoreError
 from bench.store.layout import Store, read_json
@@ -34,25 +33,10 @@ if TYPE_CHECKING:
     from bench.contracts.dataset import Dataset
     from bench.plan.matrix import Plan
     from bench.plan.suite import Suite
-    from bench.plugins import Part
+    from bench.plugins.registry import Part
 
 PATIENCE_S = 60.0  # for MLflow, once training is over
 SYNC_PATIENCE_S = 3600.0
-
-
-def _tell(error: Exception) -> None:
-    """Say in one line what nobody foresaw, and keep its traceback in a file."""
-    text = "".join(traceback.format_exception(error))
-    said = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", prefix="distillbench-", suffix=".log", delete=False, encoding="utf-8"
-        ) as file:
-            file.write(text)
-        said += f" (traceback in {file.name})"
-    except OSError:
-        said += f"\n{text}"
-    click.echo(f"distillbench: unexpected: {said}", err=True)
 
 
 class _Group(click.Group):
@@ -77,7 +61,7 @@ class _Group(click.Group):
         except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):
             raise
         except Exception as error:
-            _tell(error)
+            tell(error)
             sys.exit(2)  # 1 means that something is worse
 
 

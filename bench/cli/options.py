@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench import plugins
+from bench.plugins import registry as plugins
 from bench.store.layout import Store
 
 if TYPE_CHECKING:

@@ -1,10 +1,14 @@
-"""JSON that any reader takes: numbers that JSON does not know become null, or "inf"."""
+"""What is printed: JSON that any reader takes, and what nobody foresaw as one line."""
 
 from __future__ import annotations
 
 import json
 import math
+import tempfile
+import traceback
 from typing import Any
+
+import click
 
 
 def json_text(value: Any) -> str:
@@ -20,3 +24,18 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     return value
+
+
+def tell(error: Exception) -> None:
+    """Say in one line what nobody foresaw, and keep its traceback in a file."""
+    text = "".join(traceback.format_exception(error))
+    said = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="distillbench-", suffix=".log", delete=False, encoding="utf-8"
+        ) as file:
+            file.write(text)
+        said += f" (traceback in {file.name})"
+    except OSError:
+        said += f"\n{text}"
+    click.echo(f"distillbench: unexpected: {said}", err=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.contracts.kinds import METHOD
 from bench.errors import SuiteError
-from bench.plugins import ROOT
+from bench.plugins.source import ROOT
 
 
 def new_distiller(name: str, folder: Path) -> tuple[Path, str]:

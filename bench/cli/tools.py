@@ -14,7 +14,7 @@ import click
 from bench.cli.output import json_text
 from bench.contracts.kinds import METHOD, METRIC
 from bench.contracts.width import Width, said_width
-from bench.plugins import ROOT
+from bench.plugins.source import ROOT
 
 
 def choose_device(wanted: str) -> str:

@@ -16,7 +16,7 @@ import pandas as pd
 from pydantic import BaseModel, Field, FiniteFloat, NonNegativeFloat, ValidationError
 
 from bench.contracts.report import Rows
-from bench.errors import ReportError
+from bench.errors import ReportError, StoreError
 from bench.plan.identity import identity
 from bench.store.layout import read_json
 
@@ -74,13 +74,16 @@ def read(path: Path, again: str) -> Json:
     Raises:
         ReportError: the file is not there, or is no baseline.
     """
-    accepted = read_json(path)
     try:
+        accepted = read_json(path)
         known = _Baseline.model_validate(accepted)
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"])) or "all of it"
         said = f"no baseline: {where}: {fault['msg']}" if path.exists() else "not there"
+        raise ReportError(f"{path}: {said}; `{again}` writes it.") from error
+    except StoreError as error:
+        said = "no baseline: all of it: no JSON object that can be read"
         raise ReportError(f"{path}: {said}; `{again}` writes it.") from error
     for what, score in known.scores.items():
         if score.protocol not in known.protocols:

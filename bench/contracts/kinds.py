@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.plugins import Kind
+from bench.plugins.registry import Kind
 
 if TYPE_CHECKING:  # importing a contract of networks imports torch, and planning does without
     from bench.contracts.dataset import Dataset

@@ -17,7 +17,7 @@ from bench.errors import SuiteError
 from bench.maths.count import Count
 from bench.plan.cell import Cell
 from bench.plan.scores import network_id, network_metrics, network_protocol, record, score_id
-from bench.plugins import Part
+from bench.plugins.registry import Part
 from bench.store.layout import Store, read_json, write_json
 from bench.train.device import autocast, clocks
 from bench.train.player import generator

@@ -27,7 +27,7 @@ from bench.fetch import weights
 from bench.plan.cell import Cell, open_dataset, without_path
 from bench.plan.identity import identity
 from bench.plan.scores import RESIZE, Wanted, image_scores, record, snapshot_scores
-from bench.plugins import Part
+from bench.plugins.registry import Part
 from bench.store.layout import Store
 from bench.train import checkpoint
 from bench.train.batches import normalise

@@ -22,7 +22,7 @@ from bench.evaluate.generate import BATCH, to_8_bits
 from bench.fetch import weights
 from bench.fetch.missing import missing_weights
 from bench.plan.scores import record
-from bench.plugins import Part
+from bench.plugins.registry import Part
 from bench.train.batches import normalise
 
 Json = dict[str, Any]

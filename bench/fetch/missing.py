@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.contracts.metric import Metric
 from bench.fetch import weights
-from bench.plugins import Part
+from bench.plugins.registry import Part
 
 
 def missing_weights(metric: Part[Metric]) -> str:

@@ -28,7 +28,7 @@ from bench.fetch.home import home, record, recorded, remembered
 from bench.plan.expand import dataset_part, expand
 from bench.plan.matrix import Plan
 from bench.plan.suite import Suite, load
-from bench.plugins import Part
+from bench.plugins.registry import Part
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from bench.contracts.width import Width
 from bench.maths.seed import derive
 from bench.plan.identity import identity_of_text
 from bench.plan.suite import Budget
-from bench.plugins import Part
+from bench.plugins.registry import Part
 
 if TYPE_CHECKING:
     from bench.contracts.distiller import Distiller

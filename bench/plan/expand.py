@@ -26,7 +26,7 @@ from bench.plan.only import is_chosen, said
 from bench.plan.scores import judges
 from bench.plan.suite import Budget, Suite, Teacher, explain
 from bench.plan.unused_keys import check_keys, check_tasks
-from bench.plugins import Part, conform
+from bench.plugins.registry import Part, conform
 
 if TYPE_CHECKING:
     from bench.contracts.distiller import Distiller

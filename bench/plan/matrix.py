@@ -13,7 +13,7 @@ from bench.contracts.width import Width, channels, said_width
 from bench.plan.cell import Cell
 from bench.plan.scores import judges
 from bench.plan.suite import Suite
-from bench.plugins import Part
+from bench.plugins.registry import Part
 
 if TYPE_CHECKING:
     from bench.contracts.distiller import Distiller

@@ -18,7 +18,7 @@ from bench.plan.cell import Cell, Nets, open_dataset
 from bench.plan.identity import identity
 from bench.plan.learning_rate import schedule_of
 from bench.plan.suite import Budget
-from bench.plugins import Part
+from bench.plugins.registry import Part
 
 if TYPE_CHECKING:
     from bench.contracts.task import Task

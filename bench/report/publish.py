@@ -19,7 +19,7 @@ from markupsafe import Markup
 from bench.contracts.kinds import REPORT
 from bench.contracts.report import Figure, Report, Rows, Table
 from bench.plan.matrix import Plan
-from bench.plugins import ROOT
+from bench.plugins.source import ROOT
 from bench.report import render
 from bench.report.rows import AXES, entry_rows, score_rows
 from bench.store.atomic import replacing

@@ -22,7 +22,7 @@ from bench.plan.scores import (
     record,
     snapshot_scores,
 )
-from bench.plugins import Part
+from bench.plugins.registry import Part
 from bench.store.layout import State, Store, read_json
 
 Json = dict[str, Any]

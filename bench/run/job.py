@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from bench.contracts.metric import Metric
 from bench.plan.cell import Cell
-from bench.plugins import Part
+from bench.plugins.registry import Part
 
 Emit = Callable[[str, str, Mapping[str, Any]], None]
 """Takes (event, key of the cell or "", data). Events:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bench.plugins import ROOT
+from bench.plugins.source import ROOT
 
 MAX_DIFF_CHARS = 200_000
 USER = re.compile(r"[^:/@]*(:[^@]*)?@")  # of a database, whose password may hold / ? and #

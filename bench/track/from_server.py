@@ -17,7 +17,7 @@ from bench.errors import AbsentData, DistillbenchError, FetchError, StoreError
 from bench.plan.cell import splits_of, without_path
 from bench.plan.matrix import Plan
 from bench.plan.suite import Suite
-from bench.plugins import Part
+from bench.plugins.registry import Part
 from bench.store.layout import Store, read_json
 from bench.track.experiment import Experiment
 from bench.track.mirror import Copy

@@ -60,7 +60,7 @@ class _Score(BaseModel):
 
 class _Losses(BaseModel):
     step: int
-    seconds: float
+    seconds: float = 0.0
     losses: dict[str, float]
 
 

@@ -23,7 +23,7 @@ from bench.contracts.task import Drawn, Task
 from bench.errors import DataError
 from bench.maths.seed import derive
 from bench.plan.cell import Cell, open_dataset
-from bench.plugins import Part
+from bench.plugins.registry import Part
 
 CACHE_BYTES = 2**30  # decoded training images up to this size are kept in memory
 READERS = 2  # data sets of which they are kept

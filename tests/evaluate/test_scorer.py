@@ -15,14 +15,14 @@ from harness import TESTS, Runs
 from PIL import Image
 from torch import Tensor
 
-from bench import plugins
 from bench.contracts.kinds import METRIC
 from bench.contracts.metric import Features, ImageMetric, Scene, SetMetric
 from bench.errors import DataError, SuiteError
 from bench.evaluate.feed import Feed, Images
 from bench.evaluate.folders import score_folders
 from bench.fetch import weights
-from bench.plugins import Part
+from bench.plugins import registry as plugins
+from bench.plugins.registry import Part
 
 
 class MeanColour:

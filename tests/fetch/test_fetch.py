@@ -23,7 +23,6 @@ from server import Server, serving
 from tiny import write_suite
 
 import bench.fetch.download
-from bench import plugins
 from bench.cli.main import main
 from bench.contracts.dataset import DOMAINS, Dataset
 from bench.contracts.kinds import DATASET
@@ -32,6 +31,7 @@ from bench.errors import DataError
 from bench.fetch import weights
 from bench.fetch.home import home
 from bench.fetch.needs import needs_of_all, needs_of_plan
+from bench.plugins import registry as plugins
 
 UNPAIRED = ["horse2zebra", "summer2winter_yosemite", "apple2orange", "monet2photo"]
 PAIRED = ["facades", "maps", "edges2shoes", "edges2handbags", "cityscapes"]

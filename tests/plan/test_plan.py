@@ -212,7 +212,7 @@ def test_a_rows_teacher_inherits_what_its_budget_does_not_say(tmp_path: Path) ->
 def test_the_key_knows_the_metric_that_chooses_a_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.plugins import Kind
+    from bench.plugins.registry import Kind
 
     def key() -> str:
         select = {"best_on_val": "psnr"}

@@ -8,17 +8,17 @@ from typing import NamedTuple
 import pytest
 from tiny import somewhere, train_teachers, train_together
 
-from bench import plugins
 from bench.contracts.kinds import DATASET
 from bench.plan.expand import expand
 from bench.plan.matrix import cohorts
 from bench.plan.suite import load
+from bench.plugins.source import ROOT
 from bench.run.preflight import check
 from bench.store.layout import Store
 
 pytestmark = pytest.mark.usefixtures("vgg16")  # some methods compare features of VGG-16
 
-SUITES = sorted((plugins.ROOT / "suites").glob("*.yaml"))
+SUITES = sorted((ROOT / "suites").glob("*.yaml"))
 TINY = ["size=32", "widths=[2]", "teacher.width=4", "seeds=[0]", "budget.steps=5"]
 
 
@@ -87,7 +87,7 @@ def test_every_suite_of_a_paper_has_a_protocol() -> None:
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_a_suite_of_a_paper_trains_by_its_protocol(name: str) -> None:
     """As its plan has it, not as its text says."""
-    path = plugins.ROOT / "suites" / f"{name}.yaml"
+    path = ROOT / "suites" / f"{name}.yaml"
     lines = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert "# Protocol of the paper:" in "\n".join(lines)
     suite = load(path)

@@ -11,11 +11,11 @@ import pytest
 from scipy import stats
 from tiny import by_method, somewhere, tiny_plan
 
-from bench import plugins
 from bench.contracts.kinds import DATASET, METRIC, NETWORK
 from bench.contracts.report import Rows
 from bench.plan.expand import expand
 from bench.plan.suite import load
+from bench.plugins.source import ROOT
 from bench.report.rows import entry_rows
 from bench.store.layout import Store
 from reports._printed import REPORTED
@@ -224,7 +224,7 @@ def test_a_verdict_says_what_a_paper_leaves_open() -> None:
 
 def test_a_teacher_of_the_students_size_is_no_seed_of_the_student_alone(tmp_path: Path) -> None:
     """Self-distillation's teacher shares recipe, width and seed 0 with the first student alone."""
-    suite = plugins.ROOT / "suites" / "wkd_table5_paradigms.yaml"
+    suite = ROOT / "suites" / "wkd_table5_paradigms.yaml"
     entries = pd.DataFrame(
         entry_rows(expand(load(suite), elsewhere=somewhere), Store(tmp_path / "runs"))
     )

@@ -17,12 +17,12 @@ import pytest
 from test_reports import compiled
 from tiny import somewhere, tiny_plan
 
-from bench import plugins
 from bench.contracts.kinds import METHOD, REPORT
 from bench.contracts.report import Report, Rows, Table
 from bench.plan.expand import expand
 from bench.plan.scores import image_scores, record
 from bench.plan.suite import load
+from bench.plugins.source import ROOT
 from bench.report import render
 from bench.report.publish import collect
 from bench.report.rows import entry_rows
@@ -534,7 +534,7 @@ TABLES = {  # suite -> table -> how many of its cells have a printed number, in 
 def test_every_suite_of_a_paper_fills_its_table(suite: str, tmp_path: Path) -> None:
     """The suite's own recipes against the layouts', and both against the printed numbers'."""
     plan = expand(
-        load(plugins.ROOT / "suites" / f"{suite}.yaml", ["seeds=[0]", "budget.epochs=1"]),
+        load(ROOT / "suites" / f"{suite}.yaml", ["seeds=[0]", "budget.epochs=1"]),
         elsewhere=somewhere,
     )
     metrics = {part.name: part.params for part in plan.metrics if part.name in METRICS}

@@ -18,7 +18,6 @@ import pytest
 from PIL import Image
 from tiny import tiny_plan
 
-from bench import plugins
 from bench.compare.methods import compare_methods, ports, quality_table
 from bench.contracts.kinds import REPORT
 from bench.contracts.report import Bold, Rows, Table
@@ -27,6 +26,7 @@ from bench.plan.expand import expand
 from bench.plan.matrix import Plan
 from bench.plan.scores import image_scores, network_id, network_metrics, record, score_id
 from bench.plan.suite import load
+from bench.plugins.source import ROOT
 from bench.report import render
 from bench.report.publish import collect, publish
 from bench.report.rows import score_rows, state_of
@@ -597,7 +597,7 @@ def test_latex_knows_every_sign_of_our_own() -> None:
     texts = [
         path.read_text()
         for folder, kind in (("reports", "*.py"), ("bench", "**/*.py"), ("baselines", "*.py"))
-        for path in (plugins.ROOT / folder).glob(kind)
+        for path in (ROOT / folder).glob(kind)
         if path.name != "render.py"
     ]
     signs = {sign for text in texts for sign in text if ord(sign) > 126}

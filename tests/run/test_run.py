@@ -256,4 +256,4 @@ def test_a_damaged_teacher_fails_its_students_with_the_reason(tmp_path: Path) ->
     status = runs("status", *longer)
     assert status.returncode == 1
     assert "checkpoint.safetensors: cannot be read" in status.stdout
-    assert "Delete the folder" in status.stdout
+    assert "trains cell" in status.stdout

@@ -25,7 +25,7 @@ from bench.errors import Interrupted, PluginError, SuiteError
 from bench.evaluate.generate import outputs
 from bench.plan.cell import Cell
 from bench.plan.scores import image_scores
-from bench.plugins import ROOT
+from bench.plugins.source import ROOT
 from bench.run.preflight import check
 from bench.store.layout import Store
 from bench.train import checkpoint

@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 from harness import LONG, Runs
 from mlflow import MlflowClient
-from test_data import pairs
+from test_image_files import pairs
 from test_reports import finish
 from tiny import by_method, tiny_plan, train_teachers, train_together
 

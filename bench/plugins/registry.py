@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from bench.errors import PluginError, SuiteError, unknown
-
-ROOT = Path(__file__).resolve().parent.parent
+from bench.plugins.source import ROOT, assigned, classes, lineage, methods
 
 C = TypeVar("C")
 
@@ -68,7 +67,7 @@ class Kind(Generic[C]):
             PluginError: the file cannot be imported or does not hold the one class it should.
         """
         path, wanted = self.locate(name, where)
-        if wanted and wanted not in _classes(path):
+        if wanted and wanted not in classes(path):
             raise PluginError(_not_one(path, self.contract, wanted, []))
         base: type[C] = getattr(importlib.import_module(self.module), self.contract)
         module_name = name.partition(":")[0] if wanted else f"{self.package}.{name}"
@@ -257,32 +256,32 @@ def _hash_of(path: Path) -> str:
 @functools.cache
 def _declaration(kind: Kind[C], name: str, where: str) -> Declaration[C]:
     path, wanted = kind.locate(name, where)
-    if wanted and wanted not in _classes(path):  # a module is run only for a class that it has
+    if wanted and wanted not in classes(path):  # a module is run only for a class that it has
         raise PluginError(_not_one(path, kind.contract, wanted, []))
-    lineages = {n: _lineage(kind, path, n) for n in _classes(path)}
+    lineages = {n: lineage((kind.path, kind.contract), path, n) for n in classes(path)}
     found = [n for n, line in lineages.items() if line and _is_wanted(n, wanted)]
     if not found:  # it may derive from a class that only importing it finds
         return _imported(kind, name, where)
     if len(found) != 1:
         raise PluginError(_not_one(path, kind.contract, wanted, found))
-    lineage = lineages[found[0]]
-    fields = {f for file, node in lineage if file == kind.path for f in _assigned(node)}
+    steps = lineages[found[0]]
+    fields = {f for file, node in steps if file == kind.path for f in assigned(node)}
     values: dict[str, Any] = {}
-    for _, node in lineage:
-        for attribute, value in _assigned(node).items():
+    for _, node in steps:
+        for attribute, value in assigned(node).items():
             if attribute in fields:
                 try:
                     values[attribute] = ast.literal_eval(value)
                 except ValueError:
                     return _imported(kind, name, where)
-    own = [node for file, node in lineage if file != kind.path]
-    summary = (ast.get_docstring(lineage[-1][1]) or "").partition("\n")[0]
-    if any(method in _methods(node) for node in own for method in kind.asked):
+    own = [node for file, node in steps if file != kind.path]
+    summary = (ast.get_docstring(steps[-1][1]) or "").partition("\n")[0]
+    if any(method in methods(node) for node in own for method in kind.asked):
         says = kind.load(name, where)
     else:
         says = _stand_in(kind, found[0], values)
-    outside = tuple(dict.fromkeys(file for file, _ in lineage if not _is_ours(file)))
-    is_versioned = any("version" in _assigned(node) for f, node in lineage if f in outside)
+    outside = tuple(dict.fromkeys(file for file, _ in steps if not _is_ours(file)))
+    is_versioned = any("version" in assigned(node) for f, node in steps if f in outside)
     return Declaration(name, found[0], outside or (path,), values, says, is_versioned, summary)
 
 
@@ -308,96 +307,13 @@ def _not_one(path: Path, contract: str, wanted: str | None, found: list[str]) ->
     return f"{path}: expected {wanted_class}, found {len(found)}{listed}."
 
 
-@functools.cache
-def _tree(path: Path) -> ast.Module:
-    if not path.is_file():
-        return ast.Module(body=[], type_ignores=[])
-    try:
-        return ast.parse(path.read_text(encoding="utf-8"), str(path))
-    except SyntaxError as error:
-        raise PluginError(f"{path}:{error.lineno}: {error.msg}.") from error
-    except ValueError as error:  # no UTF-8, or a null byte
-        raise PluginError(f"{path}: no Python: {error}.") from error
-
-
-def _classes(path: Path) -> dict[str, ast.ClassDef]:
-    """Return the top-level classes of a file."""
-    return {node.name: node for node in _tree(path).body if isinstance(node, ast.ClassDef)}
-
-
-Step = tuple[Path, ast.ClassDef]
-
-
-def _lineage(
-    kind: Kind[C], path: Path, name: str, seen: frozenset[tuple[Path, str]] = frozenset()
-) -> tuple[Step, ...]:
-    """Return the classes from the contract down to one; empty where that cannot be read.
-
-    It can where each class has one base, called by its plain name, that stands in the same file or
-    is imported once, from this project or from beside the file. Python knows the rest.
-    """
-    if (path, name) in seen:
-        return ()
-    seen |= {(path, name)}
-    classes = [n for n in _tree(path).body if isinstance(n, ast.ClassDef) and n.name == name]
-    origins = [f for f in _imports(path) if f[1] == name]
-    if len(classes) + len(origins) != 1:
-        return ()
-    if origins:
-        return _lineage(kind, origins[0][0], name, seen)
-    (node,) = classes
-    if path == kind.path and name == kind.contract:
-        return ((path, node),)
-    bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
-    is_added_to = any(isinstance(item, ast.AugAssign) for item in node.body)
-    if is_added_to or len(node.bases) != 1 or len(bases) != 1:
-        # a contract's own classes may have bases that declare nothing
-        found = [_lineage(kind, path, base, seen) for base in bases] if path == kind.path else []
-        above = next((line for line in found if line), ())
-    else:
-        above = _lineage(kind, path, bases[0], seen)
-    return (*above, (path, node)) if above else ()
-
-
-def _imports(path: Path) -> list[tuple[Path, str]]:
-    """Return (file, name) of what a file imports by its own name from this project or beside it."""
-    found = []
-    for node in _tree(path).body:
-        if isinstance(node, ast.ImportFrom) and node.level <= 1:
-            file = f"{(node.module or '').replace('.', '/')}.py"
-            places = [path.parent] if node.level else [ROOT, path.parent]
-            origin = next((p / file for p in places if (p / file).is_file()), None)
-            names = [n.name for n in node.names if n.asname in (None, n.name)]
-            found += [(origin, name) for name in names] if origin and origin != path else []
-            # under another name, or of a file that is nowhere: whoever is called so is not read
-            others = [n.asname or n.name for n in node.names if n.name not in names or not origin]
-            found += [(path.with_name(f"{n}: not read"), n) for n in others]
-    return [(file, name) for file, name in found]
-
-
-def _assigned(node: ast.ClassDef) -> dict[str, ast.expr]:
-    """Return the public class attributes that a class body gives a value."""
-    found = {}
-    for item in node.body:
-        targets = item.targets if isinstance(item, ast.Assign) else [getattr(item, "target", None)]
-        value = getattr(item, "value", None)
-        for target in targets:
-            if isinstance(target, ast.Name) and isinstance(value, ast.expr):
-                found[target.id] = value
-    return {name: value for name, value in found.items() if not name.startswith("_")}
-
-
-def _methods(node: ast.ClassDef) -> set[str]:
-    return {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
-
-
 def _imported(kind: Kind[C], name: str, where: str) -> Declaration[C]:
     """Read the declaration off the imported class."""
     path, _ = kind.locate(name, where)
     cls = kind.load(name, where)
-    contract = _classes(kind.path)
-    lineage = [c.__name__ for c in cls.__mro__ if c.__module__ == kind.module]
-    fields = {f for c in lineage for f in _assigned(contract[c])}
+    contract = classes(kind.path)
+    names = [c.__name__ for c in cls.__mro__ if c.__module__ == kind.module]
+    fields = {f for c in names for f in assigned(contract[c])}
     stated = any("version" in vars(c) for c in cls.__mro__ if _is_users(c))
     summary = (cls.__doc__ or "").partition("\n")[0]
     values = {f: getattr(cls, f) for f in fields}
