@@ -325,9 +325,7 @@ def test_dmad_is_its_equation(paired: bool) -> None:
         ("srkd", {"side": -1}, "srkd: side: should be at least 1: -1"),
         ("vid", {"variance": 0.0}, "vid: variance: should be above 1e-05 and at most 700.0: 0.0"),
         ("vid", {"variance": 1e3}, r"at most 700.0: 1000.0"),
-        ("vid", {"variance": math.nan}, ".nan is no finite number"),
         ("sd", {"exponent": -40.0}, "sd: exponent: should be from -6.0 to 6.0: -40.0"),
-        ("sd", {"exponent": math.nan}, ".nan is no finite number"),
     ],
 )
 def test_a_parameter_that_would_break_the_first_step_is_refused_before_it(
