@@ -34,7 +34,7 @@ pytestmark = [
 ]
 
 SEED = int(os.environ.get("FAULTS_SEED", "0"))
-KILLS, FLIPS, PARCELS, ARCHIVES = 6, 6, 60, 150  # of each configuration, kind, in all, in all
+KILLS, FLIPS, PARCELS, ARCHIVES = 6, 1, 60, 150  # of each configuration, kind, in all, in all
 
 PAIRED: dict[str, Any] = {
     "methods": {
