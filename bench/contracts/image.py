@@ -11,10 +11,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -87,18 +88,12 @@ def decode(path: Path) -> Pixels:
     Raises:
         DataError: the file is missing, truncated, no image, or means nothing as 8-bit RGB.
     """
-    try:
-        with Image.open(path) as image:
-            _check(path, image)
-            upright = ImageOps.exif_transpose(image)
-            if upright.has_transparency_data:
-                white = Image.new("RGBA", upright.size, "white")
-                upright = Image.alpha_composite(white, upright.convert("RGBA"))
-            return np.asarray(upright.convert("RGB"))
-    except DataError:
-        raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: cannot be decoded: {error}.") from error
+    with _opened(path) as image:
+        upright = ImageOps.exif_transpose(image)
+        if upright.has_transparency_data:
+            white = Image.new("RGBA", upright.size, "white")
+            upright = Image.alpha_composite(white, upright.convert("RGBA"))
+        return np.asarray(upright.convert("RGB"))
 
 
 def look(path: Path) -> tuple[tuple[int, int], set[str]]:
@@ -107,21 +102,15 @@ def look(path: Path) -> tuple[tuple[int, int], set[str]]:
     Raises:
         DataError: as for `decode`, as far as the head tells.
     """
-    try:
-        with Image.open(path) as image:
-            _check(path, image)
-            found = {"grey"} if image.mode in ("1", "L", "LA") else set()
-            found |= {"CMYK"} if image.mode == "CMYK" else set()
-            found |= {"transparent"} if image.has_transparency_data else set()
-            orientation = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
-            width, height = image.size
-            if orientation in range(2, 9):
-                found.add("turned")
-            return ((height, width) if orientation in range(5, 9) else (width, height)), found
-    except DataError:
-        raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: cannot be decoded: {error}.") from error
+    with _opened(path) as image:
+        found = {"grey"} if image.mode in ("1", "L", "LA") else set()
+        found |= {"CMYK"} if image.mode == "CMYK" else set()
+        found |= {"transparent"} if image.has_transparency_data else set()
+        orientation = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
+        width, height = image.size
+        if orientation in range(2, 9):
+            found.add("turned")
+        return ((height, width) if orientation in range(5, 9) else (width, height)), found
 
 
 def remarks(files: Iterable[Path]) -> list[str]:
@@ -129,6 +118,17 @@ def remarks(files: Iterable[Path]) -> list[str]:
     traits = [look(file)[1] for file in files]
     counts = Counter(trait for found in traits for trait in found)
     return [f"{counts[t]} of {len(traits)} images {said}" for t, said in SAID.items() if counts[t]]
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image file; what is wrong with it, now or while it is decoded, is a DataError."""
+    try:
+        with Image.open(path) as image:
+            _check(path, image)
+            yield image
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: cannot be decoded: {error}.") from error
 
 
 def _check(path: Path, image: Image.Image) -> None:
