@@ -11,12 +11,11 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from server import Server, serving
+from server import Server
 
 import bench.fetch.download
 from bench.errors import FetchError, WeightsError
@@ -27,14 +26,6 @@ from bench.fetch.home import remembered, sha256_of
 BODY = bytes(range(256)) * 4000  # 1,024,000 bytes
 SHA = hashlib.sha256(BODY).hexdigest()
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(bench.fetch.download, "PAUSE_S", 0.001)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with serving() as found:
-        yield found
 
 
 @pytest.fixture

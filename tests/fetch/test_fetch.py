@@ -11,7 +11,6 @@ import sys
 import tarfile
 import textwrap
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from server import Server, serving
+from server import Server
 from tiny import write_suite
 
-import bench.fetch.download
 from bench.cli.main import main
 from bench.contracts.dataset import DOMAINS, Dataset
 from bench.contracts.kinds import DATASET
@@ -31,20 +29,10 @@ from bench.errors import DataError
 from bench.fetch import weights
 from bench.fetch.home import home
 from bench.fetch.needs import needs_of_all, needs_of_plan
-from bench.plugins import registry as plugins
 
 UNPAIRED = ["horse2zebra", "summer2winter_yosemite", "apple2orange", "monet2photo"]
 PAIRED = ["facades", "maps", "edges2shoes", "edges2handbags", "cityscapes"]
 LABELLED = ["facades", "cityscapes", "photo_textures"]
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(bench.fetch.download, "PAUSE_S", 0.001)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with serving() as found:
-        yield found
-    plugins._declaration.cache_clear()  # it may have read what `publish` changed
 
 
 def call(*arguments: str) -> tuple[int, str, str]:
