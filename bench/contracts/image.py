@@ -15,7 +15,7 @@ import contextlib
 import functools
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -113,9 +113,8 @@ def look(path: Path) -> tuple[tuple[int, int], set[str]]:
         return ((height, width) if orientation in range(5, 9) else (width, height)), found
 
 
-def remarks(files: Iterable[Path]) -> list[str]:
-    """Say how many of some images are not plain RGB, and how they are read."""
-    traits = [look(file)[1] for file in files]
+def remarks(traits: Sequence[set[str]]) -> list[str]:
+    """Say of how many images, by the traits of each, that they are not plain RGB."""
     counts = Counter(trait for found in traits for trait in found)
     return [f"{counts[t]} of {len(traits)} images {said}" for t, said in SAID.items() if counts[t]]
 

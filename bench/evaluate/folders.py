@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -43,9 +44,10 @@ class Folder:
         self.files = images_in(path)
         if not self.files:
             raise DataError(f"{path}: no images in this folder (png, jpg, bmp, webp or tif).")
-        self.size = (0, 0)  # width, height
+        self.size, traits = (0, 0), []  # width, height
         for file in self.files:
-            size, _ = look(file)
+            size, found = look(file)
+            traits.append(found)
             if self.size not in ((0, 0), size):
                 raise DataError(
                     f"{file}: {size[0]} x {size[1]} pixels, {self.files[0].name} beside it has "
@@ -53,7 +55,7 @@ class Folder:
                     "changes the scores."
                 )
             self.size = size
-        for remark in remarks(self.files):
+        for remark in remarks(traits):
             say(f"{path}: {remark}")
         if others := left_out(path):
             say(f"{path}: left out: {others}")
@@ -171,7 +173,8 @@ def _pairs(made: Folder, truth: Folder) -> Folder:
             f"{truth.path} has images of {truth.size[0]} x {truth.size[1]} pixels, {made.path} of "
             f"{made.size[0]} x {made.size[1]}."
         )
-    key = _full if {f.name for f in made.files} <= {f.name for f in truth.files} else _stem
+    is_alike = {f.name for f in made.files} <= {f.name for f in truth.files}
+    key = operator.attrgetter("name" if is_alike else "stem")
     of_truth, of_made = _by(key, truth.files), _by(key, made.files)
     for name, file in of_made.items():
         if name not in of_truth:
@@ -183,14 +186,6 @@ def _pairs(made: Folder, truth: Folder) -> Folder:
         )
     truth.files = tuple(of_truth[name] for name in of_made)
     return truth
-
-
-def _full(file: Path) -> str:
-    return file.name
-
-
-def _stem(file: Path) -> str:
-    return file.stem
 
 
 def _by(key: Callable[[Path], str], files: Sequence[Path]) -> dict[str, Path]:

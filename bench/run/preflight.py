@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.contracts.dataset import Dataset
 from bench.contracts.distiller import Distiller, Side
-from bench.contracts.image import left_out, remarks
+from bench.contracts.image import left_out, look, remarks
 from bench.contracts.network import Network
 from bench.contracts.task import Task
 from bench.errors import DataError, PluginError, SuiteError
@@ -167,7 +167,7 @@ def _remark(
 ) -> None:
     """Say what is odd about the files of a local data set, and how it is read."""
     files = {file: None for place in places for file in dataset.files(*place)}
-    for remark in (*dataset.remarks(), *remarks(files)):
+    for remark in (*dataset.remarks(), *remarks([look(file)[1] for file in files])):
         say(f"{name}: {remark}")
     for folder in dict.fromkeys(file.parent for file in files):
         if others := left_out(folder):
