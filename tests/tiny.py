@@ -90,6 +90,7 @@ def train_teachers(plan: Plan, store: Store, device: str = "cpu") -> None:
     for key in plan.order().static_order():
         if key in wanted:
             train_together([plan.cells[key]], plan, store, device=device)
+            assert store.state(key).status == "done", store.state(key)
 
 
 def weights(store: Store, cell: Cell) -> bytes:

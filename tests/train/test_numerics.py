@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -76,8 +78,6 @@ def test_metrics_are_computed_in_full_precision_under_tf32() -> None:
 
 
 def test_an_operator_without_a_deterministic_form_is_named() -> None:
-    import warnings
-
     found: set[str] = set()
     with nondeterminism(found):
         warnings.warn("frob_cuda does not have a deterministic implementation, but", stacklevel=1)
@@ -104,6 +104,7 @@ GPU: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("default")  # torch's compiler warns about its own insides
 @pytest.mark.parametrize("option", GPU)
 def test_every_option_trains_on_a_gpu(tmp_path: Path, option: str) -> None:
     store, cell = trained(tmp_path, "cuda", **GPU[option])
@@ -157,16 +158,25 @@ def second_step(folder: Path, name: str, device: str) -> Callable[[], object]:
     return lambda: step(1)
 
 
+@contextmanager
+def synchronisation_is_an_error() -> Iterator[None]:
+    with warnings.catch_warnings():
+        # torch warns, once, that it may not detect all of them.
+        warnings.filterwarnings("ignore", "Synchronization debug mode", UserWarning)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            yield
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
 @pytest.mark.gpu
 @pytest.mark.usefixtures("vgg16")
 @pytest.mark.parametrize("name", METHODS | DML)
 def test_a_step_never_waits_for_the_gpu(tmp_path: Path, name: str) -> None:
     step = second_step(tmp_path, name, "cuda")
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with synchronisation_is_an_error():
         step()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 class Waits(TorchFunctionMode):
