@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.plan.matrix import Entry, Plan
 from bench.store.layout import Store
+from bench.track.experiment import said
 from bench.track.mirror import Copy
 
 PERIOD_S = 5.0  # between two looks at what is new
@@ -50,7 +51,10 @@ class Tracker:
         self._closing.set()
         while self._thread.is_alive() and time.monotonic() - self._moved < patience_s:
             self._thread.join(0.2)
-        return len(self._behind | ({self._in_hand} - {""}))
+        behind = self._behind | ({self._in_hand} - {""})
+        if behind and not self.trouble:
+            self.trouble = f"nothing could be logged for {patience_s:.0f} s"
+        return len(behind)
 
     def _follow(self) -> None:
         closing = False
@@ -66,7 +70,7 @@ class Tracker:
                         self._copy.update(entry)
                     self._in_hand, self._moved = "", time.monotonic()
                 except Exception as error:  # a server may fail in any way
-                    self.trouble = f"{type(error).__name__}: {error}".splitlines()[0]
+                    self.trouble = said(error, self._copy.uri)
                     self._behind.add(key)
                     self._failures[key] += 1  # so others come first the next time
                     patience -= time.monotonic() - started

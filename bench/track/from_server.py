@@ -19,7 +19,7 @@ from bench.plan.matrix import Plan
 from bench.plan.suite import Suite
 from bench.plugins.registry import Part
 from bench.store.layout import Store, read_json
-from bench.track.experiment import Experiment
+from bench.track.experiment import Experiment, said
 from bench.track.mirror import Copy
 from bench.track.parcel import checked
 
@@ -51,7 +51,7 @@ def results(plan: Plan, store: Store, server: str) -> Iterator[Store]:
         return
     with tempfile.TemporaryDirectory() as folder:
         temporary = Store(Path(folder))
-        with _reading():
+        with _reading(server):
             Copy(plan, temporary, server).restore()
         yield temporary
 
@@ -87,7 +87,7 @@ def dataset_on(
         FetchError: a run's spec is another cell's, or hostile.
     """
     why = f"MLflow has no run of {name} either"
-    with _reading(), tempfile.TemporaryDirectory() as folder:
+    with _reading(server), tempfile.TemporaryDirectory() as folder:
         experiment = Experiment(server, suite.name)
         for number, run in enumerate(experiment.runs()):
             key = run.data.tags.get("distillbench.key")
@@ -117,16 +117,11 @@ def dataset_on(
 
 
 @contextlib.contextmanager
-def _reading() -> Iterator[None]:
+def _reading(server: str) -> Iterator[None]:
     """Turn whatever MLflow raises into one line."""
     try:
         yield
     except DistillbenchError:
         raise
     except Exception as error:  # a server may fail in any way
-        raise StoreError(f"MLflow cannot be read: {said(error)}") from error
-
-
-def said(error: Exception) -> str:
-    """Return what MLflow raised as one line."""
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+        raise StoreError(f"MLflow cannot be read: {said(error, server)}") from error

@@ -13,6 +13,7 @@ store on a machine that has none.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shlex
@@ -21,12 +22,9 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
-
-from filelock import FileLock
 
 from bench.contracts.width import said_width
 from bench.errors import StoreError
@@ -37,15 +35,18 @@ from bench.report.rows import scores_of
 from bench.store.atomic import make_folder
 from bench.store.layout import Json, Store, read_json
 from bench.store.provenance import without_password
-from bench.track.experiment import Experiment, logged_name, mlflow_name
+from bench.track.experiment import Experiment, database, lock_of, logged_name, mlflow_name
 from bench.track.grid import sample_grid
 from bench.track.parcel import checked, pack, unpack
+from bench.track.roster import FINAL, TAG_LENGTH, Roster
 from bench.track.view import save_view
 
 BATCH = 1000  # metrics per call: MLflow's own limit
 DOWNLOADS = 8  # at once
 ARTIFACTS = "mlartifacts"  # in the store: where runs of a database keep their files
 PARCEL = "cell.zip"  # artifact of a child that has ended
+SPEC = "spec.json"
+LOGGED = "distillbench.logged"  # the last step whose losses a run has
 REPORT = "report"  # role of the run with the report's files
 
 
@@ -59,37 +60,44 @@ class Copy:
 
     def __init__(self, plan: Plan, store: Store, uri: str) -> None:
         self.plan, self.store, self.uri = plan, store, uri
-        self._experiment: Any = None  # once it was found or made
-        self._runs: dict[tuple[str, str], Any] = {}  # (place, key) -> run; key "" is a parent
-        self._looked_ms = 0
         self._groups: dict[tuple[str, ...], list[Entry]] = {}
         for entry in plan.entries:
             self._groups.setdefault(entry.group, []).append(entry)
+        self._turn = database(uri) or store.root / ".mlflow"
+        self._roster: Any = None  # once there was a connection
+        self._settled: dict[str, int] = {}  # run's id -> step up to which its losses are known
 
     def update(self, entry: Entry) -> None:
-        """Bring the run of one entry up to date; does nothing where it is.
+        """Bring the run of one entry up to date; asks MLflow nothing where it is.
+
+        Numbers come before files, so that a server that keeps no files has the numbers.
 
         Raises:
             Exception: whatever MLflow raises when it cannot be reached or written.
         """
         if entry.cell is None or self.store.state(entry.cell.key).status == "missing":
             return
-        make_folder(self.store.root)
-        with FileLock(self.store.root / ".mlflow.lock"):  # runs on one store write in turn
-            self._connect()
-            self._find_runs()
+        with self._writing():
             key = entry.cell.key
             end = self.store.read(key, "end.json")
             scores = scores_of(entry.cell, self.plan, self.store)
             final = identity([PARCEL, end, scores])
             run = self._child(entry)
-            if end and run.data.tags.get("distillbench.final") == final:
+            if end and run.data.tags.get(FINAL) == final:
+                return
+            run = self._client.get_run(run.info.run_id)  # another process may have logged more
+            if run.info.lifecycle_stage == "deleted":
+                self._roster.forget(run)
+                run = self._child(entry)
+            if end and run.data.tags.get(FINAL) == final:
                 return
             self._log_losses(run, key)
             if end:
-                self._log_end(run, entry, end, scores)
+                self._log_end(run, end, scores)
                 self._log_means(entry.group)
-                self._tag(run, {"distillbench.final": final})
+            self._log_files(run, entry.cell, end, scores)
+            if end:
+                self._tag(run, {FINAL: final})
 
     def restore(self) -> None:
         """Fill the store, which has nothing yet, with what reports need of the plan's cells.
@@ -102,24 +110,26 @@ class Copy:
             Exception: whatever MLflow raises when it cannot be reached or read.
         """
         self._connect(create=False)
-        self._find_runs()
         found: dict[str, Any] = {}
-        for (_, key), run in self._runs.items():
-            if key in self.plan.cells and (key not in found or _has_ended(run)):
+        for key, run in self._roster.cells():
+            if key in self.plan.cells and (key not in found or FINAL in run.data.tags):
                 found[key] = run
         with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(DOWNLOADS) as pool:
 
-            def download(key: str) -> Path:
-                name = PARCEL if _has_ended(found[key]) else "spec.json"
-                path: Path = self._experiment.download(found[key], name, Path(folder, key))
-                return path
+            def download(key: str) -> Path | None:
+                run, at = found[key], Path(folder, key)
+                if FINAL in run.data.tags:
+                    return self._experiment.download(run, PARCEL, at)
+                # One that was cut off may have numbers and no files yet.
+                held = self._experiment.files(run)
+                return self._experiment.download(run, SPEC, at) if SPEC in held else None
 
-            paths = pool.map(download, found)
-            for key, path in zip(found, paths, strict=True):
-                if path.name == PARCEL:
+            for key, path in zip(found, pool.map(download, found), strict=True):
+                if path and path.name == PARCEL:
                     unpack(key, path, self.store)
                 else:
-                    self.store.write(key, "spec.json", checked(read_json(path), key))
+                    spec = checked(read_json(path), key) if path else {"key": key}
+                    self.store.write(key, SPEC, spec)
 
     def links(self) -> tuple[str, dict[str, str]]:
         """Return where to see the runs, and the address of each cell's run where there is one.
@@ -135,11 +145,8 @@ class Copy:
             near = self.uri.replace(f"sqlite:///{Path.cwd()}/", "sqlite:///")
             return f"mlflow ui --backend-store-uri {shlex.quote(without_password(near))}", {}
         self._connect(create=False)
-        self._find_runs()
         base = f"{without_password(self.uri).rstrip('/')}/#/experiments/{self._experiment.id}"
-        runs = {
-            key: f"{base}/runs/{run.info.run_id}" for (_, key), run in self._runs.items() if key
-        }
+        runs = {key: f"{base}/runs/{run.info.run_id}" for key, run in self._roster.cells()}
         view = save_view(self._experiment, self.plan, self.store)
         query = f"?viewStateShareKey={view}&compareRunsMode=TABLE" if view else ""
         return f"{base}/runs{query}", runs
@@ -150,48 +157,48 @@ class Copy:
         Raises:
             Exception: whatever MLflow raises when it cannot be reached or written.
         """
-        with FileLock(self.store.root / ".mlflow.lock"):
-            self._connect()
+        with self._writing():
             files = ["bundle.json", *read_json(out / "bundle.json")["files"]]
             save_view(self._experiment, self.plan, self.store)
-            reports = [r for r in self._experiment.runs() if r.data.tags.get("role") == REPORT]
+            reports = list(self._experiment.runs("role", REPORT))
             held = {"distillbench.files": identity(sorted(files))}
             run = next((r for r in reports if held.items() <= r.data.tags.items()), None)
             if run is None:
-                axes = {"suite": self.plan.suite.name, "role": REPORT}
-                run = self._create(REPORT, "", f"{self.plan.suite.name} {REPORT}", axes, {}, held)
+                suite = self.plan.suite.name
+                tags = {"suite": suite, "role": REPORT, **held}
+                run = self._client.create_run(
+                    self._experiment.id, tags=tags, run_name=f"{suite} {REPORT}"
+                )
             run_id = run.info.run_id
             for name in files:
                 folder = PurePosixPath(name).parent
                 self._client.log_artifact(
                     run_id, str(out / name), str(folder) if folder.name else None
                 )
+            self._client.set_terminated(run_id)
             for other in reports:
                 if other.info.run_id != run_id:  # of other files, and no client deletes single ones
                     self._client.delete_run(other.info.run_id)
 
-    def _connect(self, *, create: bool = True) -> None:
-        if self._experiment is None:
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the connection; writers of this machine take turns."""
+        make_folder(self._turn.parent)
+        with lock_of(self._turn):
+            self._connect(create=True)
+            yield
+
+    def _connect(self, *, create: bool) -> None:
+        if self._roster is None:
             artifacts = self.store.root.resolve() / ARTIFACTS if create else None
             self._experiment = Experiment(self.uri, self.plan.suite.name, artifacts)
             self._client = self._experiment.client
-
-    def _find_runs(self) -> None:
-        """Take up the runs that were created since the last look, by this process or another."""
-        for run in self._experiment.runs(self._looked_ms):
-            tags = run.data.tags
-            place = tags.get("distillbench.place", "")
-            self._runs[place, tags.get("distillbench.key", "")] = run
-            self._looked_ms = max(self._looked_ms, run.info.start_time)
+            self._roster = Roster(self._experiment)
 
     def _child(self, entry: Entry) -> Any:
-        """Return the run of an entry's cell, created with its parent if there is none."""
+        """Return the run of an entry's cell, and see that it and its parent are whole."""
         assert entry.cell is not None
         group = "/".join(entry.group)
-        place = f"{group}/{entry.seed}"
-        if (place, entry.cell.key) in self._runs:
-            found = self._runs[place, entry.cell.key]
-            return self._client.get_run(found.info.run_id)  # another process may have logged more
         axes = {
             "suite": self.plan.suite.name,
             "role": entry.role,
@@ -205,68 +212,44 @@ class Copy:
         name = f"{entry.method} width {axes['width']}"  # what differs first: lists cut names
         name += f" D {entry.discriminator_width}" if several else ""
         data = f"{entry.dataset} {entry.architecture}"
-        if (group, "") not in self._runs:
-            self._create(group, "", f"{name}, {data}", axes, {})
-        axes["seed"] = entry.seed
-        tags = {"status": "started", "mlflow.parentRunId": self._runs[group, ""].info.run_id}
-        name += f" seed {entry.seed}, {data}"
-        run = self._create(place, entry.cell.key, name, axes, _flat(entry.cell), tags)
-        self._client.log_dict(
-            run.info.run_id, self.store.read(entry.cell.key, "spec.json"), "spec.json"
+        parent = self._roster.have(group, "", f"{name}, {data}", axes)
+        return self._roster.have(
+            f"{group}/{entry.seed}",
+            entry.cell.key,
+            f"{name} seed {entry.seed}, {data}",
+            {**axes, "seed": entry.seed},
+            _flat(entry.cell),
+            parent,
         )
-        return run
-
-    def _create(
-        self,
-        place: str,
-        key: str,
-        name: str,
-        axes: Mapping[str, Any],
-        params: Mapping[str, Any],
-        tags: Mapping[str, str] = MappingProxyType({}),
-    ) -> Any:
-        """Create a run, with its axes as parameters, which are compared, and as tags."""
-        from mlflow.entities import Param
-
-        tags = {
-            **{axis: str(value)[:5000] for axis, value in axes.items()},
-            **tags,
-            "distillbench.place": place,
-            **({"distillbench.key": key} if key else {}),
-        }
-        params = {**axes, **params}
-        run = self._client.create_run(self._experiment.id, tags=tags, run_name=name)
-        values = [Param(name, str(value)[:6000]) for name, value in params.items()]
-        self._client.log_batch(run.info.run_id, params=values)
-        if not key:
-            self._client.set_terminated(run.info.run_id)
-        self._runs[place, key] = run
-        return run
 
     def _log_losses(self, run: Any, key: str) -> None:
         """Log the records that MLflow does not have yet, in batches."""
         from mlflow.entities import Metric
 
-        logged = int(run.data.tags.get("distillbench.logged", 0))
+        run_id, logged = run.info.run_id, int(run.data.tags.get(LOGGED, 0))
         records = [r for r in self.store.losses(key) if r["step"] > logged]
         metrics = [
             Metric(mlflow_name(f"loss/{name}"), value, int(record["time"] * 1000), record["step"])
             for record in records
             for name, value in record["losses"].items()
         ]
+        if metrics and self._settled.get(run_id) != logged:
+            # Its writer may have been killed with more logged than the tag says.
+            held = {
+                (name, point.step)
+                for name in {metric.key for metric in metrics}
+                for point in self._client.get_metric_history(run_id, name)
+            }
+            metrics = [metric for metric in metrics if (metric.key, metric.step) not in held]
         self._log(run, metrics)
         if records:
-            self._tag(run, {"distillbench.logged": str(records[-1]["step"])})
+            self._settled[run_id] = records[-1]["step"]
+            self._tag(run, {LOGGED: str(records[-1]["step"])})
 
-    def _log_end(
-        self, run: Any, entry: Entry, end: Mapping[str, Any], scores: list[dict[str, Any]]
-    ) -> None:
-        """Log how a cell ended, its scores, and the files that say how it came about."""
+    def _log_end(self, run: Any, end: Json, scores: list[Json]) -> None:
+        """Log how a cell ended, and its scores."""
         from mlflow.entities import Metric
 
-        assert entry.cell is not None
-        self._refuse_the_store_itself(run)
-        client, key, run_id = self._client, entry.cell.key, run.info.run_id
         metrics, infinite = [], {}
         for name, value, score in _values(scores):
             if math.isinf(value):  # SQLite would store 1.8e308
@@ -275,26 +258,39 @@ class Copy:
                 at = int(score["scored_at"] * 1000)
                 metrics.append(Metric(name, value, at, score["step"] or end.get("steps", 0)))
         self._log(run, metrics)
-        status = {
-            "status": end["status"],
-            "reason": end.get("reason", "")[:5000],
-        }
-        self._tag(run, status | infinite)
-        provenance = self.store.read(key, "spec.json").get("provenance", "")
+        self._tag(
+            run,
+            {
+                "status": end["status"],
+                "reason": end.get("reason", "")[:TAG_LENGTH],
+                **infinite,
+            },
+        )
+        self._client.set_terminated(
+            run.info.run_id, "FINISHED" if end["status"] == "done" else "FAILED"
+        )
+
+    def _log_files(self, run: Any, cell: Cell, end: Json, scores: list[Json]) -> None:
+        """Log the files that say how a cell came about, and once it has ended, how it ended."""
+        self._refuse_the_store_itself(run)
+        run_id, spec = run.info.run_id, self.store.read(cell.key, SPEC)
+        if end or SPEC not in self._experiment.files(run):
+            self._client.log_dict(run_id, spec, SPEC)
+        if not end:
+            return
         for file, content in (
-            ("end.json", dict(end)),
+            ("end.json", end),
             ("scores.json", {"scores": scores}),
-            ("provenance.json", self.store.provenance(provenance)),
+            ("provenance.json", self.store.provenance(spec.get("provenance", ""))),
         ):
-            client.log_dict(run_id, content, file)
+            self._client.log_dict(run_id, content, file)
         with tempfile.TemporaryDirectory() as folder:
             parcel = Path(folder, PARCEL)
-            pack(entry.cell, self.store, parcel)
-            client.log_artifact(run_id, str(parcel))
-        grid = sample_grid(self.store.folder(key) / "samples")
+            pack(cell, self.store, parcel)
+            self._client.log_artifact(run_id, str(parcel))
+        grid = sample_grid(self.store.folder(cell.key) / "samples")
         if grid is not None:
-            client.log_image(run_id, grid, artifact_file="samples.png")
-        client.set_terminated(run_id, "FINISHED" if end["status"] == "done" else "FAILED")
+            self._client.log_image(run_id, grid, artifact_file="samples.png")
 
     def _refuse_the_store_itself(self, run: Any) -> None:
         """Refuse a server that would have files written over the store's own results.
@@ -325,7 +321,7 @@ class Copy:
         means = {n: math.fsum(v) / len(v) for n, v in found.items() if len(v) == len(done)}
         now = int(time.time() * 1000)
         metrics = [Metric(name, value, now, 0) for name, value in means.items()]
-        parent = self._runs["/".join(group), ""]
+        parent = self._roster.parent("/".join(group))
         self._log(parent, [*metrics, Metric("seeds", len(done), now, 0)])
 
     def _log(self, run: Any, metrics: list[Any]) -> None:
@@ -344,11 +340,6 @@ def _values(scores: Iterable[Json]) -> Iterator[tuple[str, float, Json]]:
     for score in scores:
         for name, value in score["values"].items():
             yield logged_name(score, name), value, score
-
-
-def _has_ended(run: Any) -> bool:
-    """Say whether a run has its parcel."""
-    return "distillbench.final" in run.data.tags
 
 
 def _flat(cell: Cell) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.plan.matrix import Plan
 from bench.report.publish import publish
 from bench.store.layout import Store
-from bench.track.from_server import said
+from bench.track.experiment import said
 from bench.track.mirror import Copy, default_uri
 
 
@@ -31,11 +31,11 @@ def write(plan: Plan, store: Store, out: Path, uri: str) -> tuple[Path, str]:
         if copy:
             tracking, runs = copy.links()
     except Exception as error:  # a server may fail in any way, and the report goes on
-        trouble = said(error)
+        trouble = said(error, uri)
     page = publish(plan, store, out, tracking, runs)
     try:
         if copy and not trouble:
             copy.log_report(out)
     except Exception as error:
-        trouble = said(error)
+        trouble = said(error, uri)
     return page, trouble
