@@ -11,6 +11,8 @@ from typing import Any
 
 from tiny import write_suite
 
+from bench.store.layout import Store
+
 TESTS = Path(__file__).parent
 LONG = {"budget": {"steps": 150, "batch": 1}, "teacher": {"width": 4, "budget": {"steps": 60}}}
 
@@ -68,10 +70,8 @@ class Runs:
         for path in sorted((self.folder / "runs" / "cells").glob("*/checkpoint.safetensors")):
             scores = json.loads((path.parent / "scores.json").read_text())
             values = {s["metric"]: s["values"] for s in scores.values()}
-            losses = [
-                json.loads(x)["losses"]
-                for x in (path.parent / "losses.jsonl").read_text().splitlines()
-            ]
+            records = Store(self.folder / "runs").losses(path.parent.name)
+            losses = [record["losses"] for record in records]
             found[path.parent.name] = (path.read_bytes(), values, losses)
         return found
 

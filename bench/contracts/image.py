@@ -127,7 +127,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             _check(path, image)
             yield image
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: cannot be decoded: {error}.") from error
+        raise DataError(f"{path}: cannot be decoded: {str(error).rstrip('.')}.") from error
 
 
 def _check(path: Path, image: Image.Image) -> None:

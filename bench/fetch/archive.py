@@ -133,11 +133,13 @@ def _parts(archive: Path, name: str) -> tuple[str, ...]:
     """Return the parts of a member's path.
 
     Raises:
-        FetchError: it would lead out of the folder, on this system or another.
+        FetchError: it would lead out of the folder, on this system or another, or cannot be shown.
     """
     path = PureWindowsPath(name)  # takes both / and \ for separators, and knows drives
     if path.drive or path.root or ".." in path.parts or "\0" in name:
         raise _hostile(archive, name, "leads out of its folder")
+    if not name.isprintable():
+        raise _hostile(archive, name, "holds control characters, or is no text")
     return path.parts
 
 

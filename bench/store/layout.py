@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,23 +123,20 @@ class Store:
         append(self.folder(key) / "log", text)
 
     def losses(self, key: str, at_most: int | None = None) -> list[Json]:
-        """Return the records of the loss log, oldest first; a torn last line is left out.
+        """Return the records of the loss log, oldest first; what is none, torn say, is left out.
 
         Where there are more than `at_most` (2 or more), as many at even distances, the first and
         the last among them.
         """
         try:
-            lines = (self.folder(key) / "losses.jsonl").read_text(encoding="utf-8").splitlines()
+            log = (self.folder(key) / "losses.jsonl").read_bytes()
         except FileNotFoundError:
             return []
+        lines = log.splitlines()
         if at_most is not None and len(lines) > at_most:
             gap = (len(lines) - 1) / (at_most - 1)
             lines = [lines[round(gap * i)] for i in range(at_most)]
-        records = []
-        for line in lines:
-            with contextlib.suppress(json.JSONDecodeError):
-                records.append(json.loads(line))
-        return records
+        return [record for line in lines if (record := _loss_record(line))]
 
     def log_losses(self, key: str, record: Mapping[str, Any]) -> None:
         """Append one record to the loss log."""
@@ -194,6 +192,18 @@ class Store:
             lock.release()
 
 
+def _loss_record(line: bytes) -> Json:
+    """Return a record of the loss log; {} where a line is none."""
+    try:
+        record: Json = json.loads(line)
+        for value in record["losses"].values():
+            float(value)
+        whole = all(math.isfinite(record[name]) for name in ("step", "seconds", "time"))
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError, OverflowError):
+        return {}
+    return record if whole and record["step"] > 0 else {}
+
+
 def read_json(path: Path) -> Json:
     """Return a JSON object; {} where the file does not exist.
 
@@ -206,7 +216,7 @@ def read_json(path: Path) -> Json:
         return {}
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror}.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"{path}: not JSON ({error}); delete it to have it made again.") from error
     if not isinstance(value, dict):
         raise StoreError(f"{path}: holds no object; delete it to have it made again.")

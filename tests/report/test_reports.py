@@ -461,8 +461,10 @@ def test_loss_curves_are_rows_thinned_evenly_from_the_first_to_the_last(tmp_path
     plan, store = filled(tmp_path, methods=methods, seeds=[0])
     keys = {e.method: e.cell.key for e in plan.entries if e.cell}
     for step in range(1, 1001):
-        store.log_losses(keys["wkd"], {"step": step, "losses": {"gan": step / 2, "wkd": 1.0}})
-    store.log_losses(keys["teacher"], {"step": 5, "losses": {"gan": 0.5}})
+        terms = {"gan": step / 2, "wkd": 1.0}
+        store.log_losses(keys["wkd"], {"step": step, "seconds": 1, "time": 1, "losses": terms})
+    teachers = {"step": 5, "seconds": 1, "time": 1, "losses": {"gan": 0.5}}
+    store.log_losses(keys["teacher"], teachers)
     losses = collect(plan, store).losses
     assert set(losses["method"]) == {"teacher", "wkd", "wkd3"}
     (teacher,) = losses[losses["role"] == "teacher"].to_dict("records")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import subprocess
 import sys
@@ -92,14 +93,34 @@ def test_tensors_come_back_bit_for_bit_with_their_notes(tmp_path: Path) -> None:
 
 def test_a_torn_line_of_the_loss_log_is_left_out_and_rewinding_mends_it(store: Store) -> None:
     store.write("k", "spec.json", {})
+    record = {"seconds": 1.0, "time": 1.0, "losses": {"gan": math.nan}}
     for step in (10, 20, 30):
-        store.log_losses("k", {"step": step})
+        store.log_losses("k", {"step": step, **record})
     log = store.folder("k") / "losses.jsonl"
     log.write_text(log.read_text() + '{"step": 4')
     assert [r["step"] for r in store.losses("k")] == [10, 20, 30]
     store.rewind_losses("k", 20)
-    store.log_losses("k", {"step": 30})
+    store.log_losses("k", {"step": 30, **record})
     assert [r["step"] for r in store.losses("k")] == [10, 20, 30]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\xff", b"5", b"[]", b"[" * 5000, b'{"step": 5}', b'{"step": "5", "losses": {}}',
+        b'{"step": 0, "seconds": 1, "time": 1, "losses": {}}',
+        b'{"step": 1, "seconds": 1, "time": 1e999, "losses": {}}',
+        b'{"step": 1, "seconds": 1, "time": 1, "losses": {"gan": null}}',
+    ],
+)  # fmt: skip
+def test_a_line_of_the_loss_log_that_is_no_record_is_left_out(store: Store, line: bytes) -> None:
+    record = {"step": 10, "seconds": 1.0, "time": 1.0, "losses": {"gan": 0.5}}
+    store.write("k", "spec.json", {})
+    store.log_losses("k", record)
+    with (store.folder("k") / "losses.jsonl").open("ab") as log:
+        log.write(line + b"\n")
+    store.log_losses("k", record | {"step": 20})
+    assert [r["step"] for r in store.losses("k")] == [10, 20]
 
 
 HOLD = """

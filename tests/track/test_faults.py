@@ -93,8 +93,8 @@ def ended(tmp_path: Path) -> tuple[Plan, Store, Entry]:
     assert entry.cell is not None
     finish(store, plan, entry)
     for step in (1, 2, 3):
-        record = {"step": step, "time": float(step), "losses": {"gan": 0.5, "l1": 2.0}}
-        store.log_losses(entry.cell.key, record)
+        record = {"step": step, "seconds": 1.0, "time": float(step)}
+        store.log_losses(entry.cell.key, record | {"losses": {"gan": 0.5, "l1": 2.0}})
     return plan, store, entry
 
 

@@ -235,7 +235,8 @@ def half_done(tmp_path: Path) -> tuple[Plan, Store, str]:
     cells = by_method(plan)
     for name in ("hinton", "wkd"):
         store.write(cells[name].key, "spec.json", {"key": cells[name].key, "provenance": ""})
-        store.log_losses(cells[name].key, {"step": 2, "time": 1.0, "losses": {"gan": 0.5}})
+        record = {"step": 2, "seconds": 1.0, "time": 1.0, "losses": {"gan": 0.5}}
+        store.log_losses(cells[name].key, record)
     finish(store, plan, next(e for e in plan.students if e.method == "wkd"))
     copy = Copy(plan, store, default_uri(store))
     for entry in plan.entries:
