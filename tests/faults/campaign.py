@@ -73,6 +73,9 @@ def copied(uri: str) -> list[Any]:
             metric: sorted(((step, value) for value, step, _ in of), key=str)
             for metric, of in history.items()
         }
+        for metric in points:  # the last snapshot and the result are two scores of one step
+            if not metric.startswith("loss/"):
+                points[metric] = sorted(set(points[metric]), key=str)
         found.append((name, status, tags, params, points, files))
     return found
 

@@ -72,7 +72,7 @@ def test_random_kills_of_the_tree_change_no_bit(
         seen, waits = grown(runs), chance.randrange(4)
         while grown(runs) <= seen + waits and process.poll() is None:
             time.sleep(0.002)
-        time.sleep(chance.uniform(0, 0.3))
+        time.sleep(chance.uniform(0, 0.3 if run % 2 else 0.05))
         if process.poll() is None:
             kills += 1
             os.killpg(process.pid, 9)
