@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import Runs
-from test_faults import known
+from test_mirror import known
 from test_other_tasks import Other
 
 SEED = int(os.environ.get("FAULTS_SEED", "0"))

@@ -434,11 +434,14 @@ def test_two_runs_at_once_on_one_store_log_everything_once(tmp_path: Path) -> No
     assert len(places) == len(set(places)) == 7 + 4  # cells, and a parent for each method
 
 
-def test_a_cell_in_hand_counts_as_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cell_in_hand_counts_as_behind_and_the_reason_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan = tiny_plan(tmp_path, methods=["none"])
     monkeypatch.setattr(Copy, "update", lambda self, entry: time.sleep(3))
     tracker = Tracker(plan, Store(tmp_path / "runs"), "sqlite:///nowhere.db")
     assert tracker.close(patience_s=1.0) == 1
+    assert tracker.trouble == "nothing could be logged for 1 s"
 
 
 def test_a_machine_without_the_images_makes_the_same_report(tmp_path: Path) -> None:

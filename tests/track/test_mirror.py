@@ -22,7 +22,6 @@ from bench.errors import StoreError
 from bench.plan.matrix import Entry, Plan
 from bench.store.layout import Store
 from bench.track.experiment import Experiment, said
-from bench.track.follower import Tracker
 from bench.track.mirror import ARTIFACTS, Copy
 
 
@@ -286,11 +285,3 @@ def test_what_a_server_answers_at_length_is_not_said() -> None:
     assert said(OSError(), uri) == "OSError: "
     assert said(StoreError("gone."), uri) == "gone."
     assert "\x1b" not in said(OSError("\x1b[2J"), uri)
-
-
-def test_there_is_always_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = tiny_plan(tmp_path, methods=["none"])
-    monkeypatch.setattr(Copy, "update", lambda self, entry: time.sleep(3))
-    tracker = Tracker(plan, Store(tmp_path / "runs"), "sqlite:///nowhere.db")
-    assert tracker.close(patience_s=1.0) == 1
-    assert tracker.trouble == "nothing could be logged for 1 s"
