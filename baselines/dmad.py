@@ -21,10 +21,11 @@ class DMAD(Distiller):
 
     Only the distillation of DMAD is here; its student is a pruned one, this one has the suite's
     width. The original differs in three points that are not repeated: it resizes the
-    discriminator's map as an 8-bit image where sizes differ; its map there may be of the student's
-    image, since both losses hook the same discriminator, here it is of the teacher's; on U-Nets it
-    taps the norms, here the hints are those of all other methods. Of a discriminator of several
-    scales, as Pix2PixHD's, the features of the full scale alone are read.
+    discriminator's map as an 8-bit image where sizes differ; that map is what the teacher's
+    discriminator makes of the student's image, so that the target moves with the student, here it
+    is of the teacher's image, as the paper has it; on U-Nets it taps the norms, here the hints are
+    those of all other methods. Of a discriminator of several scales, as Pix2PixHD's, the features
+    of the full scale alone are read.
     """
 
     defaults = {"paired_weight": 10.0, "unpaired_weight": 100.0, "discriminator_weight": 1e-4}

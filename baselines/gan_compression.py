@@ -17,22 +17,25 @@ from bench.errors import SuiteError
 class GANCompression(Distiller):
     """Mean squared distance of the teacher's hints to 1x1 convolutions of the student's.
 
+    The hints have `paired_weight` where data are paired and `weight` where they are not: the
+    original's default, 1, and its choice on horse2zebra, 0.01.
+
     `recipe: hints`, the default, adds that to the original loss, as WKD's tables use it; WKD states
-    no weight, 0.01 is the original's on horse2zebra.
+    no weight, so it has the original's.
 
     `recipe: full` is the method of its own paper. The original loss keeps `gan`, and where data are
     paired `l1`; where they are not, the L1 distance to the teacher's image takes the place of the
-    cycle, with weight `recon`, and the hints have `weight`. On paired data the hints have
-    `paired_weight`. The student starts from the teacher's strongest channels, its discriminator
-    from the teacher's, which has to have the same width; a teacher that is not trained yet
-    (`online`, `peers`) is refused. The original trains one direction of CycleGAN, here both are
-    trained; it searches widths as well, which is not done here. Its other settings belong to the
-    suite: on paired data hinge loss and discriminators of width 128. Pix2PixHD's own losses have
-    no L1: set `task: {lambda_l1: 100}` with it.
+    cycle, with weight `recon`. The student starts from the teacher's strongest channels, its
+    discriminator from the teacher's, which has to have the same width; a teacher that is not
+    trained yet (`online`, `peers`) is refused. The original trains one direction of CycleGAN, here
+    both are trained; it searches widths as well, which is not done here. Its other settings belong
+    to the suite: on paired data hinge loss, discriminators of width 128 and `order: simultaneous`.
+    Pix2PixHD's own losses have no L1: set `task: {lambda_l1: 100}` with it.
     """
 
     defaults = {"recipe": "hints", "weight": 0.01, "paired_weight": 1.0, "recon": 10.0}
     choices = {"recipe": ("hints", "full")}
+    version = 2
     source = "Li et al., CVPR 2020, eq. 1-3; mit-han-lab/gan-compression at 111093fc"
     hints = ("down", "mid1", "mid2", "up")
 
@@ -71,7 +74,7 @@ class GANCompression(Distiller):
             F.mse_loss(self.adapters[role](student.hints[role]), teacher.hints[role])
             for role in self.hints
         ]
-        weight = p["paired_weight"] if self.is_full and student.paired else p["weight"]
+        weight = p["paired_weight"] if student.paired else p["weight"]
         found = {"hints": weight * torch.stack(losses).sum()}
         if self.is_full and not student.paired:
             found["recon"] = p["recon"] * F.l1_loss(student.output, teacher.output)

@@ -89,7 +89,7 @@ class Metric:
     better: ClassVar[str] = ""  # "higher" or "lower"
     judges: ClassVar[str] = ""  # "images" or "network"
     needs: ClassVar[Sequence[str]] = ()  # "target": a ground truth; "labels": its classes; "gpu"
-    features: ClassVar[str] = ""  # of sets: a file in bench/features/
+    features: ClassVar[str] = ""  # of sets: a file in bench/features/; see `extractor`
     weights: ClassVar[Sequence[str]] = ()  # pretrained networks of bench/fetch/weights.py
     weights_by: ClassVar[Mapping[str, Mapping[str, str]]] = {}  # parameter -> value -> network
     headline: ClassVar[str] = ""  # the one of several values that a table shows, if any
@@ -108,14 +108,22 @@ class Metric:
         if setting.task.makes != "images":
             return None
         protocol: dict[str, Any] = {}
-        if cls.features:
-            extractor = FEATURES.declaration(cls.features, cls.__name__)
-            protocol["features"] = f"{cls.features} {extractor.version}"
+        if features := cls.extractor(params):
+            extractor = FEATURES.declaration(features, cls.__name__)
+            protocol["features"] = f"{features} {extractor.version}"
             protocol["real images"] = setting.real_images
         if "target" in cls.needs and not setting.task.paired:
             made = "the data are unpaired" if setting.source else "images are made from noise"
             return Scoring(protocol, f"needs a ground truth, and {made}")
         return Scoring(protocol)
+
+    @classmethod
+    def extractor(cls, params: Mapping[str, Any]) -> str:
+        """Return which file of bench/features/ is used: the parameter `features`, if there is one.
+
+        A name that is no file is refused where it is looked up.
+        """
+        return str(params.get("features", cls.features))
 
     @classmethod
     def pretrained(cls, params: Mapping[str, Any]) -> list[str]:
@@ -124,8 +132,8 @@ class Metric:
         for parameter, networks in cls.weights_by.items():
             given = params[parameter]
             found += [networks[v] for v in (given if isinstance(given, list) else [given])]
-        if cls.features:
-            found += FEATURES.declaration(cls.features, cls.__name__).says.weights
+        if features := cls.extractor(params):
+            found += FEATURES.declaration(features, cls.__name__).says.weights
         return found
 
     @classmethod

@@ -94,6 +94,11 @@ class Task:
         self.params = params
 
     @property
+    def simultaneous(self) -> bool:
+        """Whether a player takes the gradients of all its turns before it moves in any of them."""
+        return False
+
+    @property
     def judged_channels(self) -> int:
         """How many channels a discriminator sees; 0 where there is none."""
         return 0

@@ -224,7 +224,7 @@ class Feed:
 
         def close(name: str, metric: Any) -> None:
             if isinstance(metric, SetMetric):
-                features = metric.features
+                features = metric.extractor(metric.params)
                 if features not in reals:
                     reals[features] = real(features, self.extractors[features])
                 found[name] = metric.distance(outputs[features], reals[features])
@@ -238,7 +238,7 @@ class Feed:
     def _open(self, name: str, part: Part[Metric], scene: Scene) -> None:
         metric: Any = part.load()(part.params)
         if isinstance(metric, SetMetric):
-            features = metric.features
+            features = metric.extractor(metric.params)
             if features not in self.extractors:
                 extractor = FEATURES.load(features, part.name)
                 self.extractors[features] = extractor(scene.device)
@@ -249,7 +249,7 @@ class Feed:
 
     def _feed(self, name: str, metric: Any, images: Images, seen: dict[str, Features]) -> None:
         if isinstance(metric, SetMetric):
-            features = metric.features
+            features = metric.extractor(metric.params)
             if features not in seen:
                 seen[features] = self.extractors[features](images.output, self.count)
                 self.features[features].append(seen[features])

@@ -134,10 +134,10 @@ def score_folders(
     for part in metrics:
         declared = part.declared
         mine = dict(protocol)
-        if declared.features:
+        if features_of := declared.extractor(part.params):
             assert held is not None
-            extractor = FEATURES.declaration(declared.features, part.name)
-            mine["features"] = f"{declared.features} {extractor.version}"
+            extractor = FEATURES.declaration(features_of, part.name)
+            mine["features"] = f"{features_of} {extractor.version}"
             mine |= {"real images": len(held), "real": held.fingerprint()}
         if "target" in declared.needs:
             assert truth is not None
@@ -154,7 +154,7 @@ def _check(metrics: Sequence[Part[Metric]], real: Path | None, target: Path | No
         declared = part.declared
         if declared.judges != "images" or set(declared.needs) - {"target"}:
             raise SuiteError(f"{part.name} cannot be scored from folders of images alone.")
-        if declared.features and real is None:
+        if declared.extractor(part.params) and real is None:
             raise SuiteError(f"{part.name} compares two sets: give the real one with --real.")
         if "target" in declared.needs and target is None:
             raise SuiteError(

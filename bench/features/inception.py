@@ -1,4 +1,4 @@
-"""Features of the Inception network that FID and KID are defined by."""
+"""Features of the Inception network that FID and KID are defined by, as torch-fidelity has them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ class Inception(Extractor):
     the result at i * S / 299 of the image. It is the network of the original FID code, with
     TensorFlow's average pooling that leaves the border out, and max pooling in the last block,
     in torch-fidelity's conversion. The batch norms are folded into the convolutions in float64.
+
+    How images get to 299 x 299 changes FID by several points. Other packages do it otherwise, with
+    the same network; each has a file of its own here (`inception_*.py`).
     """
 
     source = (
@@ -49,10 +52,14 @@ class Inception(Extractor):
         The first layers hold most of the memory and take few images at a time: glibc maps tensors
         of 32 MB and more anew at each use, which costs more than the arithmetic.
         """
-        pixels = images.to(self.device).mul(255).round()
-        parts = (pixels[i : i + STEM] for i in range(0, len(pixels), STEM))
-        x = torch.cat([self._stem(resized(part)) for part in parts])
+        images = images.to(self.device)
+        parts = (images[i : i + STEM] for i in range(0, len(images), STEM))
+        x = torch.cat([self._stem(self.prepared(part)) for part in parts])
         return {"pool": self._blocks(x).mean((2, 3)).cpu()}
+
+    def prepared(self, images: Tensor) -> Tensor:
+        """[N, 3, H, W] in [0, 1] -> what the network sees: [N, 3, 299, 299] around [-1, 1]."""
+        return resized(images.mul(255).round())
 
     def _stem(self, x: Tensor) -> Tensor:
         """[N, 3, 299, 299] in [-1, 1) -> [N, 192, 35, 35]."""

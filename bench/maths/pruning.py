@@ -2,8 +2,8 @@
 
 The rule of GAN Compression: of each convolution the output channels with the largest L1 norm are
 kept, measured over the input channels that are kept. What one layer keeps is what the next one
-reads; norms keep what they are handed. Its code picks the inputs of a transposed convolution anew
-instead, so that the layers' channels no longer correspond; here they always do.
+reads; norms keep what they are handed. Its code does so for its ResNets; here U-Nets are treated by
+the same rule.
 
 A block with a wiring of its own (a residual one) has a method `inherit` that says what it keeps;
 all else is walked layer by layer.

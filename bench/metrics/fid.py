@@ -17,12 +17,17 @@ class FID(SetMetric):
     Biased upwards where images are few: 5,000 and 1,000 images of the same two distributions give
     very different values. With fewer than 2048 images in a set its covariance is singular; the
     value is still exact, and the bias is large: KID has none.
+
+    `features` is a file in `bench/features/`: `inception` as torch-fidelity resizes images,
+    `inception_pytorch_fid` (what the papers of this field used) or `inception_clean`. Values by
+    different ones differ by several points and are different quantities.
     """
+
+    defaults = {"features": "inception"}
 
     source = "Heusel et al., NeurIPS 2017, arXiv:1706.08500, eq. 6; values of torch-fidelity"
     label = "FID"
     better = "lower"
-    features = "inception"
     checks = {
         "means 1 apart, variances 2 and 8": (
             {"pool": torch.tensor([[0.0], [2.0]])},

@@ -24,6 +24,7 @@ CUTOFF, ORDER = 0.45, 15  # of the Butterworth low-pass, in cycles per pixel
 NOISE_DEVIATIONS = 2.0  # above the mean noise, below which energy is noise
 NOISE_SCALING = 1.7  # how much the estimate exceeds the noise of this measure
 EPSILON = 1e-4
+FLAT = 1e-3  # levels of 255: what varies less does not vary, it is rounded
 T1, T2, T3, T4, LAMBDA = 0.85, 160.0, 200.0, 200.0, 0.03  # of Zhang et al., section III
 
 _GREY = torch.linspace(0.2, 0.8, 1024).view(1, 1, 32, 32).square().expand(1, 3, 32, 32)
@@ -35,7 +36,8 @@ class FSIM(ImageMetric):
     Computed on levels 0 to 255. An image whose shorter side is 384 px or more is first averaged
     over blocks of F x F, with F = that side / 256, rounded half up. Where the product of the two
     chrominance similarities is negative, the real part of its power counts, as in the authors'
-    code. A pair without any phase congruency, two blank images, has no score: NaN.
+    code. Where nothing varies, phase congruency is 0: an image of one colour scores low against any
+    other, and two such images have no score (NaN).
     """
 
     source = (
@@ -46,6 +48,7 @@ class FSIM(ImageMetric):
     digits = 4
     better = "higher"
     needs = ("target",)
+    version = 2
     headline = "fsim"
     checks = {
         "the same image": (
@@ -125,6 +128,8 @@ def _gradient(luma: Tensor) -> Tensor:
 
 def _phase_congruency(luma: Tensor) -> Tensor:
     """[H, W] on a scale of 255 -> [H, W] in [0, 1] (eq. 6 and 7, summed over orientations)."""
+    if luma.max() - luma.min() < FLAT:
+        return torch.zeros_like(luma)
     filters, thresholds = _filters(*luma.shape, luma.dtype, luma.device)
     spectrum = torch.fft.fft2(luma)
     energies, amplitudes = torch.zeros_like(luma), torch.zeros_like(luma)
@@ -139,7 +144,7 @@ def _phase_congruency(luma: Tensor) -> Tensor:
         sines = (even * o).addcmul_(odd, e, value=-1).abs_().sum(0)
         energy = (square - sines) / (square.sqrt() + EPSILON)
         energies += energy.sub_(threshold * _median(amplitude[0])).clamp_min_(0)
-    return energies / amplitudes
+    return torch.where(amplitudes > 0, energies / amplitudes, 0)
 
 
 def _median(x: Tensor) -> float:

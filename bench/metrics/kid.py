@@ -26,15 +26,15 @@ class KID(SetMetric):
     equal sets of at most `subset_size` images have one subset only, and `kid_std` is zero: the
     population standard deviation over subsets, no error bar of the mean.
 
-    Unbiased at any number of images, thus below zero where the sets are much alike.
+    Unbiased at any number of images, thus below zero where the sets are much alike. `features` as
+    in FID.
     """
 
-    defaults = {"subset_size": 1000, "subsets": 100}
+    defaults = {"subset_size": 1000, "subsets": 100, "features": "inception"}
     source = "Binkowski et al., ICLR 2018, arXiv:1801.01401, eq. 4; subsets of torch-fidelity"
     label = "KID"
     digits = 4
     better = "lower"
-    features = "inception"
     headline = "kid"
     checks = {
         "kernel 0 among the outputs, 1 among the real, 1 across": (

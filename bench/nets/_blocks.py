@@ -71,22 +71,23 @@ def residual(channels: int, kind: str, bias: bool) -> Residual:
     return Residual(*conv, nn.ReLU(inplace=True), *again)
 
 
-def separable(channels: int, kind: str) -> nn.Sequential:
-    """Return a depthwise and a pointwise convolution with a norm between.
+def separable(channels: int) -> nn.Sequential:
+    """Return a depthwise and a pointwise convolution with an instance norm between.
 
-    Both have biases whatever the norm: GAN Compression does not forward its flag.
+    That norm is there, and both have biases, whatever the network's norm: GAN Compression forwards
+    neither choice.
     """
     return nn.Sequential(
         nn.Conv2d(channels, channels, 3, groups=channels),
-        norm(kind, channels),
+        norm("instance", channels),
         nn.Conv2d(channels, channels, 1),
     )
 
 
 def mobile_residual(channels: int, kind: str) -> Residual:
     """Return the residual block of GAN Compression: separable convolutions."""
-    conv = [ReflectionPad2d(1), separable(channels, kind), norm(kind, channels)]
-    again = [ReflectionPad2d(1), separable(channels, kind), norm(kind, channels)]
+    conv = [ReflectionPad2d(1), separable(channels), norm(kind, channels)]
+    again = [ReflectionPad2d(1), separable(channels), norm(kind, channels)]
     return Residual(*conv, nn.ReLU(inplace=True), *again)
 
 

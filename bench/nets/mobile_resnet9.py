@@ -13,11 +13,13 @@ class MobileResNet9(Generator):
     """ResNet with 9 mobile blocks: teacher and student of OMGD, DCD and FESD on CycleGAN.
 
     Only the 3x3 convolutions of the residual blocks are separable; the down- and upsampling and
-    the 7x7 convolutions stay dense.
+    the 7x7 convolutions stay dense. `norm` is that between blocks and around them; within a
+    separable convolution it is instance norm in any case, as in the original.
     """
 
     defaults = {"norm": "instance"}
     choices = {"norm": ("batch", "instance")}
+    version = 2
     source = "Li et al., CVPR 2020; mit-han-lab/gan-compression"
     taps = {"down": 9, "mid1": 12, "mid2": 15, "up": 18}
     multiple = 4

@@ -14,7 +14,8 @@ class Pix2PixHD(Generator):
 
     The original script's default is 4 downsamplings (182 M parameters); only 3 give the papers'
     45.59 M. On paired data it brings its own recipe: LSGAN with a two-scale discriminator,
-    feature matching and a VGG loss instead of L1. `lambda_vgg: 0` is the original's
+    feature matching and a VGG loss instead of L1, both players' gradients from one state.
+    `lambda_vgg: 0` is the original's
     `--no_vgg_loss`.
     """
 
@@ -30,6 +31,7 @@ class Pix2PixHD(Generator):
             "lambda_l1": 0.0,
             "lambda_fm": 10.0,
             "lambda_vgg": 10.0,
+            "order": "simultaneous",
         }
     }
 

@@ -120,11 +120,11 @@ ALONE = ("architecture", "width")  # of networks without an adversary
 def _plain(value: Any) -> Json:
     """Return a dataclass or model as JSON values, without what is no part of a key.
 
-    Neither is what only some tasks have, in a cell that does without it: an adversary, or stages
-    after the first.
+    Neither is what only some cells have, in one that does without it: an adversary, stages after
+    the first, a learning rate that ends at 0.
     """
     if isinstance(value, Budget):
-        return value.model_dump()
+        return {n: x for n, x in value.model_dump().items() if n != "to_zero" or x}
     if isinstance(value, Part):
         is_dataset = bool(value.fingerprint)
         params = without_path(value.params) if is_dataset else value.params

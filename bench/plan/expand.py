@@ -24,7 +24,7 @@ from bench.plan.cell import Cell, Json, Nets
 from bench.plan.matrix import Entry, Plan
 from bench.plan.only import is_chosen, said
 from bench.plan.scores import judges
-from bench.plan.suite import Budget, Suite, Teacher, explain
+from bench.plan.suite import INHERITED, Budget, Suite, Teacher, explain
 from bench.plan.unused_keys import check_keys, check_tasks
 from bench.plugins.registry import Part, conform
 
@@ -351,7 +351,7 @@ class _Expansion:
                 raise SuiteError(unknown("key", name, Teacher.model_fields, f"{where}.teacher"))
         given = dict(own)
         if isinstance(own.get("budget"), dict):
-            inherited = self.suite.budget.model_dump(include={"batch", "lr", "decay"})
+            inherited = self.suite.budget.model_dump(include=set(INHERITED))
             given["budget"] = inherited | own["budget"]
         try:
             return Teacher.model_validate(self.suite.teacher.model_dump() | given)

@@ -43,13 +43,14 @@ class StageSchedule:
         """Return the learning rate of a step.
 
         The original code's rule, `1 - max(0, epoch + 1 - constant) / (decay + 1)` with epochs
-        counted from 0; where the budget is in steps, the same in steps.
+        counted from 0; where the budget is in steps, the same in steps. With `to_zero` that of the
+        next epoch: newer forms of that code, WKD's among them, set it when an epoch begins.
         """
         budget = self.budget
         total = budget.steps or budget.epochs or 0
         now = step if budget.steps else step * budget.batch // self.images
         falling = round(budget.decay * total)
-        constant = total - falling
+        constant = total - falling - budget.to_zero
         return budget.lr * (1 - max(0, now + 1 - constant) / (falling + 1))
 
 

@@ -85,6 +85,9 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+INHERITED = ("batch", "lr", "decay", "to_zero")  # by a budget that states only what differs
+
+
 class Budget(Model):
     """How long one network trains: `steps` or `epochs`, of `batch` images."""
 
@@ -92,7 +95,8 @@ class Budget(Model):
     epochs: Steps | None = None
     batch: Images = 1
     lr: Rate = 2e-4
-    decay: Annotated[float, Field(ge=0, le=1)] = 0.5  # last part, in which lr falls linearly to 0
+    decay: Annotated[float, Field(ge=0, le=1)] = 0.5  # last part, in which lr falls linearly
+    to_zero: bool = False  # whether lr is 0 in the last epoch or step, as in WKD's logs
 
     @model_validator(mode="after")
     def _one_unit(self) -> Self:
@@ -109,6 +113,7 @@ class StageBudget(Model):
     batch: Images | None = None
     lr: Rate | None = None
     decay: Annotated[float, Field(ge=0, le=1)] | None = None
+    to_zero: bool | None = None
 
     @model_validator(mode="after")
     def _one_unit(self) -> Self:
@@ -199,7 +204,7 @@ class Suite(Model):
             budget, teacher = data.get("budget"), data.get("teacher")
             own = teacher.get("budget") if isinstance(teacher, dict) else None
             if isinstance(budget, dict) and isinstance(own, dict) and isinstance(teacher, dict):
-                given = {k: budget[k] for k in ("batch", "lr", "decay") if k in budget}
+                given = {k: budget[k] for k in INHERITED if k in budget}
                 data = {**data, "teacher": {**teacher, "budget": {**given, **own}}}
         return data
 

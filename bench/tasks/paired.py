@@ -19,9 +19,10 @@ class Paired(Translation):
     """A to B with a ground truth: L_G = GAN + lambda_l1 L1 + lambda_fm FM + lambda_vgg VGG.
 
     Pix2Pix is the default: vanilla GAN, L1 100, the discriminator sees input and image together,
-    no image pool, discriminator before generator. FM is Pix2PixHD's feature matching: the mean
-    over scales of the summed L1 distances between the discriminator's hidden features of the
-    generated and the real image (weights 4 / (n_layers + 1) = 1).
+    no image pool, discriminator before generator (`order`); Pix2PixHD and the distillers of GAN
+    Compression, OMGD and DCD take both gradients from one state (`simultaneous`). FM is Pix2PixHD's
+    feature matching: the mean over scales of the summed L1 distances between the discriminator's
+    hidden features of the generated and the real image (weights 4 / (n_layers + 1) = 1).
     """
 
     defaults = {
@@ -32,8 +33,12 @@ class Paired(Translation):
         "lambda_vgg": 0.0,
         "beta1": 0.5,
         "beta2": 0.999,
+        "order": "discriminator first",
     }
-    choices = {"gan": ("lsgan", "vanilla", "hinge")}
+    choices = {
+        "gan": ("lsgan", "vanilla", "hinge"),
+        "order": ("discriminator first", "simultaneous"),
+    }
     source = "Isola et al., CVPR 2017; Wang et al., CVPR 2018"
     directions = {"AtoB": ("A", "B")}
     stages = {
@@ -42,6 +47,11 @@ class Paired(Translation):
     paired = True
     terms = ("gan", "l1", "fm", "vgg")
     adversarial = ("gan", "fm")
+
+    @property
+    def simultaneous(self) -> bool:
+        """As `order` says."""
+        return self.params["order"] == "simultaneous"
 
     @property
     def weights(self) -> Sequence[str]:

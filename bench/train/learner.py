@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,16 +102,17 @@ class Learner:
         rng = np.random.default_rng(self.cell.seed_for("noise", step, "pool"))
         traces = [player.forward(batch, self.hints) for player in self.players]
         found: State = {}
-        for turn in self.students[0].turns:
-            for index, player in enumerate(self.players):
-                if player is self.mentor and not self._teacher_trains(step):
-                    continue
+        for index, turns in self._moves(step):
+            player, prefix, moving = self.players[index], self._prefix(index), []
+            for turn in turns:
                 terms = player.original(turn, traces[index], rng)
                 terms |= self._distilled(turn, index, traces, taught)
                 if terms:
-                    player.move(turn, torch.stack(list(terms.values())).sum(), lr)
-                prefix = self._prefix(player, index)
+                    player.pull(turn, torch.stack(list(terms.values())).sum())
+                    moving.append(turn)
                 found |= {prefix + name: value.detach() for name, value in terms.items()}
+            for turn in moving:
+                player.move(turn, lr)
         for player in self.players:
             player.average(step)
         return found
@@ -127,7 +128,7 @@ class Learner:
         """
         found: dict[str, dict[str, Mapping[str, Any]]] = {}
         for index, distillers in enumerate(self.distillers):
-            prefix = self._prefix(self.students[index], index)
+            prefix = self._prefix(index)
             for direction, method, distiller in distillers:
                 facts = distiller.facts()
                 if facts:
@@ -161,8 +162,26 @@ class Learner:
             for direction, method, distiller in distillers
         ]
 
-    def _prefix(self, player: Player, index: int) -> str:
-        if player is self.mentor:
+    def _moves(self, step: int) -> Iterator[tuple[int, Sequence[str]]]:
+        """Yield which player moves next, and in which turns at once.
+
+        Turn by turn all players move, students first. Where turns are simultaneous, a player moves
+        in all of them, a mentor before its students: as the original distillers do, who judge by
+        its discriminator when that has moved.
+        """
+        turns = list(self.students[0].turns)
+        players = [
+            index
+            for index, player in enumerate(self.players)
+            if player is not self.mentor or self._teacher_trains(step)
+        ]
+        if self.task.simultaneous:
+            yield from ((i, turns) for i in sorted(players, key=lambda i: i < len(self.students)))
+        else:
+            yield from ((index, [turn]) for turn in turns for index in players)
+
+    def _prefix(self, index: int) -> str:
+        if self.players[index] is self.mentor:
             return "teacher."
         return f"peer{index}." if len(self.students) > 1 else ""
 

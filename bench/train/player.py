@@ -132,15 +132,19 @@ class Player:
         with autocast(self.device, self.numerics):
             return self.task.losses(known)
 
-    def move(self, turn: str, loss: Tensor, lr: float) -> None:
-        """Take one optimiser step down `loss`; only this turn's own parameters get gradients."""
+    def pull(self, turn: str, loss: Tensor) -> None:
+        """Take the gradient of `loss`; only this turn's own parameters get one."""
+        optimiser = self.optimisers[turn]
+        optimiser.zero_grad(set_to_none=True)
+        parameters = [p for group in optimiser.param_groups for p in group["params"]]
+        scaled: Tensor = self.scalers[turn].scale(loss)
+        scaled.backward(inputs=parameters)  # type: ignore[no-untyped-call]
+
+    def move(self, turn: str, lr: float) -> None:
+        """Take one optimiser step down the gradient that was pulled."""
         optimiser, scaler = self.optimisers[turn], self.scalers[turn]
         for group in optimiser.param_groups:
             group["lr"] = lr
-        optimiser.zero_grad(set_to_none=True)
-        parameters = [p for group in optimiser.param_groups for p in group["params"]]
-        scaled: Tensor = scaler.scale(loss)
-        scaled.backward(inputs=parameters)  # type: ignore[no-untyped-call]
         scaler.step(optimiser)
         scaler.update()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,17 @@ import pytest
 import scipy.ndimage
 import scipy.stats
 import torch
+from cleanfid.resize import build_resizer
 from inception_weights import photographs
+from pytorch_fid import inception as pytorch_fid
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.metric_kid import kernel_mmd, kid_features_to_metric
 
 from bench.errors import DataError, WeightsError
 from bench.features.inception import Inception, resized
+from bench.features.inception_clean import InceptionClean
+from bench.features.inception_pytorch_fid import InceptionPytorchFID
 from bench.features.laplacian import MOST, Laplacian, laplacian_pyramid
 from bench.fetch import weights
 from bench.maths import frechet
@@ -90,6 +95,31 @@ def test_images_are_resized_as_by_tensorflow_1(height: int, width: int) -> None:
     images = torch.randint(0, 256, (2, 3, height, width), generator=torch.manual_seed(0)).float()
     wanted = interpolate_bilinear_2d_like_tensorflow1x(images, (299, 299), align_corners=False)
     assert torch.allclose(resized(images) * 128 + 128, wanted, rtol=0, atol=1e-3)
+
+
+def test_the_other_variants_of_inception_are_those_of_their_packages(
+    inception: Inception, inception_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pytorch-fid's features, and clean-fid's resized images; neither is torch-fidelity's."""
+    images = photographs(6, 80, seed=1)
+    state = torch.load(inception_file, weights_only=True)
+    monkeypatch.setattr(pytorch_fid, "load_state_dict_from_url", lambda *_, **__: state)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pytorch-fid's, of torchvision
+        peer = pytorch_fid.InceptionV3([3]).eval()
+        peer_of_resized = pytorch_fid.InceptionV3([3], False, False).eval()
+    theirs = peer(images / 255)[0][:, :, 0, 0]
+    ours = InceptionPytorchFID(CPU)(images / 255, 0)["pool"]
+    assert float((ours - theirs).abs().max() / theirs.std()) < 1e-3
+    resize = build_resizer("clean")
+    resized_images = [resize(image.permute(1, 2, 0).numpy()) for image in images]
+    pixels = torch.from_numpy(np.stack(resized_images)).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        theirs_clean = peer_of_resized((pixels - 128) / 128)[0][:, :, 0, 0]
+    clean = InceptionClean(CPU)(images / 255, 0)["pool"]
+    assert float((clean - theirs_clean).abs().max() / theirs_clean.std()) < 1e-3
+    for other in (ours, clean):
+        assert float((inception(images / 255, 0)["pool"] - other).abs().max() / theirs.std()) > 0.1
 
 
 def test_without_the_published_weights_there_are_no_features(

@@ -14,6 +14,7 @@ import piq
 import pytest
 import torch
 import torchvision
+from inception_weights import photographs
 from skimage.metrics import structural_similarity
 from test_metrics import reference_pair
 from torch import Tensor
@@ -151,6 +152,28 @@ def test_fsim_halves_the_image_from_384_px_and_takes_a_third_from_640() -> None:
 def test_fsim_is_symmetric() -> None:
     output, target = images(1, 48, 40)
     assert score("fsim", output, target) == pytest.approx(score("fsim", target, output))
+
+
+@pytest.mark.parametrize("which", ["output", "target", "both, of other colours"])
+def test_fsim_of_a_flat_image_is_low_as_piq_has_it(which: str) -> None:
+    """A collapsed generator must score badly, not vanish."""
+    photo = photographs(1, 64, seed=0) / 255
+    flat = torch.tensor([0.2, 0.5, 0.7]).view(1, 3, 1, 1).expand(1, 3, 64, 64)
+    pair = {"output": (flat, photo), "target": (photo, flat)}.get(which)
+    if pair is None:
+        assert all(math.isnan(v) for v in score("fsim", flat, 1 - flat).values())
+        return
+    found = score("fsim", *pair)
+    assert found["fsim"] == pytest.approx(float(piq.fsim(*pair, chromatic=False)), abs=0.03)
+    assert found["fsimc"] < found["fsim"]
+
+
+def test_one_flat_image_costs_the_mean_its_own_score_alone() -> None:
+    photos = photographs(3, 64, seed=1) / 255
+    outputs = photos.clone()
+    outputs[1] = 0.5
+    alone = score("fsim", outputs[1:2], photos[1:2])["fsim"]
+    assert score("fsim", outputs, photos)["fsim"] == pytest.approx((1 + alone + 1) / 3)
 
 
 def test_fsim_of_two_blank_images_is_no_number() -> None:

@@ -76,6 +76,12 @@ def test_discriminators_have_the_papers_sizes(width: int, channels: int, params:
     assert count_network("patchgan", width, 256, channels).params == params
 
 
+def test_within_a_separable_convolution_the_norm_is_instance_norm() -> None:
+    """mit-han-lab/gan-compression, mobile_resnet_9blocks, ngf 8, norm batch: 39,955 parameters."""
+    made = NETWORK.load("mobile_resnet9", "test")(8, 64, {"norm": "batch"})
+    assert sum(p.numel() for p in made.parameters()) == 39_955
+
+
 def test_a_batch_norm_discriminator_of_pairs_has_the_papers_size() -> None:
     judge = NETWORK.load("patchgan", "test")(64, 6, {"norm": "batch", "padding": 1})
     assert sum(p.numel() for p in judge.parameters()) == 2_768_705

@@ -105,6 +105,7 @@ def test_a_teachers_budget_states_only_what_differs(tmp_path: Path) -> None:
         "batch": 3,
         "lr": 1e-3,
         "decay": 0.5,
+        "to_zero": False,
     }
 
 

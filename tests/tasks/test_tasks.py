@@ -107,7 +107,8 @@ def test_each_turn_moves_its_own_player_only(
     traces = player.forward(batch, ())
 
     terms = player.original(turn, traces, np.random.default_rng(0))
-    player.move(turn, torch.stack(list(terms.values())).sum(), lr=1e-3)
+    player.pull(turn, torch.stack(list(terms.values())).sum())
+    player.move(turn, lr=1e-3)
     moved = {n for n, p in player.modules.named_parameters() if not torch.equal(p, before[n])}
     assert moved
     assert all(name.startswith(f"{turn}.") for name in moved)

@@ -94,6 +94,13 @@ def test_the_schedule_is_cyclegans() -> None:
     assert schedule.lr(100 * 1334 + 7) == schedule.lr(100 * 1334)  # once per epoch
 
 
+def test_a_rate_that_ends_at_zero_is_that_of_wkds_logs() -> None:
+    """They print 2.0e-4 up to epoch 99 (from 1), 0.0001980 at epoch 100 and 0 at epoch 200."""
+    schedule = Schedule((Budget(epochs=200, lr=2e-4, to_zero=True),), images=1334)
+    found = [schedule.lr((epoch - 1) * 1334) for epoch in (99, 100, 150, 200)]
+    assert found == pytest.approx([2e-4, 2e-4 * 100 / 101, 2e-4 * 50 / 101, 0])
+
+
 def test_a_budget_in_steps_falls_by_the_step() -> None:
     schedule = Schedule((Budget(steps=10, lr=1.0, decay=0.5),), images=3)
     assert [schedule.lr(s) for s in range(10)] == pytest.approx(

@@ -1,0 +1,294 @@
+"""Five steps of paired trainings are those of the original code, re-derived here from its steps.
+
+NVIDIA/pix2pixHD (train.py, pix2pixHD_model.py), GAN Compression (resnet_distiller.py), OMGD
+(multiteacher_distiller.py, with one teacher) and DCD (pix2pixbest_distiller.py, its adversarial term
+as the paper has it): each takes the gradients of a discriminator and of its generator from one state,
+and only then moves both; a student that learns from a teacher in training moves after it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from tiny import by_method, tiny_plan
+from torch import Tensor, nn
+
+from bench.train.batches import Batches
+from bench.train.learner import Learner, open_task
+from bench.train.player import Player
+
+CPU = torch.device("cpu")
+LR = 1e-3
+STEPS = 5
+ROLES = ("down", "mid1", "mid2", "up")
+PAIRED = {"architectures": ["resnet9"], "task": {"gan": "hinge", "order": "simultaneous"}}
+BLIND = {"lambda_style": 0.0, "lambda_feature": 0.0}  # VGG-16 is not here
+METHODS: dict[str, dict[str, Any]] = {
+    "pix2pixhd": {
+        "architectures": ["pix2pixhd"],
+        "methods": ["none"],
+        "task": {"lambda_vgg": 0.0},
+    },
+    "gan_compression": PAIRED
+    | {
+        "methods": {"gc": {"method": "gan_compression", "recipe": "full"}},
+        "teacher": {"width": 4, "discriminator_width": 2, "budget": {"steps": 2}},
+    },
+    "omgd": PAIRED | {"methods": {"omgd": {**BLIND, "lambda_cd": 10.0}}},
+    "dcd": PAIRED | {"methods": {"dcd": BLIND}},
+}
+
+
+@pytest.fixture(autouse=True)
+def _exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses are computed in float32; here they stay in float64."""
+    single = Tensor.float
+    monkeypatch.setattr(Tensor, "float", lambda x: x if x.is_floating_point() else single(x))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_five_steps_are_those_of_the_original_code(tmp_path: Path, name: str) -> None:
+    plan = tiny_plan(tmp_path, size=64, **METHODS[name])
+    (cell,) = by_method(plan).values()
+    teacher = None
+    if cell.teacher:
+        above = plan.cells[cell.teacher]
+        teacher = Player(above, above.nets, open_task(above), CPU)
+        teacher.freeze()
+        teacher.modules.double()
+    learner = Learner(cell, CPU, teacher)
+    for module in (
+        *[p.modules for p in learner.players],
+        *[t.distiller for t in learner.distillers[0]],
+    ):
+        module.double()
+    step = REFERENCES[name](copy.deepcopy(learner), teacher)
+
+    data = Batches(cell, learner.task)
+    for number in range(STEPS):
+        batch = {domain: x.double() for domain, x in data[number].items()}
+        taught = teacher.forward(batch, learner.hints) if teacher else None
+        learner.update(number, LR, batch, taught)
+        networks = step(batch["A"], batch["B"])
+
+    found = learner.networks()
+    wanted = {
+        f"{name}.{key}": x for name, net in networks.items() for key, x in net.state_dict().items()
+    }
+    start = Learner(cell, CPU, teacher).networks()
+    for key, x in wanted.items():
+        if not key.endswith("bias"):  # a norm cancels most of them: Adam would compare rounding
+            assert float((found[key] - x).detach().abs().max()) < 1e-10, key
+        if key.endswith("weight"):
+            assert float((start[key] - x).detach().abs().max()) > LR, key
+    made = learner.students[0].generators["AtoB"], networks["student0.generator.AtoB"]
+    ours, theirs = (network(batch["B"])[0].detach() for network in made)  # with the biases
+    assert float((ours - theirs).abs().max()) < 1e-8
+
+
+def test_the_order_of_pix2pix_is_another(tmp_path: Path) -> None:
+    """Its generator sees the discriminator as it has just become."""
+    found = []
+    for order in ("discriminator first", "simultaneous"):
+        task = {"gan": "hinge", "order": order}
+        plan = tiny_plan(tmp_path, methods=["none"], architectures=["resnet9"], task=task)
+        (cell,) = by_method(plan).values()
+        learner = Learner(cell, CPU, None)
+        found.append(learner.update(0, LR, Batches(cell, learner.task)[0], None))
+    first, at_once = found
+    assert torch.equal(first["discriminator.AtoB"], at_once["discriminator.AtoB"])
+    assert torch.equal(first["l1"], at_once["l1"])
+    assert not torch.allclose(first["gan"], at_once["gan"])
+
+
+Step = Callable[[Tensor, Tensor], dict[str, nn.Module]]
+
+
+def adam(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    return torch.optim.Adam(parameters, lr=LR, betas=(0.5, 0.999), foreach=False)
+
+
+def gradients(loss: Tensor, *modules: nn.Module) -> None:
+    """Set the gradients of these modules alone."""
+    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+    for p, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+        p.grad = gradient
+
+
+def hinge(judge: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    on_fake, on_real = judge(fake.detach())[0][0], judge(real)[0][0]
+    return 0.5 * ((1 + on_fake).clamp(min=0).mean() + (1 - on_real).clamp(min=0).mean())
+
+
+def pix2pixhd(learner: Learner, teacher: Player | None) -> Step:
+    """A two-scale LSGAN with feature matching; G moves before D, both by gradients of one state."""
+    made, judge = (learner.students[0].modules[n]["AtoB"] for n in ("generator", "discriminator"))
+    of_made, of_judge = adam(made.parameters()), adam(judge.parameters())
+    layers = ("d1", "d2", "d3", "d4")
+
+    def step(a: Tensor, b: Tensor) -> dict[str, nn.Module]:
+        fake = made(a)[0]
+        on_real, real = judge(torch.cat([a, b], 1), tuple(judge.taps))
+        on_fake, seen = judge(torch.cat([a, fake], 1), tuple(judge.taps))
+        on_pool, _ = judge(torch.cat([a, fake.detach()], 1))
+        loss_d = (
+            sum(
+                (x**2).mean() + ((y - 1) ** 2).mean() for x, y in zip(on_pool, on_real, strict=True)
+            )
+            * 0.5
+        )
+        loss_g = sum(((x - 1) ** 2).mean() for x in on_fake)
+        for scale in ("", "half."):
+            for layer in layers:
+                distance = (seen[scale + layer] - real[scale + layer].detach()).abs().mean()
+                loss_g = loss_g + 10 * (1 / 2) * (4 / (3 + 1)) * distance
+        gradients(loss_g, made)
+        gradients(loss_d, judge)
+        of_made.step()
+        of_judge.step()
+        return {"student0.generator.AtoB": made, "student0.discriminator.AtoB": judge}
+
+    return step
+
+
+def gan_compression(learner: Learner, teacher: Player | None) -> Step:
+    """Hinge, 100 L1 to the ground truth, and the hints by 1x1 convolutions with weight 1."""
+    assert teacher is not None
+    made, judge = (learner.students[0].modules[n]["AtoB"] for n in ("generator", "discriminator"))
+    adapters = learner.distillers[0][0].distiller.adapters
+    above = teacher.modules["generator"]["AtoB"]
+    of_made = adam(chain(made.parameters(), adapters.parameters()))
+    of_judge = adam(judge.parameters())
+
+    def step(a: Tensor, b: Tensor) -> dict[str, nn.Module]:
+        with torch.no_grad():
+            _, wanted = above(a, ROLES)
+        fake, hints = made(a, ROLES)
+        loss_d = hinge(judge, torch.cat([a, b], 1), torch.cat([a, fake], 1))
+        loss_g = 100 * (fake - b).abs().mean() - judge(torch.cat([a, fake], 1))[0][0].mean()
+        for role in ROLES:
+            loss_g = loss_g + ((adapters[role](hints[role]) - wanted[role]) ** 2).mean()
+        gradients(loss_d, judge)
+        gradients(loss_g, made, adapters)
+        of_judge.step()
+        of_made.step()
+        return {
+            "student0.generator.AtoB": made,
+            "student0.discriminator.AtoB": judge,
+            "distiller0.AtoB.gan_compression.adapters": adapters,
+        }
+
+    return step
+
+
+def teach(mentor: Player) -> Callable[[Tensor, Tensor], tuple[Tensor, dict[str, Tensor]]]:
+    """One step of a Pix2Pix teacher with hinge loss; returns its image and hints before the step."""
+    made, judge = (mentor.modules[n]["AtoB"] for n in ("generator", "discriminator"))
+    of_made, of_judge = adam(made.parameters()), adam(judge.parameters())
+
+    def step(a: Tensor, b: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        fake, hints = made(a, ROLES)
+        loss_d = hinge(judge, torch.cat([a, b], 1), torch.cat([a, fake], 1))
+        loss_g = 100 * (fake - b).abs().mean() - judge(torch.cat([a, fake], 1))[0][0].mean()
+        gradients(loss_d, judge)
+        gradients(loss_g, made)
+        of_judge.step()
+        of_made.step()
+        return fake.detach(), {role: x.detach() for role, x in hints.items()}
+
+    return step
+
+
+def ssim(a: Tensor, b: Tensor) -> Tensor:
+    """OMGD's: an 11 x 11 Gaussian window of standard deviation 1.5, zeros beyond the border."""
+    at = torch.arange(11, dtype=a.dtype) - 5
+    row = torch.exp(-(at**2) / (2 * 1.5**2))
+    window = torch.outer(row / row.sum(), row / row.sum()).expand(3, 1, 11, 11)
+
+    def blurred(x: Tensor) -> Tensor:
+        return F.conv2d(x, window, padding=5, groups=3)
+
+    ma, mb = blurred(a), blurred(b)
+    va, vb, vab = blurred(a * a) - ma**2, blurred(b * b) - mb**2, blurred(a * b) - ma * mb
+    c1, c2 = 0.01**2, 0.03**2
+    both = (2 * ma * mb + c1) * (2 * vab + c2)
+    return (both / ((ma**2 + mb**2 + c1) * (va + vb + c2))).mean()
+
+
+def omgd(learner: Learner, teacher: Player | None) -> Step:
+    """The student: 10 (1 - SSIM) + 1e-5 TV + 10 channels, after the teacher's step."""
+    assert learner.mentor is not None
+    mentor, taught = learner.mentor, teach(learner.mentor)
+    made = learner.students[0].modules["generator"]["AtoB"]
+    adapters = learner.distillers[0][0].distiller.adapters
+    of_made = adam(chain(made.parameters(), adapters.parameters()))
+
+    def step(a: Tensor, b: Tensor) -> dict[str, nn.Module]:
+        image, wanted = taught(a, b)
+        fake, hints = made(a, ROLES)
+        tv = (fake[..., 1:] - fake[..., :-1]).abs().sum()
+        tv = tv + (fake[..., 1:, :] - fake[..., :-1, :]).abs().sum()
+        loss = 10 * (1 - ssim(fake, image)) + 1e-5 * tv
+        for role in ROLES:
+            own, theirs = adapters[role](hints[role]).mean((2, 3)), wanted[role].mean((2, 3))
+            loss = loss + 10 * ((own - theirs) ** 2).mean()
+        gradients(loss, made, adapters)
+        of_made.step()
+        return {
+            "student0.generator.AtoB": made,
+            "distiller0.AtoB.omgd.adapters": adapters,
+            "mentor.generator.AtoB": mentor.modules["generator"]["AtoB"],
+            "mentor.discriminator.AtoB": mentor.modules["discriminator"]["AtoB"],
+        }
+
+    return step
+
+
+def dcd(learner: Learner, teacher: Player | None) -> Step:
+    """The student fools the teacher's discriminator, which has just moved and compares the hints."""
+    assert learner.mentor is not None
+    mentor, taught = learner.mentor, teach(learner.mentor)
+    made, judge = (
+        learner.students[0].modules["generator"]["AtoB"],
+        mentor.modules["discriminator"]["AtoB"],
+    )
+    views = learner.distillers[0][0].distiller.views
+    of_made = adam(chain(made.parameters(), views.parameters()))
+
+    def step(a: Tensor, b: Tensor) -> dict[str, nn.Module]:
+        _, wanted = taught(a, b)
+        fake, hints = made(a, ROLES)
+        loss = -judge(torch.cat([a, fake], 1))[0][0].mean()
+        for role in ROLES:
+            seen = []
+            for adapters, hint in ((views.student, hints), (views.teacher, wanted)):
+                view = adapters[role](hint[role])
+                while view.shape[-1] < 32:  # each pixel becomes four
+                    view = view.repeat_interleave(2, 2).repeat_interleave(2, 3)
+                seen.append(judge(view, ("d4",))[1]["d4"])
+            loss = loss + (seen[0] - seen[1]).abs().mean()
+        gradients(loss, made, views)
+        of_made.step()
+        return {
+            "student0.generator.AtoB": made,
+            "distiller0.AtoB.dcd.views": views,
+            "mentor.generator.AtoB": mentor.modules["generator"]["AtoB"],
+            "mentor.discriminator.AtoB": judge,
+        }
+
+    return step
+
+
+REFERENCES: dict[str, Callable[[Learner, Player | None], Step]] = {
+    "pix2pixhd": pix2pixhd,
+    "gan_compression": gan_compression,
+    "omgd": omgd,
+    "dcd": dcd,
+}
