@@ -148,8 +148,9 @@ def holes(scores: pd.DataFrame, heading: str) -> list[Note]:
     found: dict[str, list[str]] = {}
     labels = _labels(scores)
     missing = scores[scores["value"].isna()].drop_duplicates(["metric", "reason"])
-    for metric, reason in zip(missing["metric"], missing["reason"], strict=True):
-        found.setdefault(str(reason or "not a number"), []).append(labels[metric])
+    for score in missing.to_dict("records"):
+        undefined = f"not a number: {score['undefined']}".removesuffix(": ")
+        found.setdefault(str(score["reason"] or undefined), []).append(labels[score["metric"]])
     return [Note(", ".join(names), heading, reason) for reason, names in found.items()]
 
 

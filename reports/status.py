@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -20,8 +20,9 @@ class Status(Report):
 
     def make(self, rows: Rows) -> Iterator[Table]:
         """Yield the table."""
+        undefined = _undefined(rows.scores)
         blocks = [
-            [_row(entry, rows) for entry in group.to_dict("records")]
+            [_row(entry, rows, undefined) for entry in group.to_dict("records")]
             for _, group in rows.entries.groupby("dataset", sort=False)
         ]
         counts = rows.entries["status"].value_counts()
@@ -35,7 +36,19 @@ class Status(Report):
         yield Table("status", title, caption, HEADER, blocks, ports(rows.entries))
 
 
-def _row(entry: dict[Hashable, Any], rows: Rows) -> list[str]:
+def _undefined(scores: pd.DataFrame) -> dict[str, str]:
+    """Return cell -> which of its scores are no numbers, and why."""
+    if scores.empty:
+        return {}
+    odd = scores[(scores["reason"] == "") & scores["value"].isna()]
+    said: dict[str, dict[str, None]] = {}
+    for score in odd.to_dict("records"):
+        text = f"{score['label']} is no number: {score['undefined']}".removesuffix(": ")
+        said.setdefault(str(score["key"]), {})[text] = None
+    return {key: "; ".join(texts) for key, texts in said.items()}
+
+
+def _row(entry: dict[Hashable, Any], rows: Rows, undefined: Mapping[str, str]) -> list[str]:
     seconds = entry["training_s"]
     return [
         entry["dataset"],
@@ -44,7 +57,7 @@ def _row(entry: dict[Hashable, Any], rows: Rows) -> list[str]:
         size(entry["width"], entry["discriminator_width"], rows),
         str(entry["seed"]),
         entry["status"],
-        entry["reason"] or entry["nondeterministic"],
+        entry["reason"] or entry["nondeterministic"] or undefined.get(entry["key"], ""),
         entry["key"],
         "" if pd.isna(seconds) else f"{float(seconds):.0f} s",
     ]

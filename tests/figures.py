@@ -49,7 +49,7 @@ def scores(frame: pd.DataFrame, metric: str, values: Any, **changes: Any) -> pd.
     protocol |= {"real images": 40} if metric in ("swd", "spectrum") else {}
     common = {
         "metric": metric, "label": label, "unit": unit, "better": better, "judges": judges,
-        "digits": 2, "direction": "AtoB", "protocol": json.dumps(protocol), "reason": "", "step": 0,
+        "digits": 2, "direction": "AtoB", "protocol": json.dumps(protocol), "reason": "", "undefined": "", "step": 0,
     }  # fmt: skip
     named = values if isinstance(values, dict) else {metric: values}
     parts = [

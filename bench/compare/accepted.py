@@ -109,7 +109,7 @@ def accept(rows: Rows, suite: Json, machine: Json, speeds: Json, tolerance: floa
     scores = image_scores(rows)
     lonely = [what for what, score in scores.items() if len(score["values"]) < 2]
     odd = [
-        f"{what} is {value} at seed {seed}"
+        f"{what} is {value} at seed {seed}" + why(score)
         for what, score in scores.items()
         for seed, value in score["values"].items()
         if not math.isfinite(value)
@@ -122,6 +122,7 @@ def accept(rows: Rows, suite: Json, machine: Json, speeds: Json, tolerance: floa
     protocols: Json = {}
     for score in scores.values():
         mean = np.mean(list(score["values"].values()))
+        del score["undefined"]
         score["tolerance"] = float(f"{abs(mean) * tolerance:.3g}")
         name = identity(score["protocol"])
         protocols[name], score["protocol"] = score["protocol"], name
@@ -152,15 +153,23 @@ def not_done(rows: Rows) -> dict[str, str]:
     return found
 
 
+def why(score: Json) -> str:
+    """Return ": " and when a score of `image_scores` is no number, if its metric says so."""
+    return f": {score['undefined']}" if score.get("undefined") else ""
+
+
 def image_scores(rows: Rows) -> dict[str, Json]:
-    """Return "where, method: metric" -> metric, side, protocol and values by seed."""
+    """Return "where, method: metric" -> metric, side, protocol and values by seed.
+
+    `undefined` says when such a value is no number.
+    """
     shown = _shown(rows, "images")
     found = {}
     for place, column in shown.groupby([*AXES, "metric"], sort=True) if len(shown) else ():
         dataset, direction, architecture, width, judge, method, metric = map(str, place)
         where = f"{dataset} {direction}, {architecture}, width {width}{judged(judge)}"
         found[f"{where}, {method}: {metric}"] = {
-            **{name: column[name].iloc[0] for name in ("metric", "unit", "better")},
+            **{n: column[n].iloc[0] for n in ("metric", "unit", "better", "undefined")},
             "protocol": json.loads(column["protocol"].iloc[0]),
             "values": dict(zip(map(str, column["seed"]), column["value"].map(float), strict=True)),
         }

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.compare.accepted import ROUNDS, image_scores, network_scores, not_done
+from bench.compare.accepted import ROUNDS, image_scores, network_scores, not_done, why
 from bench.contracts.report import Bold, Rows, Table
 from bench.errors import ReportError
 from bench.maths.statistics import Values, holm, least_rise, rise_p
@@ -125,6 +125,7 @@ def judge_scores(now: Mapping[str, Json], accepted: Mapping[str, Json]) -> Verdi
         for said, seeds in (("not finite", odd), ("no value", [s for s in lost if s not in odd])):
             if seeds:
                 note = f"{said} at seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}"
+                note += why(here) if seeds is odd else ""
                 findings.append(Finding("missing", what, note=note))
         if here["protocol"] != then["protocol"]:
             names = {**then["protocol"], **here["protocol"]}

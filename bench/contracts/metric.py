@@ -94,6 +94,7 @@ class Metric:
     weights_by: ClassVar[Mapping[str, Mapping[str, str]]] = {}  # parameter -> value -> network
     headline: ClassVar[str] = ""  # the one of several values that a table shows, if any
     alone: ClassVar[bool] = False  # whether nothing else may run on the machine meanwhile
+    undefined: ClassVar[str] = ""  # when a value of it is no number (NaN), as a reason
     one_by_one: ClassVar[bool] = True  # whether images are ranked one by one, as validation asks
 
     def __init__(self, params: Mapping[str, Any]) -> None:

@@ -50,6 +50,7 @@ class FSIM(ImageMetric):
     needs = ("target",)
     version = 2
     headline = "fsim"
+    undefined = "an output and its ground truth are both of one colour"
     checks = {
         "the same image": (
             torch.linspace(0, 1, 3072).square().view(1, 3, 32, 32),

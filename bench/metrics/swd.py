@@ -25,6 +25,10 @@ class SWD(SetMetric):
     distance along 512 random directions, mean over them, times 1000. `swd_64`, `swd_32`, `swd_16`
     are by the height of the level in pixels, fine to coarse; `swd` is their mean. NaN where a
     channel of a level has no contrast. Needs no weights. Biased upwards where images are few.
+
+    Which patches are cut depends on an image's place in its set alone, so an output and the ground
+    truth of the same place are compared at the same spots: on paired data the values are below
+    those of independent patches, as published ones are, and not comparable with them.
     """
 
     source = "Karras et al., ICLR 2018, arXiv:1710.10196, section 5; sets may differ in size"
@@ -32,6 +36,7 @@ class SWD(SetMetric):
     better = "lower"
     features = "laplacian"
     headline = "swd"
+    undefined = "a channel of one set has no contrast at some level"
     checks = {
         "the same patches in another order": (
             {"16": torch.linspace(0, 1, 588).square().view(2, 2, 3, 49)},

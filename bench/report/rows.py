@@ -140,6 +140,7 @@ def score_rows(plan: Plan, store: Store) -> Iterator[Json]:
                 "step": score["step"],
                 "protocol": json.dumps(score["protocol"], sort_keys=True),
                 "reason": score["reason"],
+                "undefined": metric.undefined,
             }
             values = score["values"] or {metric.headline or score["metric"]: None}
             for name, value in values.items():

@@ -107,7 +107,11 @@ def rows(*groups: list[dict[str, Any]]) -> Rows:
                     }
                     | {"metric": metric, "label": label, "unit": unit, "digits": digits}
                     | {"judges": judges, "better": better, "name": name, "value": value, "step": 0}
-                    | {"headline": len(values) == 1 or name == headline, "reason": ""}
+                    | {
+                        "headline": len(values) == 1 or name == headline,
+                        "reason": "",
+                        "undefined": "",
+                    }
                     | {"protocol": json.dumps({"device": "a GPU"} if judges == "network" else {})}
                 )
     frame = pd.DataFrame(entries).drop(columns=["values", "direction"]).drop_duplicates("key")

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 from tiny import tiny_plan
 
+from bench.compare.accepted import accept
 from bench.compare.methods import compare_methods, ports, quality_table
 from bench.contracts.kinds import REPORT
 from bench.contracts.report import Bold, Rows, Table
@@ -244,7 +245,31 @@ def test_what_holds_at_several_places_is_said_once() -> None:
 def test_a_score_that_is_no_number_is_called_that(tmp_path: Path) -> None:
     plan, store = filled(tmp_path)
     finish(store, plan, plan.students[0], float("nan"))
-    assert "PSNR (photo_edges, unet): not a number." in results(plan, store).notes
+    found = collect(plan, store)
+    assert "PSNR (photo_edges, unet): not a number." in next(Results().make(found)).notes
+    (table,) = Status().make(found)
+    said = [row[6] for block in table.blocks for row in block]
+    assert sorted(set(said)) == ["", "PSNR is no number; band error is no number"]
+
+
+def test_a_score_that_is_no_number_says_why(tmp_path: Path) -> None:
+    """As the metric declares; in the table, the status, and where a gate would accept it."""
+    plan = tiny_plan(tmp_path, metrics=["swd"], methods=["none"], seeds=[0, 1])
+    store = Store(tmp_path / "runs")
+    for entry in plan.entries:
+        cell = entry.cell
+        store.write(cell.key, "end.json", {"status": "done", "seconds": 1.0})
+        (swd,) = image_scores(cell, plan.metrics)
+        values = {"swd_32": 1.0, "swd": 1.0 if entry.seed else float("nan")}
+        scores = {swd.id: record(swd.metric, swd.protocol, values, "", 1.0)}
+        store.write(cell.key, "scores.json", scores)
+    found = collect(plan, store)
+    why = "a channel of one set has no contrast at some level"
+    assert f"SWD (photo_edges, unet): not a number: {why}." in next(Results().make(found)).notes
+    (table,) = Status().make(found)
+    assert {row[6] for block in table.blocks for row in block} == {"", f"SWD is no number: {why}"}
+    with pytest.raises(ReportError, match=f"none: swd is nan at seed 0: {why}; a gate needs"):
+        accept(found, {}, {}, {}, 0.05)
 
 
 def test_lower_is_better_turns_the_sign_of_a_gain(tmp_path: Path) -> None:
