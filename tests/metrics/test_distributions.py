@@ -17,12 +17,14 @@ import scipy.stats
 import torch
 from cleanfid.resize import build_resizer
 from inception_weights import photographs
+from prdc import compute_prdc
 from pytorch_fid import inception as pytorch_fid
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.metric_kid import kernel_mmd, kid_features_to_metric
 
-from bench.errors import DataError, WeightsError
+from bench.contracts.kinds import METRIC
+from bench.errors import DataError, SuiteError, WeightsError
 from bench.features.inception import Inception, resized
 from bench.features.inception_clean import InceptionClean
 from bench.features.inception_pytorch_fid import InceptionPytorchFID
@@ -30,6 +32,7 @@ from bench.features.laplacian import MOST, Laplacian, laplacian_pyramid
 from bench.fetch import weights
 from bench.maths import frechet
 from bench.maths.frechet import frechet_distance, frechet_of_moments, moments
+from bench.metrics import _neighbours
 from bench.metrics import fid as fid_module
 from bench.metrics.fid import FID
 from bench.metrics.kid import KID
@@ -410,3 +413,46 @@ def test_quantile_pieces_give_scipys_wasserstein_distance(n: int, m: int) -> Non
     assert len(mass) <= n + m - 1
     found = float(np.abs(a[in_a] - b[in_b]) @ mass)
     assert found == pytest.approx(scipy.stats.wasserstein_distance(a, b), rel=1e-12)
+
+
+# --- precision, recall, density, coverage ------------------------------------------------------
+
+FRACTIONS = ("precision", "recall", "density", "coverage")
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+@pytest.mark.parametrize(("n", "m"), [(70, 70), (1500, 40), (33, 1200)])
+def test_fractions_are_those_of_prdc(n: int, m: int, k: int) -> None:
+    """Also where a set takes several chunks, and on float32 features as extractors give them."""
+    outputs = (0.7 * cloud(n, 12, seed=1) + 0.2).float()
+    real = cloud(m, 12, seed=1)[torch.randperm(m, generator=torch.manual_seed(0))].float()
+    theirs = compute_prdc(real.double().numpy(), outputs.double().numpy(), nearest_k=k)
+    ours = {
+        name: fraction(name, neighbours=k).distance({"pool": outputs}, {"pool": real})[name]
+        for name in FRACTIONS
+    }
+    assert ours == pytest.approx(theirs, abs=1e-6)
+    assert len(set(ours.values())) > 1
+
+
+def fraction(name: str, **given: Any) -> Any:
+    params = METRIC.declaration(name, "test").params(given, "test")
+    return METRIC.load(name, "test")(params)
+
+
+def test_the_four_fractions_share_their_distances(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    apart = _neighbours._apart
+    monkeypatch.setattr(_neighbours, "_apart", lambda *given: asked.append(1) or apart(*given))
+    sets = {"pool": cloud(20, 4, seed=0)}, {"pool": cloud(20, 4, seed=1)}
+    for name in FRACTIONS:
+        fraction(name).distance(*sets)
+    assert len(asked) == 3  # real among real, outputs among outputs, and across
+
+
+def test_fractions_need_more_images_than_neighbours() -> None:
+    few, many = {"pool": cloud(5, 3, seed=0)}, {"pool": cloud(20, 3, seed=0)}
+    with pytest.raises(DataError, match="recall: the 5 nearest others of 5 images do not exist"):
+        fraction("recall").distance(few, many)
+    with pytest.raises(SuiteError, match="density: neighbours: should be at least 1: 0"):
+        fraction("density", neighbours=0)
