@@ -17,6 +17,7 @@ from reports._printed import BEST, LOGS, PLACE, numbers, same_place, text_of
 
 LEVEL = 0.95
 SIZE = 256  # pixels, of every translation table that is in the file
+FEATURES, OUTPUT = "inception_pytorch_fid", "truncated to 8 bits"  # of every FID in it
 
 CAPTION = (
     "Published numbers are found by data set, direction, network, width and recipe, whatever the "
@@ -167,6 +168,12 @@ def _differences(
     protocol = json.loads(last["protocol"].iloc[0])
     if protocol.get("size", SIZE) != SIZE:
         yield f"{protocol['size']} px, the paper {SIZE}"
+    if number["score"] in ("fid", "kid"):
+        features = str(protocol.get("features", "")).rpartition(" ")[0]
+        if features != FEATURES:
+            yield f"features {features}, the paper {FEATURES}"
+        if protocol.get("output") != OUTPUT:
+            yield f"outputs {protocol.get('output')}, the paper {OUTPUT}"
     if number["score"] == "miou" and protocol.get("labels") != "2048 x 1024":
         yield f"labels of {protocol.get('labels')} px, the paper 2048 x 1024"
 

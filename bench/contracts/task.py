@@ -87,7 +87,8 @@ class Task:
     them see other batches, and never share a cohort."""
     outputs: ClassVar[Mapping[str, Any]] = {}
     """How test outputs are made, which a suite may set: part of each score's protocol, not of a
-    cell's key. `samples`: how many are made from noise; `batch`: how many at once."""
+    cell's key. `samples`: how many are made from noise; `batch`: how many at once; `modes`: a list,
+    each of which is scored, and `rounding`, as in `bench/contracts/outputs.py`."""
     real: ClassVar[str] = "test"  # the split that sets of outputs are held against
 
     def __init__(self, params: Mapping[str, Any]) -> None:
@@ -222,7 +223,8 @@ class Task:
         depend neither on the batch nor on what was made before.
 
         Args:
-            networks: in evaluation mode; averages where there are some.
+            networks: in the mode that `outputs` ask for, evaluation where they do not; averages
+                where there are some.
             direction: which generator.
             items: of `item`, as a batch.
             outputs: how the suite has them made.

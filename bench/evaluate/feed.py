@@ -26,7 +26,7 @@ from bench.evaluate.generate import BATCH, keep_samples, open_students, outputs,
 from bench.fetch import weights
 from bench.plan.cell import Cell, open_dataset, without_path
 from bench.plan.identity import identity
-from bench.plan.scores import RESIZE, Wanted, image_scores, record, snapshot_scores
+from bench.plan.scores import RESIZE, Wanted, image_scores, modes_of, record, snapshot_scores
 from bench.plugins.registry import Part
 from bench.store.layout import Store
 from bench.train import checkpoint
@@ -65,11 +65,12 @@ def evaluate(
     failures: dict[str, str] = {}
     values: dict[str, list[dict[str, float]]] = {w.id: [] for w in wanted}
     possible = [w for w in wanted if not w.reason]
-    for step, direction in dict.fromkeys((w.step, w.direction) for w in possible):
-        mine = [w for w in possible if (w.step, w.direction) == (step, direction)]
-        students = open_students(cell, store, device, step, say)
+    for place in dict.fromkeys((w.step, w.direction, w.mode) for w in possible):
+        mine = [w for w in possible if (w.step, w.direction, w.mode) == place]
+        step, _, mode = place
+        students = open_students(cell, store, device, step, say, mode)
         for student in students:
-            is_first = step == 0 and student is students[0]
+            is_first = step == 0 and student is students[0] and mode == modes_of(cell)[0]
             found, lost = _score(cell, student, mine, store, is_first)
             for name, value in found.items():
                 values[name].append(value)
@@ -98,7 +99,7 @@ def _score(
         w.id: Scene(device, dataset, cell.size, _judge(cell, student, w, store)) for w in wanted
     }
     feed = Feed({w.id: w.metric for w in wanted}, scenes)
-    for batch in outputs(cell, student, direction, "test"):
+    for batch in outputs(cell, student, direction, "test", wanted[0].mode):
         if keeps_samples:
             keep_samples(store, cell, direction, batch, feed.count)
         with full_precision():

@@ -8,15 +8,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
+from bench.contracts.outputs import AS_TRAINED, EVAL, ROUNDED, TRUNCATED
 from bench.maths.seed import derive
 from bench.plan.cell import Cell, open_dataset
 from bench.plan.scores import count_outputs
 from bench.store.atomic import replacing
 from bench.store.layout import Store
 from bench.train.batches import normalise
-from bench.train.device import autocast
+from bench.train.device import autocast, seed_step
 from bench.train.learner import open_task
 from bench.train.player import Player, below
 from bench.train.trained import open_networks
@@ -39,10 +40,11 @@ def open_students(
     device: torch.device,
     step: int = 0,
     say: Callable[[str], None] = lambda text: None,
+    mode: str = EVAL,
 ) -> list[Player]:
     """Return a trained cell's student, or its peers, as they ended or at the step of a snapshot.
 
-    `say` is told of a file that had no digest yet.
+    `say` is told of a file that had no digest yet; `mode` is that of its generators.
 
     Raises:
         Damaged: the file of its networks is missing or damaged.
@@ -53,15 +55,33 @@ def open_students(
         student = Player(cell, cell.nets, open_task(cell), device)
         student.load_networks(below(tensors, f"student{number}"))
         student.freeze()
+        for network in student.judged()["generator"].values():
+            _set_mode(network, mode)
         student.settle()
         students.append(student)
     return students
 
 
-def outputs(cell: Cell, student: Player, direction: str, split: str) -> Iterator[Made]:
-    """Yield a student's outputs of a split, batch by batch, and what they are held against."""
+def _set_mode(network: nn.Module, mode: str) -> None:
+    """Put a network in one of `MODES`; running statistics stay as they are in all of them."""
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and mode != EVAL:
+            module.train()
+            module.momentum = 0.0
+        elif isinstance(module, nn.modules.dropout._DropoutNd) and mode == AS_TRAINED:
+            module.train()
+
+
+def outputs(
+    cell: Cell, student: Player, direction: str, split: str, mode: str = EVAL
+) -> Iterator[Made]:
+    """Yield a student's outputs of a split, batch by batch, and what they are held against.
+
+    `mode` is that in which the student was opened: but for `eval`, images are made one by one.
+    """
     dataset, task = open_dataset(cell.dataset), student.task
-    batch = int(cell.outputs.get("batch", BATCH))
+    batch = int(cell.outputs.get("batch", BATCH)) if mode == EVAL else 1
+    is_truncated = cell.outputs.get("rounding", ROUNDED) == TRUNCATED
 
     def read(domain: str, index: int) -> Tensor:
         return normalise(dataset.read(split, domain, index, cell.size))
@@ -70,20 +90,29 @@ def outputs(cell: Cell, student: Player, direction: str, split: str) -> Iterator
         seed = derive("outputs", cell.dataset.name, cell.size, direction, index)
         return task.item(read, direction, index, cell.size, np.random.default_rng(seed))
 
+    def seeded(first: int) -> int:
+        return derive("dropout", cell.dataset.name, cell.size, direction, first)
+
     count = count_outputs(cell, direction, split)
     for first in range(0, count, batch):
         rows = [item(i) for i in range(first, min(first + batch, count))]
         items = {n: torch.stack([row[n] for row in rows]).to(student.device) for n in rows[0]}
+        if mode != EVAL:
+            seed_step(seeded(first), student.device)
         with torch.no_grad(), autocast(student.device, cell.numerics):
             output = task.make(student.judged(), direction, items, cell.outputs)
         truth = task.truth(direction, items)
         shown = {role: to_8_bits(x) for role, x in task.shown(direction, items).items()}
-        yield Made(to_8_bits(output), None if truth is None else to_8_bits(truth), shown)
+        yield Made(
+            to_8_bits(output, is_truncated), None if truth is None else to_8_bits(truth), shown
+        )
 
 
-def to_8_bits(images: Tensor) -> Tensor:
-    """[-1, 1] -> [0, 1], rounded to the 256 levels that an image file holds."""
-    return images.float().add(1).mul(127.5).round().clamp(0, 255).div(255)
+def to_8_bits(images: Tensor, is_truncated: bool = False) -> Tensor:
+    """[-1, 1] -> [0, 1], rounded (or cut down) to the 256 levels that an image file holds."""
+    levels = images.float().add(1).mul(127.5)
+    levels = levels.floor() if is_truncated else levels.round()
+    return levels.clamp(0, 255).div(255)
 
 
 def keep_samples(store: Store, cell: Cell, direction: str, batch: Made, first: int) -> None:

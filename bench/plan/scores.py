@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bench.contracts.dataset import Dataset
 from bench.contracts.kinds import METHOD, NETWORK, TASK
 from bench.contracts.metric import Judge, Metric, Scoring, Setting
+from bench.contracts.outputs import EVAL, ROUNDED
 from bench.plan.cell import Cell, Nets, open_dataset
 from bench.plan.identity import identity
 from bench.plan.learning_rate import schedule_of
@@ -39,6 +40,7 @@ class Wanted(NamedTuple):
     reason: str  # why it cannot be had, if so
     step: int = 0  # of a snapshot; 0 is the result
     judge: Cell | None = None  # a network that the metric judges by
+    mode: str = EVAL  # in which outputs are made
 
 
 def snapshot_scores(cell: Cell, metrics: Iterable[Part[Metric]]) -> Iterator[Wanted]:
@@ -53,7 +55,12 @@ def snapshot_scores(cell: Cell, metrics: Iterable[Part[Metric]]) -> Iterator[Wan
                 yield wanted._replace(id=name, protocol=protocol, step=step)
 
 
-def image_protocol(cell: Cell, direction: str, images: int) -> Json:
+def modes_of(cell: Cell) -> list[str]:
+    """Return the modes in which test outputs are made; the first is the suite's main one."""
+    return list(cell.outputs.get("modes", [EVAL]))
+
+
+def image_protocol(cell: Cell, direction: str, images: int, mode: str) -> Json:
     """Return how test images are made and what they are held against."""
     selected = "last"
     if cell.select:
@@ -66,12 +73,12 @@ def image_protocol(cell: Cell, direction: str, images: int) -> Json:
         "images": images,
         "size": cell.size,
         "resize": RESIZE,
-        "output": "rounded to 8 bits",
-        "mode": "eval",
+        "output": f"{cell.outputs.get('rounding', ROUNDED)} to 8 bits",
+        "mode": mode,
         "checkpoint": selected,
         "real": cell.dataset.fingerprint,
         **({} if source else {"made from": "noise"}),
-        **cell.outputs,
+        **{n: x for n, x in cell.outputs.items() if n not in ("modes", "rounding")},
     }
 
 
@@ -83,16 +90,19 @@ def count_outputs(cell: Cell, direction: str, split: str = "test") -> int:
 
 def image_scores(cell: Cell, metrics: Iterable[Part[Metric]]) -> Iterator[Wanted]:
     """Yield every score of images that a cell should have."""
-    for asked in _asked(cell, metrics):
-        protocol = {
-            **image_protocol(cell, asked.direction, asked.images),
-            **asked.scoring.protocol,
-        }
-        if asked.judge:
-            protocol[asked.role] = asked.judge.key
-        name = score_id(asked.metric, protocol)
-        reason = asked.scoring.reason
-        yield Wanted(name, asked.direction, asked.metric, protocol, reason, judge=asked.judge)
+    for mode in modes_of(cell):
+        for asked in _asked(cell, metrics):
+            protocol = {
+                **image_protocol(cell, asked.direction, asked.images, mode),
+                **asked.scoring.protocol,
+            }
+            if asked.judge:
+                protocol[asked.role] = asked.judge.key
+            name = score_id(asked.metric, protocol)
+            reason, judge = asked.scoring.reason, asked.judge
+            yield Wanted(
+                name, asked.direction, asked.metric, protocol, reason, judge=judge, mode=mode
+            )
 
 
 def judges(cell: Cell, metrics: Iterable[Part[Metric]]) -> dict[str, tuple[str, Cell]]:

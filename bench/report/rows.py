@@ -17,6 +17,7 @@ from bench.plan.scores import (
     Wanted,
     fits,
     image_scores,
+    modes_of,
     network_id,
     network_metrics,
     record,
@@ -49,14 +50,16 @@ def scores_of(cell: Cell, plan: Plan, store: Store) -> list[Json]:
         score = scores.get(wanted.id) or _hole(wanted)
         if not _is_of(score, wanted.metric):
             score = _hole(wanted._replace(reason="its record is damaged"))
+        variant = wanted.mode if wanted.mode != modes_of(cell)[0] else ""
         where = {"direction": wanted.direction, "directions": directions, "step": wanted.step}
+        where |= {"variant": variant}
         found.append({**score, **where})
     measured = read_json(store.network(network_id(cell))).values()
     of_network = sorted(measured, key=lambda score: float(score["scored_at"]))
     for part in network_metrics(cell, plan.metrics):
         same = [s for s in of_network if fits(s, cell, part)]
         score = same[-1] if same else record(part, {}, {}, "not measured", 0.0)
-        where = {"directions": directions, "step": 0}
+        where = {"directions": directions, "step": 0, "variant": ""}
         found.extend({**score, "direction": d, **where} for d in directions)
     return found
 
@@ -128,10 +131,11 @@ def score_rows(plan: Plan, store: Store) -> Iterator[Json]:
             continue
         for score in scores_of(entry.cell, plan, store):
             metric = METRIC.declaration(score["metric"], score["metric"]).says
+            said = f" ({score['variant']})" if score["variant"] else ""  # never in one column
             common = {
                 **{axis: axes[axis] for axis in AXES},
-                "metric": score["metric"],
-                "label": metric.label or score["metric"],
+                "metric": score["metric"] + said,
+                "label": (metric.label or score["metric"]) + said,
                 "unit": metric.unit,
                 "digits": metric.digits,
                 "judges": metric.judges,
@@ -146,7 +150,7 @@ def score_rows(plan: Plan, store: Store) -> Iterator[Json]:
             for name, value in values.items():
                 yield {
                     **common,
-                    "name": name,
+                    "name": name + said,
                     "value": value,
                     "headline": len(values) == 1 or name == metric.headline,
                 }

@@ -22,6 +22,7 @@ class Translation(Task):
     """
 
     networks = ("generator", "discriminator")
+    outputs = {"modes": ["eval"], "rounding": "rounded"}
     adversarial: ClassVar[Sequence[str]] = ("gan",)
 
     @property

@@ -51,7 +51,7 @@ class Paired(Translation):
     @property
     def simultaneous(self) -> bool:
         """As `order` says."""
-        return self.params["order"] == "simultaneous"
+        return bool(self.params["order"] == "simultaneous")
 
     @property
     def weights(self) -> Sequence[str]:

@@ -152,6 +152,7 @@ def said(error: Exception, uri: str) -> str:
 def logged_name(score: Mapping[str, Any], name: str) -> str:
     """Return how MLflow calls one of a score's values."""
     prefix = f"{score['direction']}/" if len(score["directions"]) > 1 else ""
+    prefix += f"{score['variant']}/" if score.get("variant") else ""
     full = name if name == score["metric"] else f"{score['metric']}.{name}"
     return mlflow_name(prefix + full)
 
