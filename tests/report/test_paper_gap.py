@@ -23,6 +23,7 @@ from reports.paper_gap import PaperGap
 
 PRINTED = pd.read_csv(REPORTED, keep_default_na=False, dtype=str)
 JOINED = PRINTED[PRINTED["recipe"] != ""]
+PAPERS = {"features": "inception_pytorch_fid 1", "output": "truncated to 8 bits"}
 
 
 def test_every_number_is_of_a_network_and_data_set_that_exist() -> None:
@@ -98,6 +99,7 @@ def rows(
     epochs: float = 200.0,
     size: int = 256,
     looks: int = 40,
+    other: dict[str, str] | None = None,
     **changes: Any,
 ) -> Rows:
     """WKD's Table 2, ResNet-9 of width 16 by wkd, horse to zebra: printed 77.04 ± 3.52, n = 8."""
@@ -111,13 +113,14 @@ def rows(
         "recipe": "wkd",
         "status": "done",
     } | changes
+    other = other or {}
     entries = [
         axes | {"seed": s, "key": str(s), "epochs": epochs} for s in range(max(len(last), 1))
     ]
 
     def score(seed: int, value: float, step: int) -> dict[str, Any]:
         common = {"metric": "fid", "direction": "AtoB", "headline": True, "digits": 2}
-        protocol = json.dumps({"size": size})
+        protocol = json.dumps({"size": size} | PAPERS | other)
         return (
             axes
             | common
@@ -170,6 +173,12 @@ def test_another_protocol_or_one_seed_is_not_comparable_and_says_why() -> None:
     assert fewer["Verdict"] == "not comparable: 20 epochs, the paper 200"
     small = row(rows([80.0, 81.0], [80.0, 81.0], size=128))
     assert small["Verdict"] == "not comparable: 128 px, the paper 256"
+    fidelity = row(rows([80.0, 81.0], [80.0, 81.0], other={"features": "inception 1"}))
+    said = "not comparable: features inception, the paper inception_pytorch_fid"
+    assert fidelity["Verdict"] == said
+    rounded = row(rows([80.0, 81.0], [80.0, 81.0], other={"output": "rounded to 8 bits"}))
+    said = "not comparable: outputs rounded to 8 bits, the paper truncated to 8 bits"
+    assert rounded["Verdict"] == said
     assert row(rows([80.0], [80.0]))["Verdict"] == "not comparable: one seed has no spread"
     assert row(rows([]))["Verdict"] == "not run"
 
@@ -232,7 +241,7 @@ def test_a_teacher_of_the_students_size_is_no_seed_of_the_student_alone(tmp_path
     alone = entries[(entries["recipe"] == "none") & (entries["width"] == 16)]
     assert sorted(alone["role"].value_counts()) == [1, 8]
     common = {"metric": "fid", "direction": "AtoB", "headline": True, "digits": 2, "step": 0}
-    runs = entries.assign(**common, protocol="{}")
+    runs = entries.assign(**common, protocol=json.dumps(PAPERS))
     last = runs.assign(value=runs["role"].map({"student": 90.0, "teacher": 500.0}))
     looks = pd.concat([last.assign(step=step + 1) for step in range(40)])
     (table,) = PaperGap().make(Rows("s", "?", entries, last, looks))
