@@ -225,7 +225,11 @@ def test_accept_then_pass_then_fail(tmp_path: Path) -> None:
     assert "tiny: FAILED" in said
     assert re.search(r"\*\*missing\*\* \|[^|]*wkd: psnr \|.*no value at seed 1", said)
     assert re.search(r"\*\*missing\*\* \|[^|]*wkd, seed 1 \|.*diverged", said)
-    assert gate("--accept")[0] == 2  # one seed is left of a score: no spread
+    code, output = gate("--accept")
+    assert code == 2
+    assert "psnr: one seed; a gate needs the spread of two seeds or more" in " ".join(
+        output.split()
+    )
 
 
 def test_four_seeds_tell_a_worse_score(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,38 @@ def test_methods_start_from_the_same_student_and_see_the_same_batches(tmp_path: 
     cells = list(by_method(plan).values())
     assert cells[0].batches == cells[1].batches
     assert cells[0].seed_for("noise", 3) == cells[1].seed_for("noise", 3)
+
+
+def test_first_weights_depend_on_the_cell_alone_and_are_the_original_codes(tmp_path: Path) -> None:
+    """Not on what was drawn before; weights of all networks and adapters are N(0, 0.02)."""
+    methods = {"gan_compression": {}, "omgd": {"lambda_style": 0.0, "lambda_feature": 0.0}}
+    plan = tiny_plan(tmp_path, methods=methods, widths=[16], discriminator_widths=[16])
+    for cell in by_method(plan).values():
+        found = []
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            found.append(Learner(cell, torch.device("cpu"), None).networks())
+        assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+        kernels = {name: x for name, x in found[0].items() if x.ndim == 4}
+        assert {name.split(".")[0] for name in kernels} >= {"student0", "distiller0"}
+        for name, x in kernels.items():
+            assert x.std().item() == pytest.approx(0.02, rel=5 / x.numel() ** 0.5), name
+        other = replace(cell, seed=1)
+        again = Learner(other, torch.device("cpu"), None).networks()
+        assert not any(torch.equal(found[0][name], again[name]) for name in kernels)
+
+
+def test_a_digest_is_of_names_and_bits() -> None:
+    weights = {"a": torch.tensor([1.0, 2.0]), "b": torch.tensor([3.0])}
+    assert digest(weights) == digest(dict(reversed(weights.items())))
+    others = [
+        {"a": torch.tensor([1.0, 2.0]), "c": torch.tensor([3.0])},
+        {"a": torch.tensor([1.0, 2.0]), "b": torch.tensor([3.0000002])},
+        {"a": torch.tensor([1.0, 2.0])},
+    ]
+    found = {digest(weights), *map(digest, others)}
+    assert len(found) == 4
+    assert all(len(text) == 16 and set(text) <= set("0123456789abcdef") for text in found)
 
 
 def test_a_frozen_teacher_keeps_its_bits_and_is_in_evaluation_mode(
