@@ -44,11 +44,6 @@ class Comparison:
     p: float  # sign flips, two-sided; nan without a pair
     improvement: float  # probability that a run of the one beats a run of the other
 
-    @property
-    def least_p(self) -> float:
-        """The smallest p that this number of pairs can give."""
-        return least_p(self.n)
-
 
 def compare(new: pd.Series[float], base: pd.Series[float], better: str) -> Comparison:
     """Compare two methods from their values by seed; `better` is "higher" or "lower"."""
