@@ -112,6 +112,7 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
             "provenance": end.get("provenance", ""),
             "port": port_of(entry.cell) if entry.cell else "",
             "facts": end.get("facts", {}),
+            "pulls": end.get("pulls", []),
         }
 
 

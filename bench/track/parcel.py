@@ -33,6 +33,11 @@ MEMBER = re.compile(
 )
 
 
+class _Pulls(BaseModel):
+    step: int
+    pulls: dict[str, float | None]
+
+
 class _End(BaseModel):
     """What reports read of how a cell ended."""
 
@@ -41,6 +46,7 @@ class _End(BaseModel):
     step: int = 0
     seconds: float | None = None
     facts: Json = {}
+    pulls: list[_Pulls] = []
     environment: Json = {}
     nondeterministic: list[str] = []
     provenance: str = ""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.contracts.distiller import Distiller, Inputs, Trace
 from bench.contracts.task import Batch, Task
@@ -89,7 +89,14 @@ class Learner:
             player.modules.train()
             player.restart_average()
 
-    def update(self, step: int, lr: float, batch: Batch, taught: Traces | None) -> State:
+    def update(
+        self,
+        step: int,
+        lr: float,
+        batch: Batch,
+        taught: Traces | None,
+        pulls: dict[str, float | None] | None = None,
+    ) -> State:
         """Take one step on one batch; return every loss term, weighted and without its graph.
 
         Args:
@@ -97,6 +104,9 @@ class Learner:
             lr: learning rate.
             batch: the cohort's common batch.
             taught: what the frozen teacher made of it, if the cell has one.
+            pulls: takes up, by method, the norm of its terms' gradient in the student's generators
+                over that of the original terms; None where no original term is kept. Costs a
+                backward pass for each, and changes no bit.
         """
         seed_step(self.cell.seed_for("noise", step), self.device)
         rng = np.random.default_rng(self.cell.seed_for("noise", step, "pool"))
@@ -105,8 +115,12 @@ class Learner:
         for index, turns in self._moves(step):
             player, prefix, moving = self.players[index], self._prefix(index), []
             for turn in turns:
-                terms = player.original(turn, traces[index], rng)
-                terms |= self._distilled(turn, index, traces, taught)
+                original = player.original(turn, traces[index], rng)
+                added = self._distilled(turn, index, traces, taught)
+                if pulls is not None and turn == "generator" and index < len(self.students):
+                    found_pulls = _pulls(player.generators, original, added)
+                    pulls |= {prefix + name: value for name, value in found_pulls.items()}
+                terms = original | added
                 if terms:
                     player.pull(turn, torch.stack(list(terms.values())).sum())
                     moving.append(turn)
@@ -243,6 +257,23 @@ def _add(found: State, method: str, terms: Mapping[str, Tensor], weight: float) 
     for term, value in terms.items():
         name, value = f"{method}.{term}", value if weight == 1.0 else weight * value
         found[name] = found[name] + value if name in found else value
+
+
+def _pulls(generators: nn.Module, original: State, added: State) -> dict[str, float | None]:
+    """Return, by method, the norm of its terms' gradient over that of the original terms."""
+    parameters = [p for p in generators.parameters() if p.requires_grad]
+
+    def norm(terms: Iterable[Tensor]) -> float:
+        total = torch.stack(list(terms)).sum()
+        found = torch.autograd.grad(total, parameters, retain_graph=True, allow_unused=True)
+        return float(torch.stack([g.norm() for g in found if g is not None]).norm())
+
+    by_method: dict[str, list[Tensor]] = {}
+    for name, value in added.items():
+        if value.requires_grad:
+            by_method.setdefault(name.partition(".")[0], []).append(value)
+    whole = norm(original.values()) if original and by_method else 0.0
+    return {m: norm(terms) / whole if whole else None for m, terms in by_method.items()}
 
 
 def open_task(cell: Cell) -> Task:

@@ -38,6 +38,7 @@ from bench.train.resume import Left
 from bench.train.trained import open_networks
 
 DIGEST_STEP = 100  # `verify` repeats this many steps and compares bits
+PULLS = 3  # times in a run that the methods' gradients are measured, at even distances
 CHECKPOINT_SHARE = 0.02  # of the time at most goes into checkpoints
 
 
@@ -142,6 +143,8 @@ class Member:
         self.step = 0  # taken so far
         self.seconds = 0.0  # of training so far: its share of the cohort's time
         self.losses: list[dict[str, Tensor]] = []  # of the steps since the last window
+        self.pulled = [] if cell.numerics["compile"] else self.schedule.evenly(PULLS)
+        self.pulls: list[dict[str, Any]] = []  # how strongly methods pulled, at these steps
         self.digest = ""
         self.best = -math.inf
         self.best_networks: dict[str, Tensor] = {}
@@ -167,8 +170,13 @@ class Member:
             Diverged: a loss of this window was not finite.
         """
         lr = self.schedule.lr(self.step)
-        self.losses.append(self.learner.update(self.step, lr, batch, taught))
+        pulls: dict[str, float | None] = {}
+        is_pulled = self.step + 1 in self.pulled  # a compiled graph allows one pass back only
+        losses = self.learner.update(self.step, lr, batch, taught, pulls if is_pulled else None)
+        self.losses.append(losses)
         self.step += 1
+        if pulls:
+            self.pulls.append({"step": self.step, "pulls": pulls})
         if self.step == min(DIGEST_STEP, self.end):
             self.digest = digest(self.learner.networks())
         if self.step % self.width == 0 or self.step == self.end:
@@ -184,7 +192,13 @@ class Member:
         """Write everything that the next step depends on."""
         tensors = self.learner.state() | {f"best.{n}": x for n, x in self.best_networks.items()}
         left = Left(
-            self.step, self.seconds, _read(self.losses), self.digest, self.best, self.environments
+            self.step,
+            self.seconds,
+            _read(self.losses),
+            self.digest,
+            self.best,
+            self.environments,
+            self.pulls,
         )
         resume.save(self.store.resume(self.key), self.key, tensors, left)
 
@@ -197,7 +211,8 @@ class Member:
         networks = self.best_networks or self.learner.networks()
         checkpoint.save(self.store.checkpoint(self.key), networks, {"key": self.key})
         facts = self.learner.facts()
-        found = {"facts": facts} if facts else {}
+        found: dict[str, Any] = {"facts": facts} if facts else {}
+        found |= {"pulls": self.pulls} if self.pulls else {}
         self._end({"status": "done", "weights": digest(networks), **found})
 
     def diverge(self, step: int) -> None:
@@ -237,7 +252,7 @@ class Member:
             return False
         self.best_networks = below(tensors, "best")
         self.step, self.seconds, self.digest = left.step, left.seconds, left.digest
-        self.best = left.best
+        self.best, self.pulls = left.best, left.pulls
         device = self.cohort.device
         self.losses = [
             {n: torch.tensor(x, device=device) for n, x in row.items()} for row in left.losses

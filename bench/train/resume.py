@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ class Left:
     digest: str  # of the weights after the first steps
     best: float  # on the validation split
     environments: list[Any]  # all that it trained under
+    pulls: list[Any] = field(default_factory=list)  # how strongly methods pulled so far
 
 
 def save(path: Path, key: str, tensors: Mapping[str, Tensor], left: Left) -> None:
