@@ -60,7 +60,8 @@ class Results(Report):
         shown = rows.scores[rows.scores["headline"]]
         first = {str(m): scores.iloc[0] for m, scores in shown.groupby("metric", sort=False)}
         wanted = [metric for metric in first if metric not in COSTS]
-        columns = [metric for metric in wanted if metric not in _without_headline(rows.scores)]
+        scored = set(shown.loc[shown["value"].notna(), "metric"])  # the others are named beneath
+        columns = [m for m in wanted if m in scored - _without_headline(rows.scores)]
         gained = [metric for metric in columns if metric in _gained(rows, shown)]
         blocks: list[Block] = []
         gains: list[Block] = []

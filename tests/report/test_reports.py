@@ -442,8 +442,7 @@ def test_unpaired_data_have_a_block_per_direction_and_a_reason_for_no_psnr(tmp_p
         "grass2brick AtoB, resnet9",
         "grass2brick BtoA, resnet9",
     ]
-    at = table.header.index("PSNR [dB] ↑")
-    assert {row[at] for block in table.blocks for row in block} == {"—"}
+    assert not any("PSNR" in heading for heading in table.header)  # a column of nothing
     assert len(list(Results().make(collect(plan, store)))) == 1  # nothing to gain
     assert any("PSNR" in note and note.endswith("needs a ground truth.") for note in table.notes)
     frame = collect(plan, store).scores
