@@ -112,6 +112,30 @@ def test_holes_and_other_protocols_fail() -> None:
     assert verdict.fails
 
 
+def test_p_is_the_same_for_what_became_as_much_worse_or_better() -> None:
+    """Both sides are tested, each at half of the level, under Holm's correction of its own."""
+    accepted, now = nights(np.random.default_rng(1), **QUICK)
+    plant(now, 1.02)
+    found = []
+    for better in ("lower", "higher"):
+        for scores in (accepted, now):
+            for score in scores.values():
+                score["better"] = better
+        verdict = judge_scores(copy.deepcopy(now), copy.deepcopy(accepted))
+        found.append({f.what: f.p for f in verdict.findings if f.p is not None})
+    assert found[0] == pytest.approx(found[1])
+    assert any(0 < p < 1 for p in found[0].values())
+
+
+def test_of_what_merely_changed_the_table_shows_the_means_alone() -> None:
+    accepted, now = nights(np.random.default_rng(0), **QUICK)
+    verdict = judge_scores(now, accepted)
+    assert sum(f.kind == "changed" for f in verdict.findings) > 2
+    rows = [row for block in table(verdict, "s").blocks for row in block]
+    assert {row[0] for row in rows} == {"changed"}
+    assert all(row[1].startswith("mean of 12 cells: ") for row in rows)
+
+
 @pytest.mark.parametrize("odd", [-math.inf, math.inf, math.nan])
 def test_a_score_that_is_not_finite_is_missing(odd: float) -> None:
     """Even where it says "better", or makes the means of the other seeds infinite."""

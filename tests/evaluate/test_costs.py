@@ -67,6 +67,13 @@ def test_a_network_is_measured_once_or_again_if_asked(
     assert "device" not in found["params"]["protocol"]
 
 
+def test_a_discriminators_cost_is_of_one_image() -> None:
+    """Five 4 x 4 convolutions over maps of 16, 8, 4, 3 and 2 pixels a side."""
+    layers = [(6, 2, 16), (2, 4, 8), (4, 8, 4), (8, 16, 3), (16, 1, 2)]
+    expected = sum(16 * before * after * side**2 for before, after, side in layers)
+    assert count_network("patchgan", 2, 32, 6).macs == expected
+
+
 def test_a_width_of_another_kind_is_refused() -> None:
     with pytest.raises(SuiteError, match=r"unet needs a width of 1 numbers, not \(2, 4\)"):
         count_network("unet", (2, 4), 32, 6)

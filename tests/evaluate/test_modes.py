@@ -126,6 +126,8 @@ def test_truncated_outputs_are_those_of_the_original_tensor2im() -> None:
         to_8_bits(made, is_truncated=True).mul(255).round().byte(), torch.from_numpy(theirs)
     )
     assert not torch.equal(to_8_bits(made), to_8_bits(made, is_truncated=True))
+    beyond = torch.tensor([-9.0, -1.0, 1.0, 9.0])  # of a network without tanh
+    assert to_8_bits(beyond).tolist() == to_8_bits(beyond, True).tolist() == [0, 0, 1, 1]
 
 
 @pytest.mark.parametrize(
