@@ -65,6 +65,27 @@ def trace(channels: int, seed: int, gan: str = "lsgan", side: int = 32) -> Trace
     return Trace(images[0], images[1], hints, images[2], False, judge, gan)
 
 
+def test_what_a_method_asks_of_the_teachers_discriminator_counts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = tiny_plan(tmp_path, methods={"fesd": BLIND})
+    (cell,) = by_method(plan).values()
+    learner = Learner(cell, CPU, None)
+    (taught,) = learner.distillers[0]
+    seen = []
+
+    def asked(student: Trace, teacher: Trace) -> dict[str, Tensor]:
+        assert not student.output.requires_grad
+        assert not teacher.output.requires_grad
+        logits, _ = teacher.judge(student.output)
+        seen.append(3 * logits[0].mean())
+        return {"student": seen[-1]}
+
+    monkeypatch.setattr(taught.distiller, "discriminator_terms", asked)
+    found = learner.update(0, 1e-3, Batches(cell, learner.task)[0], None)
+    assert torch.equal(found["teacher.fesd.student"], seen[0].detach())
+
+
 # spectra
 
 

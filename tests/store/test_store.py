@@ -13,9 +13,10 @@ from typing import IO
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from bench.errors import Busy, StoreError
-from bench.store.atomic import replacing
+from bench.store.atomic import make_folder, replacing
 from bench.store.layout import Store, read_json, write_json
 from bench.train import checkpoint
 
@@ -69,6 +70,30 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(StoreError, match=r"cannot be written: (Not a directory|File exists)"):
         Store(tmp_path / "runs").write("k", "end.json", {})
+
+
+def test_a_cell_can_be_held_before_it_has_a_folder(store: Store, tmp_path: Path) -> None:
+    with store.lock("k", 1.0):
+        assert store.folder("k").is_dir()
+    (tmp_path / "a file").write_text("")
+    with pytest.raises(StoreError, match=r"a file/cells/k: cannot be written"):
+        make_folder(Store(tmp_path / "a file").folder("k"))
+
+
+def test_a_file_of_tensors_that_cannot_be_written_is_said_and_the_old_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """safetensors wraps what the system said in an error of its own."""
+    path = tmp_path / "x.safetensors"
+    checkpoint.save(path, {"x": torch.ones(2)}, {})
+
+    def full(*_: object) -> None:
+        raise SafetensorError("I/O error: No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(StoreError, match=r"x.safetensors: cannot be written: I/O error: No space"):
+        checkpoint.save(path, {"x": torch.zeros(2)}, {})
+    assert torch.equal(checkpoint.load(path)[0]["x"], torch.ones(2))
 
 
 def test_a_damaged_file_is_named(store: Store) -> None:

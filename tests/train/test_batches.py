@@ -78,6 +78,33 @@ def test_unpaired_images_are_matched_anew_each_epoch(tmp_path: Path) -> None:
     assert not torch.equal(batches[0]["B"], batches[95]["B"])
 
 
+def test_an_epoch_is_one_of_the_larger_domain(tmp_path: Path) -> None:
+    """As CycleGAN's: the first domain goes round, the other is drawn at random."""
+    for split in ("train", "test"):
+        for domain, count in (("A", 3), ("B", 5)):
+            folder = tmp_path / f"{split}{domain}"
+            folder.mkdir()
+            for index in range(count):
+                image = np.full((36, 36, 3), 20 * index, np.uint8)
+                image[::2] += 5
+                Image.fromarray(image).save(folder / f"{index}.png")
+    folders = {"own": {"dataset": "cyclegan_folder", "path": "."}}
+    plan = tiny_plan(
+        tmp_path,
+        datasets=folders,
+        architectures=["resnet9"],
+        methods=["none"],
+        budget={"epochs": 2, "batch": 1},
+    )
+    (cell,) = by_method(plan).values()
+    batches = Batches(cell, open_task(cell))
+    shades = torch.stack([batches[step]["A"].amin() for step in range(10)])
+    numbers = ((shades + 1) * 127.5 / 20).round().long().tolist()
+    for epoch in (numbers[:5], numbers[5:]):
+        assert sorted(epoch) == [0, 0, 1, 1, 2]
+    assert cell.images_per_epoch == 5
+
+
 def test_pixels_map_to_minus_one_and_one() -> None:
     pixels = np.array([[[0, 255, 51]]], np.uint8)
     torch.testing.assert_close(normalise(pixels).flatten(), torch.tensor([-1.0, 1.0, -0.6]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tiny import by_method, tiny_plan, train_teachers, train_together, weights
 
 from bench.contracts.distiller import Distiller
 from bench.errors import Interrupted
+from bench.evaluate.validation import validate
 from bench.store.layout import Store
 from bench.train import checkpoint
 from bench.train.batches import Batches
@@ -66,6 +68,44 @@ def test_a_run_cut_off_and_resumed_ends_with_the_same_bits(
         assert (
             store.read(cell.key, "end.json")["digest"] == whole.read(cell.key, "end.json")["digest"]
         )
+
+
+def test_what_a_method_prepared_is_prepared_once(tmp_path: Path, store: Store) -> None:
+    """A student that starts from its teacher's channels does not start anew when it is resumed."""
+    methods = {"full": {"method": "gan_compression", "recipe": "full"}, "pca_kd": {}}
+    plan = tiny_plan(tmp_path, methods=methods)
+    cells = list(by_method(plan).values())
+    whole = Store(tmp_path / "whole")
+    for place in (store, whole):
+        train_teachers(plan, place)
+    train_together(cells, plan, whole)
+    with pytest.raises(Interrupted):
+        train_together(cells, plan, store, stop=stop_after(2))
+    train_together(cells, plan, store)
+    for cell in cells:
+        assert weights(store, cell) == weights(whole, cell), cell.method
+        end, undisturbed = (place.read(cell.key, "end.json") for place in (store, whole))
+        assert "environments" not in end  # it trained under one
+        assert end.get("facts") == undisturbed.get("facts")
+
+
+def test_a_cell_that_starts_again_is_started_whatever_it_was(tmp_path: Path, store: Store) -> None:
+    plan = tiny_plan(tmp_path, methods=["none"])
+    (cell,) = by_method(plan).values()
+    store.fail(cell.key, "no memory")
+    with pytest.raises(Interrupted):
+        train_together([cell], plan, store, stop=stop_after(1))
+    assert store.state(cell.key).status == "started"
+
+
+def test_a_cohorts_time_is_shared_out_and_not_counted_twice(tmp_path: Path, store: Store) -> None:
+    plan = tiny_plan(tmp_path, methods=METHODS)
+    cells = list(by_method(plan).values())
+    train_teachers(plan, store)
+    started = time.perf_counter()
+    train_together(cells, plan, store)
+    elapsed = time.perf_counter() - started
+    assert 0 < sum(store.read(cell.key, "end.json")["seconds"] for cell in cells) <= elapsed + 0.01
 
 
 def test_unpaired_runs_resume_with_their_image_pools(tmp_path: Path, store: Store) -> None:
@@ -318,9 +358,14 @@ def test_a_cell_that_fails_leaves_the_others_running(tmp_path: Path, store: Stor
     plan = tiny_plan(tmp_path, methods=methods)
     cells = by_method(plan)
     train_teachers(plan, store)
-    train_together(list(cells.values()), plan, store)
+    events: list[Any] = []
+    train_together(list(cells.values()), plan, store, events)
     assert str(store.state(cells["bad"].key)) == "failed (ValueError: no kernel for this)"
     assert "no kernel for this" in (store.folder(cells["bad"].key) / "log").read_text()
+    ended = {key: data for event, key, data in events if event == "ended"}
+    assert ended[cells["bad"].key]["status"] == "failed"
+    assert ended[cells["bad"].key]["reason"] == "ValueError: no kernel for this"
+    assert {ended[cells[name].key]["status"] for name in ("none", "wkd")} == {"done"}
     assert store.state(cells["none"].key).status == store.state(cells["wkd"].key).status == "done"
 
 
@@ -331,14 +376,26 @@ def test_best_on_val_keeps_the_best_of_several_checkpoints(tmp_path: Path, store
     scores = iter([1.0, 3.0, 2.0, 0.0])
     seen = []
 
-    def validate(learner: Learner) -> float:
+    def look(learner: Learner) -> float:
         seen.append({n: x.clone() for n, x in learner.networks().items()})
         return next(scores)
 
-    train_together([cell], plan, store, validate=validate)
+    train_together([cell], plan, store, validate=look)
     tensors, _ = checkpoint.load(store.checkpoint(cell.key))
     assert len(seen) == 4
     assert all(torch.equal(tensors[n], seen[1][n]) for n in tensors)
+
+
+def test_looking_at_the_validation_split_changes_no_step(tmp_path: Path) -> None:
+    """At 64 px the U-Net has dropout and batch norms, which look in another mode than they train."""
+    found = []
+    for name, select in (("with", {"best_on_val": "psnr", "times": 2}), ("without", "last")):
+        plan = tiny_plan(tmp_path, methods=["none"], size=64, select=select)
+        (cell,) = by_method(plan).values()
+        place = Store(tmp_path / name)
+        train_together([cell], plan, place, validate=validate)
+        found.append(losses(place, cell))
+    assert found[0] == found[1]
 
 
 def test_the_best_networks_so_far_survive_a_stop(tmp_path: Path, store: Store) -> None:
