@@ -68,5 +68,11 @@ def _share(pulls: pd.DataFrame) -> str:
     shares = pulls["share"].dropna().astype(float)
     if shares.empty:
         return "alone"
-    text = f"{100 * shares.mean():.2g} %"
-    return f"{text} ± {100 * shares.std():.1g}" if len(shares) > 1 else text
+    if len(shares) < 2:
+        return f"{_percent(shares.mean())} %"
+    return f"{_percent(shares.mean())} ± {_percent(shares.std())} %"
+
+
+def _percent(share: float) -> str:
+    """Return a share in per cent, to two digits."""
+    return f"{100 * share:.0f}" if share >= 0.1 else f"{100 * share:.2g}"
