@@ -76,6 +76,11 @@ class Scene:
     """Opens the network of `Scoring.judge`, or the scored one itself where it makes no images."""
 
 
+PRESETS = ("paper", "modern", "offline")
+"""Lists of metrics that a suite may ask for by name: what the papers' tables hold; what a reviewer
+of today asks beyond FID; what runs without any pretrained network."""
+
+
 class Metric:
     """What metrics of images and of networks declare."""
 
@@ -90,6 +95,8 @@ class Metric:
     judges: ClassVar[str] = ""  # "images" or "network"
     needs: ClassVar[Sequence[str]] = ()  # "target": a ground truth; "labels": its classes; "gpu"
     features: ClassVar[str] = ""  # of sets: a file in bench/features/; see `extractor`
+    one_set: ClassVar[bool] = False  # of sets: whether the real images play no part
+    presets: ClassVar[Sequence[str]] = ()  # of `PRESETS`, those that hold it
     weights: ClassVar[Sequence[str]] = ()  # pretrained networks of bench/fetch/weights.py
     weights_by: ClassVar[Mapping[str, Mapping[str, str]]] = {}  # parameter -> value -> network
     headline: ClassVar[str] = ""  # the one of several values that a table shows, if any
@@ -112,7 +119,8 @@ class Metric:
         if features := cls.extractor(params):
             extractor = FEATURES.declaration(features, cls.__name__)
             protocol["features"] = f"{features} {extractor.version}"
-            protocol["real images"] = setting.real_images
+            if not cls.one_set:
+                protocol["real images"] = setting.real_images
         if "target" in cls.needs and not setting.task.paired:
             made = "the data are unpaired" if setting.source else "images are made from noise"
             return Scoring(protocol, f"needs a ground truth, and {made}")
@@ -181,7 +189,7 @@ class SetMetric(Metric):
     """Worked examples: story -> (features of outputs, of real images, expected values)."""
 
     def distance(self, outputs: Features, real: Features) -> dict[str, float]:
-        """Return the distance, or several values by name."""
+        """Return the distance, or several values by name; `real` is empty with `one_set`."""
         raise NotImplementedError
 
 

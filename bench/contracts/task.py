@@ -88,7 +88,7 @@ class Task:
     outputs: ClassVar[Mapping[str, Any]] = {}
     """How test outputs are made, which a suite may set: part of each score's protocol, not of a
     cell's key. `samples`: how many are made from noise; `batch`: how many at once; `modes`: a list,
-    each of which is scored, and `rounding`, as in `bench/contracts/outputs.py`."""
+    each of which is scored, and `rounding`, as in `bench/contracts/making.py`."""
     real: ClassVar[str] = "test"  # the split that sets of outputs are held against
 
     def __init__(self, params: Mapping[str, Any]) -> None:

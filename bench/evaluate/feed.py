@@ -226,6 +226,9 @@ class Feed:
         def close(name: str, metric: Any) -> None:
             if isinstance(metric, SetMetric):
                 features = metric.extractor(metric.params)
+                if metric.one_set:
+                    found[name] = metric.distance(outputs[features], {})
+                    return
                 if features not in reals:
                     reals[features] = real(features, self.extractors[features])
                 found[name] = metric.distance(outputs[features], reals[features])

@@ -135,10 +135,11 @@ def score_folders(
         declared = part.declared
         mine = dict(protocol)
         if features_of := declared.extractor(part.params):
-            assert held is not None
             extractor = FEATURES.declaration(features_of, part.name)
             mine["features"] = f"{features_of} {extractor.version}"
-            mine |= {"real images": len(held), "real": held.fingerprint()}
+            if not declared.one_set:
+                assert held is not None
+                mine |= {"real images": len(held), "real": held.fingerprint()}
         if "target" in declared.needs:
             assert truth is not None
             mine["target"] = truth.fingerprint()
@@ -154,7 +155,7 @@ def _check(metrics: Sequence[Part[Metric]], real: Path | None, target: Path | No
         declared = part.declared
         if declared.judges != "images" or set(declared.needs) - {"target"}:
             raise SuiteError(f"{part.name} cannot be scored from folders of images alone.")
-        if declared.extractor(part.params) and real is None:
+        if declared.extractor(part.params) and not declared.one_set and real is None:
             raise SuiteError(f"{part.name} compares two sets: give the real one with --real.")
         if "target" in declared.needs and target is None:
             raise SuiteError(

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from bench.contracts.outputs import AS_TRAINED, EVAL, ROUNDED, TRUNCATED
+from bench.contracts.making import AS_TRAINED, EVAL, ROUNDED, TRUNCATED
 from bench.maths.seed import derive
 from bench.plan.cell import Cell, open_dataset
 from bench.plan.scores import count_outputs

@@ -18,7 +18,10 @@ Pair = tuple[int, int]
 
 
 class Inception(Extractor):
-    """The 2048 pooled features of the Inception-v3 network of 2015 ("pool", [N, 2048]).
+    """Pooled features and logits of the Inception-v3 network of 2015.
+
+    "pool" is [N, 2048]; "logits" is [N, 1008], without their bias, as torch-fidelity and the
+    original code of the Inception Score have them.
 
     Images are resized to 299 x 299 as TensorFlow 1 did it: bilinear, no antialiasing, pixel i of
     the result at i * S / 299 of the image. It is the network of the original FID code, with
@@ -44,6 +47,7 @@ class Inception(Extractor):
         super().__init__(device)
         state = torch.load(weights.find("inception"), map_location="cpu", weights_only=True)
         self.layers = {n: (w.to(device), b.to(device)) for n, (w, b) in folded(state).items()}
+        self.classes = state["fc.weight"].to(device).float()
 
     @torch.inference_mode()
     def __call__(self, images: Tensor, first: int) -> dict[str, Tensor]:
@@ -55,7 +59,8 @@ class Inception(Extractor):
         images = images.to(self.device)
         parts = (images[i : i + STEM] for i in range(0, len(images), STEM))
         x = torch.cat([self._stem(self.prepared(part)) for part in parts])
-        return {"pool": self._blocks(x).mean((2, 3)).cpu()}
+        pool = self._blocks(x).mean((2, 3))
+        return {"pool": pool.cpu(), "logits": (pool @ self.classes.T).cpu()}
 
     def prepared(self, images: Tensor) -> Tensor:
         """[N, 3, H, W] in [0, 1] -> what the network sees: [N, 3, 299, 299] around [-1, 1]."""

@@ -26,6 +26,7 @@ class BandError(ImageMetric):
 
     source = "Zhang et al. (WKD), CVPR 2022, Figure 1; normalisation: ours"
     label = "band error"
+    presets = ("modern", "offline")
     better = "lower"
     needs = ("target",)
     checks = {

@@ -13,6 +13,7 @@ class Coverage(Neighbours):
     """
 
     label = "coverage"
+    presets = ("modern",)
     checks = {
         "seven in a line, and the same ten further on": (FURTHER, LINE, {"coverage": 1 / 7}),
         "all outputs in the middle of the line": (MIDDLE, LINE, {"coverage": 1.0}),

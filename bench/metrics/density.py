@@ -16,6 +16,7 @@ class Density(Neighbours):
     """
 
     label = "density"
+    presets = ("modern",)
     checks = {
         "seven in a line, and the same ten further on": (FURTHER, LINE, {"density": 1 / 35}),
         "all outputs in the middle of the line": (MIDDLE, LINE, {"density": 1.4}),

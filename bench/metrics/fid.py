@@ -27,6 +27,7 @@ class FID(SetMetric):
 
     source = "Heusel et al., NeurIPS 2017, arXiv:1706.08500, eq. 6; values of torch-fidelity"
     label = "FID"
+    presets = ("paper", "modern")
     better = "lower"
     checks = {
         "means 1 apart, variances 2 and 8": (

@@ -45,6 +45,7 @@ class FSIM(ImageMetric):
         "authors' FeatureSIM; phase congruency: Kovesi 1999"
     )
     label = "FSIM"
+    presets = ("paper", "offline")
     digits = 4
     better = "higher"
     needs = ("target",)

@@ -23,6 +23,7 @@ class Latency(NetworkMetric):
     version = 2
     source = "protocol of FESD Table 7: batch 1, 100 warm-up calls"
     label = "latency"
+    presets = ("paper", "modern", "offline")
     unit = "ms"
     better = "lower"
     headline = "latency"

@@ -47,6 +47,7 @@ class LPIPS(ImageMetric):
     }
     source = "Zhang et al., CVPR 2018, eq. 1; linear layers v0.1 of the lpips package"
     label = "LPIPS"
+    presets = ("paper", "modern")
     digits = 4
     better = "lower"
     needs = ("target",)

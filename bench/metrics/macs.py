@@ -17,6 +17,7 @@ class MACs(NetworkMetric):
 
     source = "torch.utils.flop_counter's formulas; bench/maths/count.py"
     label = "MACs"
+    presets = ("paper", "modern", "offline")
     better = "lower"
     headline = "macs"
 

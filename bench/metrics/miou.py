@@ -41,6 +41,7 @@ class MIoU(ImageMetric):
     defaults = {"segmenter": TRAINED, "steps": 1000, "width": 16, "batch": 8}
     source = "Cordts et al. (Cityscapes), CVPR 2016, section 4.1"
     label = "mIoU"
+    presets = ("paper", "offline")
     digits = 4
     better = "higher"
     needs = ("labels",)

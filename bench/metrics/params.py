@@ -13,6 +13,7 @@ class Params(NetworkMetric):
 
     source = "sum of the sizes of all parameters"
     label = "#Params"
+    presets = ("paper", "modern", "offline")
     better = "lower"
 
     def measure(self, network: Generator, device: torch.device) -> dict[str, float]:

@@ -13,6 +13,7 @@ class Precision(Neighbours):
     """
 
     label = "precision"
+    presets = ("modern",)
     checks = {
         "seven in a line, and the same ten further on": (FURTHER, LINE, {"precision": 1 / 7}),
         "all outputs in the middle of the line": (MIDDLE, LINE, {"precision": 1.0}),

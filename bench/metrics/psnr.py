@@ -21,6 +21,7 @@ class PSNR(ImageMetric):
 
     source = "10 log10(1 / MSE), as skimage.metrics.peak_signal_noise_ratio with data_range 1"
     label = "PSNR"
+    presets = ("paper", "modern", "offline")
     unit = "dB"
     better = "higher"
     needs = ("target",)

@@ -13,6 +13,7 @@ class Recall(Neighbours):
     """
 
     label = "recall"
+    presets = ("modern",)
     checks = {
         "seven in a line, and the same ten further on": (FURTHER, LINE, {"recall": 1 / 7}),
         "all outputs in the middle of the line": (MIDDLE, LINE, {"recall": 0.0}),

@@ -21,6 +21,7 @@ class Spectrum(SetMetric):
 
     source = "Durall et al., CVPR 2020, arXiv:2003.01826; the mean absolute ratio: ours"
     label = "spectral error"
+    presets = ("modern", "offline")
     unit = "dB"
     better = "lower"
     features = "spectrum"

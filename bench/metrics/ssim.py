@@ -30,6 +30,7 @@ class SSIM(ImageMetric):
     version = 2  # 1: scikit-image in float64; differences: see the precision of float32 above
     source = "Wang et al., IEEE TIP 2004, eq. 13-17"
     label = "SSIM"
+    presets = ("paper", "modern", "offline")
     digits = 4
     better = "higher"
     needs = ("target",)

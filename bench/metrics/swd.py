@@ -33,6 +33,7 @@ class SWD(SetMetric):
 
     source = "Karras et al., ICLR 2018, arXiv:1710.10196, section 5; sets may differ in size"
     label = "SWD"
+    presets = ("offline",)
     better = "lower"
     features = "laplacian"
     headline = "swd"

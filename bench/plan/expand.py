@@ -17,8 +17,8 @@ from pydantic import ValidationError
 
 from bench.contracts.dataset import DOMAINS, SPLITS, Dataset
 from bench.contracts.kinds import DATASET, METHOD, METRIC, NETWORK, TASK
+from bench.contracts.making import check_making
 from bench.contracts.metric import Metric
-from bench.contracts.outputs import EVAL, MODES, ROUNDED, ROUNDINGS
 from bench.contracts.width import Width, channels
 from bench.errors import AbsentData, SuiteError, unknown
 from bench.plan.cell import Cell, Json, Nets
@@ -232,17 +232,7 @@ class _Expansion:
         task = self._declared_task(dataset)
         given = {name: x for name, x in self.suite.outputs.items() if name in task.outputs}
         found = conform(given, task.outputs, {}, "the task", f"{self.where}: outputs")
-        where = f"{self.where}: outputs"
-        modes = found.get("modes", [EVAL])
-        if not modes or len(set(map(str, modes))) < len(modes):
-            raise SuiteError(f"{where}: modes: a list of one mode or several, each once: {modes}.")
-        for name, values, known in (
-            ("mode", modes, MODES),
-            ("rounding", [found.get("rounding", ROUNDED)], ROUNDINGS),
-        ):
-            for value in values:
-                if value not in known:
-                    raise SuiteError(unknown(name, str(value), known, where))
+        check_making(found, f"{self.where}: outputs")
         for name in ("samples", "batch"):
             if found.get(name, 1) < 1:
                 raise SuiteError(

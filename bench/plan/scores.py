@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.contracts.dataset import Dataset
 from bench.contracts.kinds import METHOD, NETWORK, TASK
+from bench.contracts.making import EVAL, ROUNDED
 from bench.contracts.metric import Judge, Metric, Scoring, Setting
-from bench.contracts.outputs import EVAL, ROUNDED
 from bench.plan.cell import Cell, Nets, open_dataset
 from bench.plan.identity import identity
 from bench.plan.learning_rate import schedule_of

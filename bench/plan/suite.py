@@ -23,6 +23,8 @@ from pydantic import (
     model_validator,
 )
 
+from bench.contracts.kinds import METRIC
+from bench.contracts.metric import PRESETS
 from bench.contracts.width import Width
 from bench.errors import SuiteError, unknown
 from bench.plan.yaml import parse
@@ -57,7 +59,18 @@ def _unique(value: Any) -> Any:
     return value
 
 
+def _preset(value: Any) -> Any:
+    """Read the name of a preset as all metrics that declare themselves part of it."""
+    if not isinstance(value, str):
+        return value
+    if value not in PRESETS:
+        raise ValueError(f"no preset {value!r}: give one of {', '.join(PRESETS)}, or a list")
+    names = METRIC.names()
+    return {n: {} for n in names if value in METRIC.declaration(n, n).says.presets}
+
+
 Rows = Annotated[dict[str, dict[str, Any]], BeforeValidator(_row), Field(min_length=1)]
+Metrics = Annotated[Rows, BeforeValidator(_preset)]
 
 
 def _width(value: Any, one: Callable[[Any], int]) -> Width:
@@ -188,7 +201,7 @@ class Suite(Model):
     outputs: dict[str, Any] = {}  # how test outputs are made, where the task leaves a choice
     select: Select = Select()
     snapshots: Snapshots | None = None
-    metrics: Rows
+    metrics: Metrics
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     channels_last: bool = False
     compile: bool = False

@@ -11,7 +11,7 @@ import torch
 from tiny import by_method, tiny_plan, train_together
 from torch import nn
 
-from bench.contracts.outputs import AS_TRAINED, BATCH_STATISTICS, EVAL, MODES
+from bench.contracts.making import AS_TRAINED, BATCH_STATISTICS, EVAL, MODES
 from bench.errors import SuiteError
 from bench.evaluate.feed import evaluate
 from bench.evaluate.generate import open_students, outputs, to_8_bits

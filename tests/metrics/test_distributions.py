@@ -19,8 +19,10 @@ from cleanfid.resize import build_resizer
 from inception_weights import photographs
 from prdc import compute_prdc
 from pytorch_fid import inception as pytorch_fid
+from torch_fidelity import feature_extractor_inceptionv3 as peer_network
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_kid import kernel_mmd, kid_features_to_metric
 
 from bench.contracts.kinds import METRIC
@@ -413,6 +415,37 @@ def test_quantile_pieces_give_scipys_wasserstein_distance(n: int, m: int) -> Non
     assert len(mass) <= n + m - 1
     found = float(np.abs(a[in_a] - b[in_b]) @ mass)
     assert found == pytest.approx(scipy.stats.wasserstein_distance(a, b), rel=1e-12)
+
+
+# --- Inception Score -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "splits"), [(40, 10), (37, 10), (23, 4), (10, 1)])
+def test_the_inception_score_is_torch_fidelitys(count: int, splits: int) -> None:
+    logits = (4 * cloud(count, 50, seed=3)).float()
+    theirs = isc_features_to_metric(logits, splits=splits)
+    ours = fraction("inception_score", splits=splits).distance({"logits": logits}, {})
+    assert ours == pytest.approx(
+        {
+            "inception_score": theirs["inception_score_mean"],
+            "inception_score_std": theirs["inception_score_std"],
+        }
+    )
+    with pytest.raises(DataError, match=f"{count} outputs cannot be cut into {count + 1} parts"):
+        fraction("inception_score", splits=count + 1).distance({"logits": logits}, {})
+
+
+def test_logits_are_torch_fidelitys_without_bias(
+    inception: Inception, inception_file: Path
+) -> None:
+    images = photographs(5, 80, seed=1)
+    peer = peer_network.FeatureExtractorInceptionV3(
+        "peer", ["logits_unbiased"], feature_extractor_weights_path=str(inception_file)
+    )
+    wanted = peer(images)[0]
+    found = inception(images / 255, 0)["logits"]
+    assert found.shape == (5, 1008)
+    assert float((found - wanted).abs().max() / wanted.std()) < 1e-3
 
 
 # --- precision, recall, density, coverage ------------------------------------------------------

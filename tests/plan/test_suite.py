@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import write_suite
+from tiny import tiny_plan, write_suite
 
+from bench.contracts.kinds import METRIC
+from bench.contracts.metric import PRESETS
 from bench.errors import SuiteError
 from bench.plan.suite import load
 
@@ -90,6 +92,34 @@ def test_overrides_reach_into_rows_and_later_ones_win(tmp_path: Path) -> None:
 @pytest.mark.parametrize("override", ["budget.steps", "=3", "name.x=1"])
 def test_an_override_that_cannot_be_laid_is_an_error(tmp_path: Path, override: str) -> None:
     assert fault(tmp_path, override).startswith(f"--set {override}:")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_is_every_metric_that_declares_itself_part_of_it(
+    tmp_path: Path, preset: str
+) -> None:
+    suite = load(write_suite(tmp_path, metrics=preset))
+    of_each = {name: METRIC.declaration(name, "test").says for name in METRIC.names()}
+    assert set(suite.metrics) == {n for n, says in of_each.items() if preset in says.presets}
+    assert set(suite.metrics) >= {"params", "macs", "latency", "psnr", "ssim"}
+    assert all(given == {} for given in suite.metrics.values())
+    assert {p for says in of_each.values() for p in says.presets} == set(PRESETS)
+    assert set(tiny_plan(tmp_path, metrics=preset).suite.metrics) == set(suite.metrics)
+
+
+def test_the_offline_preset_needs_no_weights_and_the_modern_one_is_not_fid_alone(
+    tmp_path: Path,
+) -> None:
+    for name in load(write_suite(tmp_path, metrics="offline")).metrics:
+        declaration = METRIC.declaration(name, "test")
+        assert declaration.says.pretrained(declaration.params({}, "test")) == []
+    modern = load(write_suite(tmp_path, metrics="modern")).metrics
+    assert {"fid", "kid", "precision", "recall", "density", "coverage"} <= set(modern)
+
+
+def test_no_preset_is_an_error_that_lists_them(tmp_path: Path) -> None:
+    with pytest.raises(SuiteError, match="no preset 'papers': give one of paper, modern, offline"):
+        load(write_suite(tmp_path, metrics="papers"))
 
 
 def test_a_teachers_budget_states_only_what_differs(tmp_path: Path) -> None:
