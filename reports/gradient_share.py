@@ -48,7 +48,8 @@ class GradientShare(Report):
                     block.append([*first, f"{named}{marks(seeds)}", *cells])
             if block:
                 blocks.append(block)
-        header = ["Data", "Width", "Method", *(f"{n}/{len(moments)} of training" for n in moments)]
+        ends = [f"at {n}/{len(moments)} [%]" for n in moments[:-1]] + ["at the end [%]"]
+        header = ["Data", "Width", "Method", *ends]
         title = "Gradient shares"
         yield Table("gradient_share", title, CAPTION, header, blocks, ports(students))
 
@@ -68,11 +69,7 @@ def _share(pulls: pd.DataFrame) -> str:
     shares = pulls["share"].dropna().astype(float)
     if shares.empty:
         return "alone"
-    if len(shares) < 2:
-        return f"{_percent(shares.mean())} %"
-    return f"{_percent(shares.mean())} ± {_percent(shares.std())} %"
-
-
-def _percent(share: float) -> str:
-    """Return a share in per cent, to two digits."""
-    return f"{100 * share:.0f}" if share >= 0.1 else f"{100 * share:.2g}"
+    percent = 100 * shares
+    digits = 0 if percent.mean() >= 10 else 1 if percent.mean() >= 1 else 2
+    text = f"{percent.mean():.{digits}f}"
+    return f"{text} ± {percent.std():.{digits}f}" if len(shares) > 1 else text

@@ -124,10 +124,10 @@ def test_the_table_of_shares() -> None:
     ]
     (table,) = GradientShare().make(rows(frame))
     assert render.comma_separated(table) == (
-        "Data,Width,Method,1/3 of training,2/3 of training,3/3 of training\n"
-        '"edges, unet",8,wkd,1 ± 0.85 %,1 ± 0.85 %,1 ± 0.85 %\n'
-        ",,both: wkd,1 ± 0 %,1 ± 0 %,1 ± 0 %\n"
-        ",,both: hinton,50 ± 0 %,50 ± 0 %,50 ± 0 %\n"
+        "Data,Width,Method,at 1/3 [%],at 2/3 [%],at the end [%]\n"
+        '"edges, unet",8,wkd,1.0 ± 0.8,1.0 ± 0.8,1.0 ± 0.8\n'
+        ",,both: wkd,1.0 ± 0.0,1.0 ± 0.0,1.0 ± 0.0\n"
+        ",,both: hinton,50 ± 0,50 ± 0,50 ± 0\n"
         ",,omgd,alone,alone,alone\n"
     )
     assert list(GradientShare().make(rows(frame.assign(pulls=[[]] * len(frame))))) == []
