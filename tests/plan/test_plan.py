@@ -277,19 +277,29 @@ def test_only_keeps_a_part_and_the_teachers_it_needs(tmp_path: Path) -> None:
 FULL = """
     import sys, time
     from pathlib import Path
-    start = time.perf_counter()
+    from bench.plan.cell import Cell
     from bench.plan.expand import expand
     from bench.plan.suite import load
+    start = time.process_time()
     plan = expand(load(Path(sys.argv[1])))
+    planned = time.process_time() - start
     assert len(plan.students) == 1792, len(plan.students)
     assert len({e.cell.key for e in plan.students}) == 1792
     assert "torch" not in sys.modules, "planning imported torch"
-    print(time.perf_counter() - start)
+    start = time.process_time()
+    for entry in plan.students:
+        Cell.canonical.func(entry.cell)
+    print(planned / (time.process_time() - start))
 """
 
 
-def test_the_full_matrix_is_planned_within_a_second_and_without_torch(tmp_path: Path) -> None:
-    """7 methods x 8 data sets x 4 widths x 8 seeds, with all keys, imports included."""
+def test_the_full_matrix_is_planned_at_the_cost_of_its_keys_and_without_torch(
+    tmp_path: Path,
+) -> None:
+    """7 methods x 8 data sets x 4 widths x 8 seeds, in at most ten times what their keys take.
+
+    In CPU time of one process: a quadratic plan is far above that, a busy machine is not.
+    """
     datasets = {}
     for number in range(8):
         for split in ("train", "test"):
@@ -303,7 +313,7 @@ def test_the_full_matrix_is_planned_within_a_second_and_without_torch(tmp_path: 
     path = write_suite(
         tmp_path, datasets=datasets, methods=methods, widths=[16, 24, 32, 48], seeds=seeds, size=64
     )
-    times = []
+    ratios = []
     for _ in range(3):
         done = subprocess.run(
             [sys.executable, "-c", textwrap.dedent(FULL), str(path)],
@@ -312,5 +322,5 @@ def test_the_full_matrix_is_planned_within_a_second_and_without_torch(tmp_path: 
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        times.append(float(done.stdout))
-    assert min(times) < 1.0
+        ratios.append(float(done.stdout))
+    assert min(ratios) < 10
