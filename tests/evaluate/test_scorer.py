@@ -21,7 +21,9 @@ from bench.contracts.metric import Features, ImageMetric, Scene, SetMetric
 from bench.errors import DataError, SuiteError
 from bench.evaluate.feed import Feed, Images
 from bench.evaluate.folders import score_folders
+from bench.features.laplacian import Laplacian
 from bench.fetch import weights
+from bench.metrics.swd import SWD
 from bench.plugins import registry as plugins
 from bench.plugins.registry import Part
 
@@ -271,3 +273,33 @@ def test_a_suite_without_snapshots_has_no_such_table(tmp_path: Path) -> None:
     assert runs("run", "--jobs", "1", "--mlflow", "none").returncode == 0
     assert runs("report", "--out", str(tmp_path / "report")).returncode == 0
     assert not (tmp_path / "report" / "tables" / "selection.md").exists()
+
+
+def test_a_distance_of_folders_is_that_of_their_images_features(tmp_path: Path) -> None:
+    fakes, photos = folder(tmp_path / "fakes", 4), folder(tmp_path / "photos", 5, seed=1)
+    (found,) = score_folders(fakes, photos, None, parts("swd"), CPU)
+    features = []
+    for path in (fakes, photos):
+        images = [np.asarray(Image.open(p)) for p in sorted(path.glob("*.png"))]
+        pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2) / 255
+        features.append(Laplacian(CPU)(pixels, 0))
+    assert found["values"] == pytest.approx(SWD({}).distance(*features))
+    assert found["protocol"]["real images"] == 5
+
+
+def test_a_folder_that_is_not_there_and_a_metric_that_fails_are_one_line(tmp_path: Path) -> None:
+    small = folder(tmp_path / "small", size=8)
+    with pytest.raises(DataError, match="nowhere: no such folder"):
+        score_folders(tmp_path / "nowhere", small, None, parts("swd"), CPU)
+    with pytest.raises(SuiteError, match=r"^swd: .*8"):
+        score_folders(small, small, None, parts("swd"), CPU)
+
+
+def test_what_lies_in_a_folder_and_is_not_scored_is_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    made = folder(tmp_path / "made")
+    score_folders(made, None, made, parts("psnr"), CPU, say=said.append)
+    assert not any("notes.txt" in text or ".txt" in text for text in said)
+    (made / "notes.txt").write_text("seed 3")
+    score_folders(made, None, made, parts("psnr"), CPU, say=said.append)
+    assert any(".txt" in text for text in said)
