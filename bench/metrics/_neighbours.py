@@ -87,15 +87,29 @@ def counts(outputs: Tensor, real: Tensor, k: int) -> Counts:
 
 
 def _radii(x: Tensor, k: int) -> Tensor:
-    """[N, D] float64 -> [N] squared distances to the k-th nearest other."""
+    """[N, D] float64 -> [N] squared distances to the k-th nearest other.
+
+    Distances are symmetric: each block of them is computed once, and serves its rows and columns.
+    """
     squares = x.square().sum(1)
-    found = []
-    for first in range(0, len(x), ROWS):
-        apart = _apart(x[first : first + ROWS], x, squares)
-        at = torch.arange(len(apart))
-        apart[at, first + at] = 0.0  # itself, exactly
-        found.append(apart.topk(k + 1, largest=False, sorted=False).values.amax(1))
-    return torch.cat(found)
+    nearest = x.new_full((len(x), k + 1), torch.inf)
+    starts = range(0, len(x), ROWS)
+    for first in starts:
+        rows = slice(first, first + ROWS)
+        for start in starts[first // ROWS :]:
+            columns = slice(start, start + ROWS)
+            apart = _apart(x[rows], x[columns], squares[columns])
+            if start == first:
+                apart.fill_diagonal_(0.0)  # itself, exactly
+            else:
+                nearest[columns] = _least(nearest[columns], apart.T, k)
+            nearest[rows] = _least(nearest[rows], apart, k)
+    return nearest.amax(1)
+
+
+def _least(known: Tensor, more: Tensor, k: int) -> Tensor:
+    """Return the k + 1 least of each row of both."""
+    return torch.cat([known, more], 1).topk(k + 1, largest=False, sorted=False).values
 
 
 def _apart(a: Tensor, b: Tensor, squares: Tensor) -> Tensor:
