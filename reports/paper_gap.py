@@ -168,7 +168,7 @@ def _differences(
     protocol = json.loads(last["protocol"].iloc[0])
     if protocol.get("size", SIZE) != SIZE:
         yield f"{protocol['size']} px, the paper {SIZE}"
-    if number["score"] in ("fid", "kid"):
+    if number["score"] == "fid":
         features = str(protocol.get("features", "")).rpartition(" ")[0]
         if features != FEATURES:
             yield f"features {features}, the paper {FEATURES}"

@@ -90,15 +90,13 @@ def outputs(
         seed = derive("outputs", cell.dataset.name, cell.size, direction, index)
         return task.item(read, direction, index, cell.size, np.random.default_rng(seed))
 
-    def seeded(first: int) -> int:
-        return derive("dropout", cell.dataset.name, cell.size, direction, first)
-
     count = count_outputs(cell, direction, split)
     for first in range(0, count, batch):
         rows = [item(i) for i in range(first, min(first + batch, count))]
         items = {n: torch.stack([row[n] for row in rows]).to(student.device) for n in rows[0]}
         if mode != EVAL:
-            seed_step(seeded(first), student.device)
+            seed = derive("dropout", cell.dataset.name, cell.size, direction, first)
+            seed_step(seed, student.device)
         with torch.no_grad(), autocast(student.device, cell.numerics):
             output = task.make(student.judged(), direction, items, cell.outputs)
         truth = task.truth(direction, items)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -15,8 +16,12 @@ from bench.train.learner import Learner
 
 
 def validate(learner: Learner) -> float:
-    """Return how good the present students are on the validation split; higher is better."""
-    cell = learner.cell
+    """Return how good the present students are on the validation split; higher is better.
+
+    Outputs are made as the task declares, whatever a suite's `outputs` say: these are no part of a
+    cell's key, and must not decide which of its checkpoints is the best.
+    """
+    cell = replace(learner.cell, outputs=learner.cell.task.declared.outputs)
     name = cell.select["best_on_val"]
     metric_class = cast(type[ImageMetric], METRIC.load(name, name))
     scene = Scene(learner.device, open_dataset(cell.dataset), cell.size)

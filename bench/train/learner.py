@@ -105,7 +105,7 @@ class Learner:
             batch: the cohort's common batch.
             taught: what the frozen teacher made of it, if the cell has one.
             pulls: takes up, by method, the norm of its terms' gradient in the student's generators
-                over that of the original terms; None where no original term is kept. Costs a
+                over that of the original terms; None where no original term pulls. Costs a
                 backward pass for each, and changes no bit.
         """
         seed_step(self.cell.seed_for("noise", step), self.device)
@@ -264,15 +264,19 @@ def _pulls(generators: nn.Module, original: State, added: State) -> dict[str, fl
     parameters = [p for p in generators.parameters() if p.requires_grad]
 
     def norm(terms: Iterable[Tensor]) -> float:
-        total = torch.stack(list(terms)).sum()
+        """Return that of their sum; 0 where none of them reaches the generators."""
+        pulling = [x for x in terms if x.requires_grad]
+        if not pulling:
+            return 0.0
+        total = torch.stack(pulling).sum()
         found = torch.autograd.grad(total, parameters, retain_graph=True, allow_unused=True)
-        return float(torch.stack([g.norm() for g in found if g is not None]).norm())
+        parts = [g.norm() for g in found if g is not None]
+        return float(torch.stack(parts).norm()) if parts else 0.0
 
     by_method: dict[str, list[Tensor]] = {}
     for name, value in added.items():
-        if value.requires_grad:
-            by_method.setdefault(name.partition(".")[0], []).append(value)
-    whole = norm(original.values()) if original and by_method else 0.0
+        by_method.setdefault(name.partition(".")[0], []).append(value)
+    whole = norm(original.values()) if by_method else 0.0
     return {m: norm(terms) / whole if whole else None for m, terms in by_method.items()}
 
 

@@ -143,7 +143,9 @@ class Member:
         self.step = 0  # taken so far
         self.seconds = 0.0  # of training so far: its share of the cohort's time
         self.losses: list[dict[str, Tensor]] = []  # of the steps since the last window
-        self.pulled = [] if cell.numerics["compile"] else self.schedule.evenly(PULLS)
+        # a compiled graph allows one pass back only; fp16 has its gradients scaled
+        is_plain = not cell.numerics["compile"] and cell.numerics["precision"] != "fp16"
+        self.pulled = self.schedule.evenly(PULLS) if is_plain else []
         self.pulls: list[dict[str, Any]] = []  # how strongly methods pulled, at these steps
         self.digest = ""
         self.best = -math.inf
@@ -171,7 +173,7 @@ class Member:
         """
         lr = self.schedule.lr(self.step)
         pulls: dict[str, float | None] = {}
-        is_pulled = self.step + 1 in self.pulled  # a compiled graph allows one pass back only
+        is_pulled = self.step + 1 in self.pulled
         losses = self.learner.update(self.step, lr, batch, taught, pulls if is_pulled else None)
         self.losses.append(losses)
         self.step += 1

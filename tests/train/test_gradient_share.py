@@ -111,6 +111,20 @@ def test_peers_have_shares_of_their_own_and_who_keeps_no_original_term_is_alone(
     json.dumps(pulls(store, cells["omgd"].key), allow_nan=False)
 
 
+def test_a_method_that_does_not_reach_the_student_pulls_with_nothing(tmp_path: Path) -> None:
+    """Its terms may be of its own modules, or constants."""
+    plan = tiny_plan(tmp_path, methods={"wkd": {}})
+    (cell,) = by_method(plan).values()
+    for own in (torch.ones((), requires_grad=True), torch.ones(())):
+        learner = Learner(cell, CPU, None)
+        (taught,) = learner.distillers[0]
+        taught.distiller.terms = lambda student, teacher, own=own: {"own": own.square()}
+        found: dict[str, float | None] = {}
+        batch = Batches(cell, learner.task)[0]
+        learner.update(0, 1e-3, batch, learner.students[0].forward(batch, ()), found)
+        assert found == {"wkd": 0.0}
+
+
 def test_the_table_of_shares() -> None:
     frame = entries(methods=("none", "wkd", "both", "omgd"))
     taken = {

@@ -206,6 +206,11 @@ def teach(mentor: Player) -> Callable[[Tensor, Tensor], tuple[Tensor, dict[str, 
     return step
 
 
+def named(mentor: Player) -> dict[str, nn.Module]:
+    """Return a mentor's networks as a cell names them."""
+    return {f"mentor.{n}.AtoB": mentor.modules[n]["AtoB"] for n in ("generator", "discriminator")}
+
+
 def ssim(a: Tensor, b: Tensor) -> Tensor:
     """OMGD's: an 11 x 11 Gaussian window of standard deviation 1.5, zeros beyond the border."""
     at = torch.arange(11, dtype=a.dtype) - 5
@@ -244,8 +249,7 @@ def omgd(learner: Learner, teacher: Player | None) -> Step:
         return {
             "student0.generator.AtoB": made,
             "distiller0.AtoB.omgd.adapters": adapters,
-            "mentor.generator.AtoB": mentor.modules["generator"]["AtoB"],
-            "mentor.discriminator.AtoB": mentor.modules["discriminator"]["AtoB"],
+            **named(mentor),
         }
 
     return step
@@ -279,8 +283,7 @@ def dcd(learner: Learner, teacher: Player | None) -> Step:
         return {
             "student0.generator.AtoB": made,
             "distiller0.AtoB.dcd.views": views,
-            "mentor.generator.AtoB": mentor.modules["generator"]["AtoB"],
-            "mentor.discriminator.AtoB": judge,
+            **named(mentor),
         }
 
     return step

@@ -17,6 +17,8 @@ from tiny import by_method, tiny_plan, train_teachers, train_together, weights
 from bench.contracts.distiller import Distiller
 from bench.errors import Interrupted
 from bench.evaluate.validation import validate
+from bench.plan.cell import Cell
+from bench.plan.matrix import Plan
 from bench.store.layout import Store
 from bench.train import checkpoint
 from bench.train.batches import Batches
@@ -53,16 +55,8 @@ def test_a_run_cut_off_and_resumed_ends_with_the_same_bits(
     tmp_path: Path, store: Store, cut: int
 ) -> None:
     plan = tiny_plan(tmp_path, methods=METHODS, size=64)
-    cells = list(by_method(plan).values())
     whole = Store(tmp_path / "whole")
-    for place in (store, whole):
-        train_teachers(plan, place)
-    train_together(cells, plan, whole)
-    with pytest.raises(Interrupted):
-        train_together(cells, plan, store, stop=stop_after(cut))
-    assert all(store.state(cell.key).status == "started" for cell in cells)
-    train_together(cells, plan, store)
-    for cell in cells:
+    for cell in cut_off_and_resumed(plan, store, whole, cut):
         assert weights(store, cell) == weights(whole, cell), cell.method
         assert losses(store, cell) == losses(whole, cell)
         assert (
@@ -74,15 +68,8 @@ def test_what_a_method_prepared_is_prepared_once(tmp_path: Path, store: Store) -
     """A student that starts from its teacher's channels does not start anew when it is resumed."""
     methods = {"full": {"method": "gan_compression", "recipe": "full"}, "pca_kd": {}}
     plan = tiny_plan(tmp_path, methods=methods)
-    cells = list(by_method(plan).values())
     whole = Store(tmp_path / "whole")
-    for place in (store, whole):
-        train_teachers(plan, place)
-    train_together(cells, plan, whole)
-    with pytest.raises(Interrupted):
-        train_together(cells, plan, store, stop=stop_after(2))
-    train_together(cells, plan, store)
-    for cell in cells:
+    for cell in cut_off_and_resumed(plan, store, whole, 2):
         assert weights(store, cell) == weights(whole, cell), cell.method
         end, undisturbed = (place.read(cell.key, "end.json") for place in (store, whole))
         assert "environments" not in end  # it trained under one
@@ -398,6 +385,17 @@ def test_looking_at_the_validation_split_changes_no_step(tmp_path: Path) -> None
     assert found[0] == found[1]
 
 
+def test_how_test_outputs_are_made_decides_no_checkpoint(tmp_path: Path) -> None:
+    """`outputs` are no part of a cell's key, so they may not change what is the best on val."""
+    found = {}
+    for outputs in ({}, {"rounding": "truncated", "modes": ["batch statistics"]}):
+        select = {"best_on_val": "psnr", "times": 2}
+        plan = tiny_plan(tmp_path, methods=["none"], size=64, select=select, outputs=outputs)
+        (cell,) = by_method(plan).values()
+        found[cell.outputs["rounding"]] = validate(Learner(cell, torch.device("cpu"), None))
+    assert found["rounded"] == found["truncated"]
+
+
 def test_the_best_networks_so_far_survive_a_stop(tmp_path: Path, store: Store) -> None:
     """The best come before the stop, and all that follows is worse."""
     plan = tiny_plan(tmp_path, methods=["none"], select={"best_on_val": "psnr", "times": 4})
@@ -474,6 +472,19 @@ def test_the_spec_is_there_before_the_first_step(tmp_path: Path, store: Store) -
 
 def losses(store: Store, cell: Any) -> list[dict[str, float]]:
     return [record["losses"] for record in store.losses(cell.key)]
+
+
+def cut_off_and_resumed(plan: Plan, store: Store, whole: Store, cut: int) -> list[Cell]:
+    """Train a plan's cells undisturbed into `whole`, and cut off after some steps into `store`."""
+    cells = list(by_method(plan).values())
+    for place in (store, whole):
+        train_teachers(plan, place)
+    train_together(cells, plan, whole)
+    with pytest.raises(Interrupted):
+        train_together(cells, plan, store, stop=stop_after(cut))
+    assert all(store.state(cell.key).status == "started" for cell in cells)
+    train_together(cells, plan, store)
+    return cells
 
 
 def stop_after(steps: int) -> Any:
