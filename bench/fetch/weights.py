@@ -19,6 +19,7 @@ from bench.errors import WeightsError, unknown
 from bench.fetch.home import home, is_offline, record, recorded, sha256_of
 
 TORCHVISION = "torchvision; trained on ImageNet-1k"
+CLIP = "https://openaipublic.azureedge.net/clip/models"
 FIDELITY = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0"
 
 
@@ -56,6 +57,22 @@ KNOWN = {
         "6726825d",
         "Apache-2.0",
         "torch-fidelity, from the Inception graph of 2015-12-05 that FID is defined by",
+    ),
+    "dinov2_vitl14": Weights(
+        "dinov2_vitl14_pretrain.pth",
+        ("https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth",),
+        "d5383ea8f4877b2472eb973e0fd72d557c7da5d3611bd527ceeb1d7162cbf428",
+        "Apache-2.0",
+        "DINOv2's ViT-L/14 without registers, trained on LVD-142M",
+    ),
+    "clip_vitl14_336": Weights(
+        "ViT-L-14-336px.pt",
+        (
+            f"{CLIP}/3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02/ViT-L-14-336px.pt",
+        ),
+        "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02",
+        "MIT",
+        "OpenAI's CLIP ViT-L/14 at 336 px, a TorchScript archive",
     ),
     "nima_vgg16": Weights(
         "nima_vgg16.pth",

@@ -320,13 +320,13 @@ def test_unknown_weights_name_the_closest() -> None:
 
 
 @pytest.mark.parametrize("name", weights.KNOWN)
-def test_torchvisions_file_names_end_in_their_hash(name: str) -> None:
+def test_what_can_be_fetched_has_a_hash_which_a_file_name_ends_in_or_is_whole(name: str) -> None:
     known = weights.KNOWN[name]
     assert known.licence
     assert known.source
     if known.urls:
-        assert len(known.sha256) == 8
-        assert known.file.endswith(f"-{known.sha256}.pth")
+        assert len(known.sha256) == 64 or known.file.endswith(f"-{known.sha256}.pth")
+        assert len(known.sha256) in (8, 64)
         assert all(url.endswith(f"/{known.file}") for url in known.urls)
 
 
