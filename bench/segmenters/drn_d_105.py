@@ -11,18 +11,24 @@ from bench.errors import WeightsError
 from bench.fetch import weights
 from bench.maths.labels import largest
 
+STRIDE = 8  # of the logits, pixels
 MEAN, STD = (0.290101, 0.328081, 0.286964), (0.182954, 0.186566, 0.184475)  # of Cityscapes
 
 
 class DRND105(Segmenter):
     """Dilated residual network D-105, 19 classes, as GAN Compression, OMGD, DCD and WKD use it.
 
-    As in the papers the network sees the generated image as it is, and its logits are resized to
-    the labels: 2048 x 1024 pixels where the data set is Cityscapes as its makers give it. Labels of
-    Pix2Pix's archive have 256 x 256 pixels; the score's protocol states which it was.
+    As in the papers the network sees the generated image as it is. Its logits are upsampled by a
+    transposed convolution that never learned, their log-softmax is resized to the labels: 2048 x
+    1024 pixels where the data set is Cityscapes as its makers give it. Labels of Pix2Pix's archive
+    have 256 x 256 pixels; the score's protocol states which it was.
     """
 
-    source = "Yu et al., CVPR 2017; fyu/drn, drn_d_105 trained on Cityscapes"
+    version = 2
+    source = (
+        "Yu et al., CVPR 2017; fyu/drn (segment.py), drn_d_105 trained on Cityscapes; "
+        "mit-han-lab/gan-compression (metric/cityscapes_mIoU.py)"
+    )
     weights = ("drn_d_105_cityscapes",)
     classes = (
         "road",
@@ -63,7 +69,8 @@ class DRND105(Segmenter):
     def __call__(self, images: Tensor, size: tuple[int, int]) -> Tensor:
         """[N, 3, H, W] float32 RGB in [0, 1] -> [N, h, w] int64, a class per pixel of `size`."""
         mean, std = (torch.tensor(v, device=images.device).view(3, 1, 1) for v in (MEAN, STD))
-        return largest(self.network((images - mean) / std), size)  # of an eighth of the size
+        logits = self.network((images - mean) / std)  # of an eighth of the size
+        return largest(upsampled(logits).log_softmax(1), size)
 
 
 class _Bottleneck(nn.Module):
@@ -94,7 +101,8 @@ class _Bottleneck(nn.Module):
 def network(classes: int) -> nn.Module:
     """Return DRN-D-105 up to its logits, [N, 3, H, W] -> [N, classes, H / 8, W / 8].
 
-    Names of layers are those of the published file; its bilinear upsampling is left out.
+    Names of layers are those of the published file. Its upsampling, which it keeps as a layer
+    though nothing ever changed it, is `upsampled`.
     """
     base = [_convolution(3, 16, 7), _convolution(16, 16), _convolution(16, 32, stride=2)]
     before = 32
@@ -114,6 +122,19 @@ def network(classes: int) -> nn.Module:
     found.add_module("base", nn.Sequential(*base))
     found.add_module("seg", nn.Conv2d(512, classes, 1))
     return found
+
+
+def upsampled(logits: Tensor) -> Tensor:
+    """[N, C, H, W] -> [N, C, 8 H, 8 W], by the network's own transposed convolution.
+
+    Its kernel is a fixed tent of 16 x 16 pixels, the same for each class. It interpolates
+    bilinearly within the map; beyond the map there are zeros, which the border fades towards.
+    """
+    tent = 1 - (torch.arange(2 * STRIDE, device=logits.device) - (STRIDE - 0.5)).abs() / STRIDE
+    kernel = torch.outer(tent, tent).expand(logits.shape[1], 1, -1, -1)
+    return F.conv_transpose2d(
+        logits, kernel, stride=STRIDE, padding=STRIDE // 2, groups=logits.shape[1]
+    )
 
 
 def _convolution(

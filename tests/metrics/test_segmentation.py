@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from bench.data.cityscapes import Cityscapes
 from bench.data.photo_textures import PhotoTextures
 from bench.errors import DataError
 from bench.evaluate.feed import evaluate
-from bench.maths.labels import read_labels
+from bench.maths.labels import largest, read_labels
 from bench.metrics.miou import MIoU
 from bench.plan.cell import open_dataset
 from bench.report.rows import scores_of
-from bench.segmenters.drn_d_105 import DRND105
+from bench.segmenters.drn_d_105 import DRND105, upsampled
 from bench.store.layout import Store
 
 TEXTURES = {"datasets": ["photo_textures"], "methods": ["none"], "seeds": [0]}
@@ -244,3 +245,31 @@ def test_drn_d_105_has_the_published_size_and_reads_only_its_own_weights(
     torch.save({"base.0.0.weight": torch.zeros(16, 3, 7, 7)}, file)
     with pytest.raises(WeightsError, match="no DRN-D-105"):
         drn_d_105.DRND105(torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("height", "width"), [(128, 256), (64, 64)])
+def test_drn_d_105_resizes_as_the_papers_evaluation_does(height: int, width: int) -> None:
+    """DRN's frozen layer by its own loops, log-softmax, and Pillow's resize of each class."""
+    logits = torch.randn(2, 19, 8, 8, generator=torch.manual_seed(0))
+    up = torch.nn.ConvTranspose2d(19, 19, 16, stride=8, padding=4, groups=19, bias=False)
+    with torch.no_grad():
+        for i, j in itertools.product(range(16), range(16)):
+            up.weight[:, 0, i, j] = (1 - abs(i / 8 - 15 / 16)) * (1 - abs(j / 8 - 15 / 16))
+        wanted = torch.nn.LogSoftmax(1)(up(logits))
+    found = upsampled(logits).log_softmax(1)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
+    resized = np.array(
+        [
+            [Image.fromarray(c).resize((width, height), Image.Resampling.BILINEAR) for c in image]
+            for image in wanted.numpy()
+        ]
+    )
+    segmenter = object.__new__(DRND105)
+    segmenter.network = lambda images: logits
+    classes = segmenter(torch.rand(2, 3, 64, 64), (height, width))
+    first, second = np.sort(resized, 1)[:, -1], np.sort(resized, 1)[:, -2]
+    settled = torch.from_numpy(first - second > 1e-5)
+    assert settled.float().mean() > 0.999
+    assert torch.equal(classes[settled], torch.from_numpy(resized).argmax(1)[settled])
+    once = largest(logits, (height, width))  # as a trained segmenter's, in one step
+    assert torch.equal(once, classes) == ((height, width) == (64, 64))
