@@ -24,7 +24,7 @@ class CMMD(SetMetric):
 
     features = "clip_vitl14_336"
     source = (
-        "Jayasumana et al., CVPR 2024, arXiv:2401.09603, eq. 4; values of google-research/cmmd "
+        "Jayasumana et al., CVPR 2024, arXiv:2401.09603, section 4; values of google-research/cmmd "
         "(distance.py)"
     )
     label = "CMMD"

@@ -11,9 +11,10 @@ from bench.maths.frechet import frechet_distance
 class FDDINOv2(SetMetric):
     """Frechet distance between Gaussians fitted to the 1024 DINOv2 features of two sets.
 
-    FID's formula on the class token of DINOv2's ViT-L/14, which agrees better with people than
-    Inception's features do. Biased upwards where images are few, as FID is: with fewer than 1,024
-    images in a set its covariance is singular; the value is still exact, and the bias is large.
+    FID's formula on the class token of DINOv2's ViT-L/14, with which people agree better than with
+    Inception's features in the study of the source. Biased upwards where images are few, as FID is:
+    with fewer than 1,024 in a set its covariance is singular; the value is still exact, and the
+    bias is large.
     """
 
     features = "dinov2_vitl14"
