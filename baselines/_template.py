@@ -16,6 +16,7 @@ class Template(Distiller):
     """
 
     defaults = {"weight": 1.0}  # what a suite may set, e.g. `template: {weight: 0.1}`
+    strength = ("weight",)  # what tuning multiplies
     source = "paper, equation, page"
     hints = ("down", "up")  # also mid1, mid2; leave out for methods that compare images only
 

@@ -25,6 +25,7 @@ class AT(Distiller):
 
     defaults = {"weight": 10.0, "reduction": "sum"}
     choices = {"reduction": ("sum", "mean")}
+    strength = ("weight",)
     source = "Zagoruyko & Komodakis, ICLR 2017, eq. 2; szagoruyko/attention-transfer at 893df548"
     hints = ("down", "mid1", "mid2", "up")
 

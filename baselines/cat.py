@@ -26,6 +26,7 @@ class CAT(Distiller):
 
     defaults = {"weight": 1.0, "rows": "positions", "side": 32}
     choices = {"rows": ("positions", "batch")}
+    strength = ("weight",)
     source = "Jin et al., CVPR 2021; snap-research/CAT at 1dbd048c, utils/common.py"
     hints = ("down", "mid1", "mid2", "up")
 

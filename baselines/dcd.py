@@ -39,6 +39,7 @@ class DCD(Imitation):
         "lambda_cd": 1.0,
         "teacher_every": 1,
     }
+    strength = ("lambda_cd",)
     source = "Hu et al., CVPR 2023, arXiv:2212.14169; poopit/DCD-official at 3dbc87b1"
     teachers = ("online", "frozen")
     hints = ("down", "mid1", "mid2", "up")

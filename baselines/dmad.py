@@ -29,6 +29,7 @@ class DMAD(Distiller):
     """
 
     defaults = {"paired_weight": 10.0, "unpaired_weight": 100.0, "discriminator_weight": 1e-4}
+    strength = ("paired_weight", "unpaired_weight", "discriminator_weight")
     source = "Li et al., arXiv 2011.08382; SJLeo/DMAD at f85989c9"
     hints = ("down", "mid1", "mid2", "up")
 

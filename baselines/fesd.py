@@ -74,6 +74,7 @@ class FESD(Imitation):
         "ratio": 0.125,
     }
     choices = {"direction": ("none", "uni", "bi", "cross", "quad")}
+    strength = ("lambda_spec",)
     source = "FESD, 2026, eq. 8-13; shifts as OwXiaoM/PCS at 8d9314d3, base poopit/DCD-official"
     teachers = ("online",)
     hints = ("down", "mid1", "mid2", "up")

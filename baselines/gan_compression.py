@@ -36,6 +36,7 @@ class GANCompression(Distiller):
     defaults = {"recipe": "hints", "weight": 0.01, "paired_weight": 1.0, "recon": 10.0}
     choices = {"recipe": ("hints", "full")}
     version = 2
+    strength = ("weight", "paired_weight")
     source = "Li et al., CVPR 2020, eq. 1-3; mit-han-lab/gan-compression at 111093fc"
     hints = ("down", "mid1", "mid2", "up")
 

@@ -16,6 +16,7 @@ class Hinton(Distiller):
     """
 
     defaults = {"weight": 10.0}
+    strength = ("weight",)
     source = "Hinton et al. 2015, in the form of Zhang et al. (WKD), CVPR 2022, eq. 3"
 
     def terms(self, student: Trace, teacher: Trace) -> dict[str, Tensor]:

@@ -46,6 +46,7 @@ class OMGD(Imitation):
         "lambda_cd": 500.0,
         "teacher_every": 1,
     }
+    strength = ("lambda_cd",)
     source = "Ren et al., ICCV 2021; bytedance/OMGD at f2492a44"
     teachers = ("online", "frozen")
     hints = ("down", "mid1", "mid2", "up")

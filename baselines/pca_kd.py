@@ -56,6 +56,7 @@ class PCAKD(Distiller):
         "lr": 1e-4,
     }
     choices = {"basis": ("exact", "gradient")}
+    strength = ("weight", "image_weight")
     source = "Chiu & Gurari, CVPR 2022, eq. 4-7; chiutaiyin/PCA-Knowledge-Distillation at 658d4a24"
     port = "port of a style-transfer method"
     teachers = ("frozen", "same", "assistant")

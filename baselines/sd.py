@@ -32,6 +32,7 @@ class SD(Distiller):
     """
 
     defaults = {"spatial": 0.1, "frequency": 0.1, "exponent": -1.0}
+    strength = ("spatial", "frequency")
     source = "Yang et al. (Diffusion Probabilistic Model Made Slim), CVPR 2023"
     port = "port of a diffusion method"
     hints = ("down", "mid1", "mid2", "up")

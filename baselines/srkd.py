@@ -25,6 +25,7 @@ class SRKD(Distiller):
     """
 
     defaults = {"weight": 0.1, "side": 32}
+    strength = ("weight",)
     source = "Li, Jiang & Aarabi, ECCV 2020 (abstract)"
     hints = ("down",)
 

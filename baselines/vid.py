@@ -25,6 +25,7 @@ class VID(Distiller):
     """
 
     defaults = {"weight": 1.0, "variance": 5.0}
+    strength = ("weight",)
     source = "Ahn et al., CVPR 2019, eq. 4-6; HobbitLong/RepDistiller, distiller_zoo/VID.py"
     hints = ("down", "mid1", "mid2", "up")
     least, most = 1e-5, 700.0  # of a variance: beyond, its exponential is infinite

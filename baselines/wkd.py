@@ -29,6 +29,7 @@ class WKD(Distiller):
         "distance": ("l1", "mse"),
         "bands": ("low", "high", "both"),
     }
+    strength = ("weight",)
     source = "Zhang et al., CVPR 2022, eq. 4-5; ArchipLab-LinfengZhang/wkd-datasets at a602c085"
 
     def build(self, student: Layout, teacher: Layout) -> None:

@@ -143,6 +143,29 @@ def protocols(scores: pd.DataFrame, heading: str) -> list[Note]:
     return [Note(", ".join(names), heading, text) for text, names in found.items()]
 
 
+def tuned(entries: pd.DataFrame, heading: str) -> list[Note]:
+    """Return with which weights the methods of one place trained, where trials chose them."""
+    if "tuned" not in entries:
+        return []
+    found: dict[tuple[str, str], list[str]] = {}  # method, choice -> widths
+    mine = entries[entries["tuned"].map(bool)]
+    for entry in mine.drop_duplicates(["method", *SIZE]).to_dict("records"):
+        told = entry["tuned"]
+        is_open = told["chosen"] is None
+        choice = "nothing chosen" if is_open else told["trials"][told["chosen"]]["said"]
+        found.setdefault((entry["method"], choice), []).append(str(entry["width"]))
+    if mine.empty:
+        return []
+    told = mine["tuned"].iloc[0]
+    budget = f"{len(told['trials'])} trials each, on the validation split by {told['metric']}"
+    several = mine["width"].nunique() > 1
+    chosen = [
+        f"{method} {choice}" + (f" at width {', '.join(dict.fromkeys(widths))}" if several else "")
+        for (method, choice), widths in found.items()
+    ]
+    return [Note("Tuned", heading, f"{'; '.join(chosen)} ({budget})")]
+
+
 def holes(scores: pd.DataFrame, heading: str) -> list[Note]:
     """Return why scores of one place are missing, those with the same reason together."""
     found: dict[str, list[str]] = {}

@@ -23,6 +23,7 @@ from reports._format import (
     size,
     spread,
     titled,
+    tuned,
 )
 
 COSTS = {"params": ("#Params", 1e6, "M"), "macs": ("MACs", 1e9, "G")}
@@ -69,6 +70,7 @@ class Results(Report):
         for heading, entries, scores in places(rows):
             quality = scores[scores["headline"] & scores["metric"].isin(wanted)]
             notes += [*protocols(quality, heading), *holes(quality, heading)]
+            notes += tuned(entries, heading)
             for place, group in entries.groupby(["role", *SIZE], sort=False):
                 where = heading if group.index[0] == entries.index[0] else ""
                 width = size(place[1], place[2], rows)

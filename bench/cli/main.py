@@ -7,11 +7,7 @@ was trained; 130, interrupted, and the same command goes on.
 from __future__ import annotations
 
 import json
-import os
-import shlex
 import sys
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -22,9 +18,11 @@ import click
 
 from bench.cli import compare as cli_compare
 from bench.cli import fetch as cli_fetch
+from bench.cli import run as cli_run
 from bench.cli import tools as cli_tools
 from bench.cli.options import open_suite, suite_options
 from bench.cli.output import tell
+from bench.cli.run import count_places
 from bench.cli.tools import choose_device
 from bench.errors import AbsentData, DistillbenchError, StoreError
 from bench.store.layout import Store, read_json
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
     from bench.plan.suite import Suite
     from bench.plugins.registry import Part
 
-PATIENCE_S = 60.0  # for MLflow, once training is over
 SYNC_PATIENCE_S = 3600.0
 
 
@@ -104,8 +101,8 @@ def plan(as_json: bool, **where: Any) -> None:
     plan, store = open_suite(**where, elsewhere=without_keys)
     specs = Specs(store.specs())
     lines = []
-    for entry in plan.entries:
-        state = state_of(entry, plan, store)
+    for stage, entry in plan.every_entry():
+        state = state_of(entry, stage, store)
         has_key = entry.dataset not in absent
         line = {"key": entry.cell.key if entry.cell and has_key else "", "cell": str(entry)}
         line |= {"role": entry.role, "status": state.status, "note": state.detail}
@@ -113,16 +110,14 @@ def plan(as_json: bool, **where: Any) -> None:
             changed = specs.changed_files(entry.cell)
             if changed:
                 line["note"] = f"changed since, at the same version: {', '.join(changed)}"
-            elif not is_scored(entry.cell, plan, store):
+            elif not is_scored(entry.cell, stage, store):
                 line["note"] = "to be scored"
         elif entry.cell and state.status == "missing":
             line["note"] = specs.why_stale(entry.cell)
         lines.append(line)
-    todo = [
-        cell
-        for cell in plan.cells.values()
-        if store.state(cell.key).status not in ("done", "diverged")
-    ]
+    cells = [*plan.every_cell.values(), *plan.open]
+    ended = ("done", "diverged")
+    todo = [cell for cell in cells if store.state(cell.key).status not in ended]
     present = [cell for cell in todo if cell.dataset.fingerprint != "absent"]
     seconds, unknown = time_left(store, present)
     unknown += len(todo) - len(present)
@@ -135,7 +130,9 @@ def plan(as_json: bool, **where: Any) -> None:
         click.echo(f"{line['key'] or '-':12}  {line['status']:8}  {line['cell']}{note}")
     for name, what in absent.items():
         click.echo(f"{name} is not here, so its cells have no keys yet: {what}")
-    click.echo(f"{len(plan.cells)} cells, {len(todo)} to train; {_left(seconds, unknown)}")
+    trials = sum(entry.role == "trial" for _, entry in plan.every_entry())
+    said = f"{len(cells)} cells, {trials} of them trials" if trials else f"{len(cells)} cells"
+    click.echo(f"{said}, {len(todo)} to train; {_left(seconds, unknown)}")
 
 
 def _left(seconds: float, unknown: int) -> str:
@@ -146,126 +143,7 @@ def _left(seconds: float, unknown: int) -> str:
     return said
 
 
-@main.command()
-@suite_options
-@click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    help="Cohorts at once, each in a process. [default: all cores; 1 on a GPU]",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="CPU threads of each job. Bits depend on it, so it does not follow --jobs.",
-)
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where to compute.",
-)
-@click.option(
-    "--mlflow",
-    metavar="URI",
-    help="Tracking server, or none. [default: $MLFLOW_TRACKING_URI, or STORE/mlflow.db]",
-)
-@click.option(
-    "--checkpoint-every",
-    "checkpoint_s",
-    type=click.FloatRange(0),
-    default=30.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="What a killed run may lose. Changes no bit.",
-)
-@click.option("--measure", is_flag=True, help="Measure latency on this machine again.")
-@click.option(
-    "--allow-missing",
-    is_flag=True,
-    help="Go on without metrics whose pretrained weights are not here; the table shows the hole.",
-)
-def run(
-    jobs: int | None,
-    threads: int,
-    device: str,
-    mlflow: str | None,
-    checkpoint_s: float,
-    measure: bool,
-    allow_missing: bool,
-    **where: Any,
-) -> None:
-    """Train and score every cell of SUITE that is not done; resume those that were cut off.
-
-    Teachers are trained once. Ctrl-C writes checkpoints and stops; the same command goes on.
-    """
-    from rich.console import Console
-
-    from bench.cli.progress import Display
-    from bench.run.walk import Machine
-    from bench.run.walk import run as run_plan
-    from bench.track.follower import Tracker
-    from bench.track.mirror import default_uri
-
-    plan, store = open_suite(**where)
-    device = choose_device(device)
-    jobs = jobs or (1 if device == "cuda" else os.cpu_count() or 1)
-    machine = Machine(device, jobs, threads, checkpoint_s)
-    tracker = None if mlflow == "none" else Tracker(plan, store, mlflow or default_uri(store))
-    display = Display(plan, store, Console(stderr=True))
-
-    def listen(event: str, key: str, data: Any) -> None:
-        display.listen(event, key, data)
-        if tracker:
-            tracker.listen(event, key, data)
-
-    try:
-        with display:
-            outcome = run_plan(
-                plan, store, machine, listen, measure=measure, allow_missing=allow_missing
-            )
-    finally:
-        if tracker:
-            server = ["--mlflow", mlflow] if mlflow else []
-            _catch_up(tracker, " ".join([_again(where), *server]))
-    counts = _counts(plan, store)
-    said = ", ".join(f"{count} {status}" for status, count in counts.items())
-    click.echo(f"{plan.suite.name}: {outcome.trained} trained, {outcome.cached} cached; {said}")
-    for error in outcome.errors:
-        click.echo(f"distillbench: {error}", err=True)
-    click.echo(f"Now: distillbench report {_again(where)}", err=True)
-    if outcome.errors or set(counts) - {"done", "skipped"}:
-        sys.exit(1)
-
-
-def _again(where: Mapping[str, Any]) -> str:
-    """Return the suite and its options as they were given, for the next command."""
-    said = [str(where["suite"])]
-    said += [x for text in where["sets"] for x in ("--set", text)]
-    said += [x for text in where["only"] for x in ("--only", text)]
-    said += ["--seeds", where["seeds"]] if where["seeds"] else []
-    said += ["--store", str(where["store"])] if where["store"] != Path("runs") else []
-    return shlex.join(said)
-
-
-def _catch_up(tracker: Any, command: str) -> None:
-    """Complete MLflow's copy, or say how to do it later."""
-    behind = tracker.close(PATIENCE_S)
-    if behind:
-        click.echo(
-            f"distillbench: MLflow lacks something of {behind} cells ({tracker.trouble}). "
-            f"Nothing is lost: `distillbench sync {command}` completes it.",
-            err=True,
-        )
-
-
-def _counts(plan: Plan, store: Store) -> Counter[str]:
-    """Count the places of the matrix by status."""
-    from bench.report.rows import state_of
-
-    return Counter(state_of(entry, plan, store).status for entry in plan.entries)
+main.add_command(cli_run.run)
 
 
 @main.command()
@@ -275,12 +153,12 @@ def status(**where: Any) -> None:
     from bench.report.rows import state_of
 
     plan, store = open_suite(**where)
-    for entry in plan.entries:
-        state = state_of(entry, plan, store)
+    for stage, entry in plan.every_entry():
+        state = state_of(entry, stage, store)
         detail = f"  {state.detail}" if state.detail else ""
         key = entry.cell.key if entry.cell else "-"
         click.echo(f"{key:12}  {state.status:8}  {entry}{detail}")
-    counts = _counts(plan, store)
+    counts = count_places(plan, store)
     click.echo(", ".join(f"{count} {status}" for status, count in counts.items()))
     if set(counts) & {"failed", "diverged"}:
         sys.exit(1)
@@ -311,11 +189,14 @@ def report(out: Path | None, source: str | None, mlflow: str | None, **where: An
     from bench.track.report_run import usual_uri, write
 
     server = server_of(source) if source else ""
-    plan, store = open_suite(**where, elsewhere=partial(dataset_on, server) if server else None)
-    if not source and not store.root.is_dir():
-        raise StoreError(f"{store.root}: no store here; `distillbench run` makes one.")
+    elsewhere = partial(dataset_on, server) if server else None
+
+    def opened(store: Store) -> Plan:
+        return open_suite(**where | {"store": store.root}, elsewhere=elsewhere)[0]
+
+    store = Store(where["store"])
     uri = "" if mlflow == "none" else mlflow or server or usual_uri(store)
-    with results(plan, store, server) as found:
+    with results(opened, store, server) as (plan, found):
         page, trouble = write(plan, found, out or Path("report") / plan.suite.name, uri)
     if trouble:
         click.echo(
@@ -335,10 +216,11 @@ def sync(mlflow: str | None, **where: Any) -> None:
     if mlflow == "none":
         raise DistillbenchError("sync: --mlflow none leaves nothing to bring up to date.")
     plan, store = open_suite(**where)
-    tracker = Tracker(plan, store, mlflow or default_uri(store))
-    behind = tracker.close(SYNC_PATIENCE_S)
-    if behind:
-        raise DistillbenchError(f"{behind} cells could not be logged: {tracker.trouble}")
+    for stage in plan.stages:
+        tracker = Tracker(stage, store, mlflow or default_uri(store))
+        behind = tracker.close(SYNC_PATIENCE_S)
+        if behind:
+            raise DistillbenchError(f"{behind} cells could not be logged: {tracker.trouble}")
     click.echo(f"{plan.suite.name}: MLflow is up to date.")
 
 

@@ -67,4 +67,5 @@ def open_suite(
 
     plugins.look_beside(suite)
     loaded = load(suite, [*sets, *([f"seeds=[{seeds}]"] if seeds else [])])
-    return expand(loaded, parse_only(only, loaded), elsewhere), Store(store)
+    kept = Store(store)
+    return expand(loaded, parse_only(only, loaded), elsewhere, kept.result), kept

@@ -92,6 +92,7 @@ class Distiller(nn.Module):
     version: ClassVar[int] = 1  # raise it when the method's numbers change
     source: ClassVar[str] = ""  # paper and equation
     port: ClassVar[str] = ""  # "port of a ... method", where the paper treats another problem
+    strength: ClassVar[Sequence[str]] = ()  # parameters that tuning multiplies, all by one number
     tasks: ClassVar[Sequence[str] | None] = ("paired", "unpaired")  # elsewhere skipped; None: all
     teachers: Sequence[str] = ("frozen", "same", "assistant", "peers", "online")
     hints: Sequence[str] = ()  # roles of the features `terms` reads

@@ -70,10 +70,11 @@ class Scene:
     """Where a metric finds itself once images are to be scored."""
 
     device: torch.device
-    dataset: Dataset | None = None  # whose test outputs come, in order; None: a folder of images
+    dataset: Dataset | None = None  # whose outputs come, in order; None: a folder of images
     size: int = 0  # image side in pixels
     judge: Callable[[], Predictor] | None = None
     """Opens the network of `Scoring.judge`, or the scored one itself where it makes no images."""
+    split: str = "test"  # of the data set, whose outputs come
 
 
 PRESETS = ("paper", "modern", "offline")

@@ -24,7 +24,7 @@ from bench.contracts.metric import Features, Metric, Predictor, Scene, SetMetric
 from bench.errors import Damaged
 from bench.evaluate.generate import BATCH, keep_samples, open_students, outputs, to_8_bits
 from bench.fetch import weights
-from bench.plan.cell import Cell, open_dataset, without_path
+from bench.plan.cell import Cell, open_dataset, real_split, without_path
 from bench.plan.identity import identity
 from bench.plan.scores import RESIZE, Wanted, image_scores, modes_of, record, snapshot_scores
 from bench.plugins.registry import Part
@@ -71,7 +71,8 @@ def evaluate(
         students = open_students(cell, store, device, step, say, mode)
         for student in students:
             is_first = step == 0 and student is students[0] and mode == modes_of(cell)[0]
-            found, lost = _score(cell, student, mine, store, is_first)
+            is_shown = is_first and cell.scored_on == "test"
+            found, lost = _score(cell, student, mine, store, is_shown)
             for name, value in found.items():
                 values[name].append(value)
             failures |= lost
@@ -96,10 +97,11 @@ def _score(
     direction, device = wanted[0].direction, student.device
     dataset = open_dataset(cell.dataset)
     scenes = {
-        w.id: Scene(device, dataset, cell.size, _judge(cell, student, w, store)) for w in wanted
+        w.id: Scene(device, dataset, cell.size, _judge(cell, student, w, store), cell.scored_on)
+        for w in wanted
     }
     feed = Feed({w.id: w.metric for w in wanted}, scenes)
-    for batch in outputs(cell, student, direction, "test", wanted[0].mode):
+    for batch in outputs(cell, student, direction, cell.scored_on, wanted[0].mode):
         if keeps_samples:
             keep_samples(store, cell, direction, batch, feed.count)
         with full_precision():
@@ -154,16 +156,17 @@ def _real_features(
     needed = [weights.look(name)[1] for name in declaration.says.weights]
     data: list[Any] = [cell.dataset.name, cell.dataset.version, cell.dataset.fingerprint]
     data += [without_path(cell.dataset.params), domain, cell.size, RESIZE]
-    data += [task.real] if task.real != "test" else []
+    split = real_split(task, cell.scored_on)
+    data += [split] if split != "test" else []
     path = store.real(identity([*data, features, declaration.version, *needed]))
     with contextlib.suppress(Damaged):  # then they are computed again
         if path.exists():
             return checkpoint.load(path)[0]
     parts = []
-    count = dataset.count(task.real, domain)
+    count = dataset.count(split, domain)
     for first in range(0, count, BATCH):
         places = range(first, min(first + BATCH, count))
-        pixels = [normalise(dataset.read(task.real, domain, i, cell.size)) for i in places]
+        pixels = [normalise(dataset.read(split, domain, i, cell.size)) for i in places]
         parts.append(extractor(to_8_bits(torch.stack(pixels)), first))
     found = joined(parts)
     checkpoint.save(path, dict(found), {"features": features})

@@ -117,7 +117,7 @@ def keep_samples(store: Store, cell: Cell, direction: str, batch: Made, first: i
     """Write test outputs at even distances, and what they were made from and held against."""
     if cell.task.declared.makes != "images":
         return
-    count = count_outputs(cell, direction)
+    count = count_outputs(cell, direction, cell.scored_on)
     kept = min(SAMPLES, count)
     places = [number * count // kept for number in range(kept)]
     for number, place in enumerate(places):

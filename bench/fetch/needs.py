@@ -25,9 +25,10 @@ from bench.fetch import weights
 from bench.fetch.archive import extract
 from bench.fetch.download import download, locked
 from bench.fetch.home import home, record, recorded, remembered
-from bench.plan.expand import dataset_part, expand
+from bench.plan.expand import expand
 from bench.plan.matrix import Plan
 from bench.plan.suite import Suite, load
+from bench.plan.suite_rows import dataset_part
 from bench.plugins.registry import Part
 
 
@@ -179,7 +180,8 @@ def _pixels(file: Path) -> bytes:
 def needs_of_plan(plan: Plan) -> list[Need]:
     """Return which pretrained networks a plan needs, and for what."""
     parts: list[Part[Any]] = [*plan.metrics, *plan.watched]
-    for cell in plan.cells.values():
+    parts += plan.trials.metrics if plan.trials else ()
+    for cell in (*plan.cells.values(), *plan.open):
         parts += [cell.task, *cell.methods]
     asked = {(part.kind.name, part.name, json.dumps(part.params)): part for part in parts}
     return [need for name in sorted(asked) for need in _needs(asked[name])]

@@ -91,7 +91,7 @@ class MIoU(ImageMetric):
             yield f"segmenter: {name}", {"segmenter": name}
 
     def open(self, scene: Scene) -> None:
-        """Open the segmenter, and the labels of the test images.
+        """Open the segmenter, and the labels of the images.
 
         Raises:
             StoreError: the plan trains the segmenter, and it has not been trained.
@@ -99,6 +99,7 @@ class MIoU(ImageMetric):
         """
         assert scene.dataset is not None  # as `needs` says
         self.dataset, self.size, self.device = scene.dataset, scene.size, scene.device
+        self.split = scene.split
         self.seen = 0
         self.begin(tuple(scene.dataset.labels))
         if scene.judge is not None:
@@ -139,13 +140,13 @@ class MIoU(ImageMetric):
         return {"miou": sum(found.values()) / len(found), **found}
 
     def _labels(self, first: int, count: int) -> Tensor:
-        """Return the classes of test images, [N, h, w], at the size at which they are judged."""
+        """Return the classes of the next images, [N, h, w], at the size of the labels."""
         import torch
 
         from bench.maths.labels import read_labels
 
         read, palette, void = self.dataset.label_map, self.dataset.labels, self.dataset.void
-        maps = (read("test", i, self.size) for i in range(first, first + count))
+        maps = (read(self.split, i, self.size) for i in range(first, first + count))
         images = (torch.from_numpy(m.transpose(2, 0, 1)[None] / np.float32(255)) for m in maps)
         return torch.cat([read_labels(image, palette, void) for image in images]).to(self.device)
 

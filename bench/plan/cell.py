@@ -55,6 +55,7 @@ class Cell:
     engine: int = ENGINE
     later: tuple[Budget, ...] = ()  # of a task's second stage and those after it
     outputs: Mapping[str, Any] = field(default_factory=dict)  # how test outputs are made: not keyed
+    scored_on: str = "test"  # the split; "": it is not scored; not keyed
 
     @cached_property
     def canonical(self) -> str:
@@ -113,7 +114,7 @@ class Cell:
         return derive(purpose, *axes, self.seed, *more)
 
 
-KEYED = [f.name for f in fields(Cell) if f.name not in ("later", "outputs")]
+KEYED = [f.name for f in fields(Cell) if f.name not in ("later", "outputs", "scored_on")]
 ALONE = ("architecture", "width")  # of networks without an adversary
 
 
@@ -139,6 +140,11 @@ def _plain(value: Any) -> Json:
 def without_path(params: Mapping[str, Any]) -> Json:
     """Return parameters without the place on this machine."""
     return {name: value for name, value in params.items() if name != "path"}
+
+
+def real_split(task: type[Task], scored_on: str) -> str:
+    """Return the split whose images are what outputs of a split are held against."""
+    return scored_on if task.real == "test" else task.real
 
 
 def splits_of(task: type[Task]) -> list[str]:

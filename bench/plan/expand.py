@@ -5,32 +5,38 @@ Imports no torch, so that a plan of ten thousand cells is there at once.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import product
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from bench.contracts.dataset import DOMAINS, SPLITS, Dataset
-from bench.contracts.kinds import DATASET, METHOD, METRIC, NETWORK, TASK
+from bench.contracts.kinds import DATASET, METHOD, NETWORK, TASK
 from bench.contracts.making import check_making
-from bench.contracts.metric import Metric
 from bench.contracts.width import Width, channels
 from bench.errors import AbsentData, SuiteError, unknown
+from bench.plan import criteria
 from bench.plan.cell import Cell, Json, Nets
-from bench.plan.matrix import Entry, Plan
+from bench.plan.matrix import Entry, Place, Plan
 from bench.plan.only import is_chosen, said
 from bench.plan.scores import judges
-from bench.plan.suite import INHERITED, Budget, Suite, Teacher, explain
+from bench.plan.suite import Budget, Suite
+from bench.plan.suite_rows import dataset_part, method_row, named
+from bench.plan.tuning import (
+    Choice,
+    Parts,
+    Results,
+    Trial,
+    check_splits,
+    choose,
+)
 from bench.plan.unused_keys import check_keys, check_tasks
 from bench.plugins.registry import Part, conform
 
 if TYPE_CHECKING:
     from bench.contracts.distiller import Distiller
+    from bench.contracts.metric import Metric
     from bench.contracts.network import Network
     from bench.contracts.task import Task
 
@@ -42,6 +48,7 @@ def expand(
     suite: Suite,
     only: Mapping[str, Sequence[str]] | None = None,
     elsewhere: Elsewhere | None = None,
+    results: Results | None = None,
 ) -> Plan:
     """Return the plan of a suite, or of the part of it that `only` names per axis.
 
@@ -50,57 +57,47 @@ def expand(
         only: axis -> values that are left of it.
         elsewhere: called with a data set whose images are not on this machine; returns it with a
             fingerprint and numbers of images all the same, or raises. Without it they are an error.
+        results: how cells ended, for the choice among the trials of a suite that tunes.
 
     Raises:
         SuiteError: an unknown plug-in, parameter or value; where, what, what is close.
         DataError: a folder data set is missing or misarranged.
     """
     where = str(suite.path)
-    expansion = _Expansion(suite, where, elsewhere)
+    expansion = _Expansion(suite, where, elsewhere, results)
     entries = [entry for entry in expansion.entries() if is_chosen(entry, only or {})]
     if not entries:
         raise SuiteError(f"{where}: no cell is left by --only {said(only or {})}.")
-    cells: dict[str, Cell] = {}
-    for entry in entries:
-        for cell in expansion.lineage(entry.cell):
-            cells[cell.key] = cell
-    above = [e for e in expansion.teachers.values() if e.cell and e.cell.key in cells]
-    metrics = _metrics(suite.metrics, f"{where}: metrics")
-    watched: tuple[Part[Metric], ...] = ()
-    if suite.snapshots:
-        watched = _metrics(suite.snapshots.metrics, f"{where}: snapshots.metrics")
-        for part in watched:
-            if part.declared.judges != "images":
-                raise SuiteError(f"{where}: snapshots.metrics: {part.name} judges no images.")
-    asked: dict[str, Entry] = {}
-    for entry in entries:
-        found = judges(entry.cell, (*metrics, *watched)) if entry.cell else {}
-        for key, (role, judge) in found.items():
-            nets = judge.nets
-            place = (entry.dataset, nets.architecture.name, "real images", nets.width)
-            asked[key] = Entry(*place, nets.discriminator_width, 0, role, judge)
-            cells[key] = judge
-    return Plan(suite, (*above, *asked.values(), *entries), cells, metrics, watched)
+    metrics = criteria.of_results(suite, where)
+    watched = criteria.of_snapshots(suite, where)
+    above, asked, cells = expansion.around(entries, (*metrics, *watched))
+    plan = Plan(suite, (*above, *asked, *entries), cells, metrics, watched)
+    return replace(plan, trials=expansion.trials(entries)) if expansion.chooser else plan
 
 
 class _Expansion:
     """Reads a suite's rows once and multiplies them out."""
 
-    def __init__(self, suite: Suite, where: str, elsewhere: Elsewhere | None) -> None:
+    def __init__(
+        self, suite: Suite, where: str, elsewhere: Elsewhere | None, results: Results | None
+    ) -> None:
         self.suite, self.where, self.elsewhere = suite, where, elsewhere
+        self.results = results
         # each is asked for thousands of times, with few different arguments
         self._task, self._nets = cache(self._task), cache(self._nets)  # type: ignore[method-assign]
         self._trained = cache(self._trained)  # type: ignore[method-assign]
+        self._choice = cache(self._choice)  # type: ignore[method-assign]
         self.trained: dict[str, Cell] = {}  # key -> cell, for lineages
         self.teachers: dict[str, Entry] = {}
         self.datasets = {n: self._dataset(n, row) for n, row in suite.datasets.items()}
         self.architectures = {n: self._generator(n, row) for n, row in suite.architectures.items()}
-        self.methods = {n: self._method(n, row) for n, row in suite.methods.items()}
+        self.methods = {n: method_row(suite, n, row) for n, row in suite.methods.items()}
         names = {part.declared.task for part, _ in self.datasets.values()}
         self.tasks = {name: TASK.declaration(name, where).says for name in sorted(names)}
         check_tasks(self.tasks)
         check_keys(suite, self.tasks, where)
-        self.select = self._selection(suite.select.best_on_val)
+        self.select = criteria.of_checkpoints(suite, self.tasks, where)
+        self.chooser = criteria.of_trials(suite, where) if suite.tune else None
 
     def entries(self) -> Iterator[Entry]:
         suite = self.suite
@@ -108,10 +105,69 @@ class _Expansion:
         for dataset, architecture, method, width in rows:
             judging = suite.discriminator_widths if self._is_adversarial(dataset) else [0]
             for discriminator_width, seed in product(judging, suite.seeds):
-                axes = (dataset, architecture, method, width, discriminator_width, seed)
-                reason = self._skip(dataset, method)
-                cell = None if reason else self._student(*axes)
-                yield Entry(*axes, "student", cell, reason)
+                yield self._entry((dataset, architecture, method, width, discriminator_width), seed)
+
+    def _entry(self, place: Place, seed: int) -> Entry:
+        """Return a student's place; where its weight awaits trials, the cell is still open."""
+        reason = self._skip(place[0], place[2])
+        choice = None if reason else self._choice(place)
+        if choice is None or choice.best:
+            parts = choice.best.parts if choice and choice.best else None
+            cell = None if reason else self._student(*place, seed, parts)
+            return Entry(*place, seed, "student", cell, reason, choice.told if choice else {})
+        like = self._student(*place, seed) if choice.is_open else None
+        return Entry(*place, seed, "student", None, choice.reason, choice.told, like)
+
+    def _choice(self, place: Place) -> Choice | None:
+        """Return what the trials of a method at a place have shown; None if there are none."""
+        settings, tune = self.methods[place[2]].settings, self.suite.tune
+        if tune is None or self.chooser is None or not settings:
+            return None
+        trials = [
+            Trial(s, tuple(self._trial(place, seed, s.parts) for seed in tune.seeds))
+            for s in settings
+        ]
+        check_splits(trials[0].cells[0], self.chooser, place[0], f"{self.where}: tune")
+        return choose(trials, self.chooser, tune, self.results)
+
+    def _trial(self, place: Place, seed: int, parts: Parts) -> Cell:
+        cell = self._student(*place, seed, parts)
+        return replace(cell, snapshots=0, scored_on="val")
+
+    def trials(self, entries: Iterable[Entry]) -> Plan:
+        """Return the plan of the trials that students await, whose teachers it leaves unscored."""
+        assert self.chooser is not None
+        found = []
+        for place in dict.fromkeys(entry.place for entry in entries):
+            choice = self._choice(place)
+            for trial in choice.trials if choice else ():
+                label = f"{place[2]} ({trial.setting.said})"
+                where = (*place[:2], label, *place[3:])
+                found += [Entry(*where, cell.seed, "trial", cell) for cell in trial.cells]
+        above, asked, cells = self.around(found, (self.chooser,))
+        mine = {entry.cell.key for entry in found if entry.cell}
+        cells = {k: c if k in mine else replace(c, scored_on="") for k, c in cells.items()}
+        others = [replace(e, cell=cells[e.cell.key]) for e in (*above, *asked) if e.cell]
+        return Plan(self.suite, (*others, *found), cells, (self.chooser,))
+
+    def around(
+        self, entries: Iterable[Entry], metrics: tuple[Part[Metric], ...]
+    ) -> tuple[list[Entry], list[Entry], dict[str, Cell]]:
+        """Return the places of teachers and of judges, and all cells, theirs included, by key."""
+        cells: dict[str, Cell] = {}
+        asked: dict[str, Entry] = {}
+        for entry in entries:
+            for cell in self.lineage(entry.cell):
+                cells[cell.key] = cell
+        above = [e for e in self.teachers.values() if e.cell and e.cell.key in cells]
+        for entry in entries:
+            found = judges(entry.cell, metrics) if entry.cell else {}
+            for key, (role, judge) in found.items():
+                nets = judge.nets
+                place = (entry.dataset, nets.architecture.name, "real images", nets.width)
+                asked[key] = Entry(*place, nets.discriminator_width, 0, role, judge)
+                cells[key] = judge
+        return above, list(asked.values()), cells
 
     def lineage(self, cell: Cell | None) -> Iterator[Cell]:
         """Yield a cell and the teachers above it."""
@@ -121,7 +177,7 @@ class _Expansion:
 
     def _skip(self, dataset: str, method: str) -> str:
         task = self.datasets[dataset][0].declared.task
-        for part in self.methods[method][0]:
+        for part in self.methods[method].parts:
             tasks = part.declared.tasks
             if tasks is not None and task not in tasks:
                 return f"{part.name} treats {', '.join(tasks)} data, {dataset} is {task}"
@@ -141,9 +197,13 @@ class _Expansion:
         width: Width,
         discriminator_width: int,
         seed: int,
+        tuned: Parts | None = None,
     ) -> Cell:
-        parts, teacher, mode = self.methods[method]
-        alone = self._cell(dataset, architecture, width, discriminator_width, seed, parts, None)
+        """Return a student's cell, by its method as the suite has it or as it was tuned."""
+        parts, teacher, mode, _ = self.methods[method]
+        alone = self._cell(
+            dataset, architecture, width, discriminator_width, seed, tuned or parts, None
+        )
         if self.suite.snapshots:
             alone = replace(alone, snapshots=self.suite.snapshots.times)
         if teacher is None or mode == "":
@@ -177,7 +237,7 @@ class _Expansion:
         teacher: str = "",
     ) -> str:
         """Return the key of a teacher, or of the assistant that learns from it by `method`."""
-        parts = self.methods[method][0] if method else (METHOD.part("none", {}, self.where),)
+        parts = self.methods[method].parts if method else (METHOD.part("none", {}, self.where),)
         axes = (dataset, architecture, width, discriminator_width, seed)
         cell = replace(self._cell(*axes, parts, budget), teacher=teacher)
         role = "assistant" if method else "teacher"
@@ -279,7 +339,7 @@ class _Expansion:
         return self._network(label, {}, "generator", f"{self.where}: teacher.architecture")
 
     def _generator(self, label: str, row: Json) -> Part[Network]:
-        name, params = _named(row, "architecture", label)
+        name, params = named(row, "architecture", label)
         return self._network(name, params, "generator", f"{self.where}: architectures.{label}")
 
     def _network(self, name: str, params: Json, role: str, where: str) -> Part[Network]:
@@ -303,94 +363,3 @@ class _Expansion:
                 raise
             part = self.elsewhere(self.suite, label, part, error)
         return part, self.suite.size or cls.size
-
-    def _method(
-        self, label: str, row: Json
-    ) -> tuple[tuple[Part[Distiller], ...], Teacher | None, str]:
-        """Return a row's methods, its teacher, and the mode of that teacher ("" for none)."""
-        where = f"{self.where}: methods.{label}"
-        expression, params = _named(row, "method", label)
-        own = params.pop("teacher", {})
-        names = [name.strip() for name in expression.split("+")]
-        if len(names) > 1:
-            for name in params:
-                if name not in names:
-                    raise SuiteError(unknown("summand", name, names, where))
-            given = [params.get(name) or {} for name in names]
-            for name, row_of in zip(names, given, strict=True):
-                if not isinstance(row_of, dict):
-                    raise SuiteError(f"{where}: {name}: expected parameters, found {row_of!r}.")
-        else:
-            given = [params]
-        parts = tuple(METHOD.part(n, p, where) for n, p in zip(names, given, strict=True))
-        shorts = [part.short for part in parts]
-        if len(set(shorts)) < len(shorts):
-            raise SuiteError(f"{where}: one method stands twice in the sum.")
-        teacher = self._teacher(own, where)
-        accepted = [part.declared.teachers for part in parts]
-        if not any(accepted):
-            return parts, None, ""
-        common = [m for m in max(accepted, key=len) if all(m in a for a in accepted if a)]
-        if not common:
-            raise SuiteError(f"{where}: its summands accept no common kind of teacher.")
-        mode = (teacher.mode if teacher else None) or common[0]
-        if mode not in common:
-            raise SuiteError(unknown("mode of a teacher for this method", mode, common, where))
-        if teacher is None:
-            raise SuiteError(f"{where}: this method needs a teacher; give the suite one.")
-        return parts, teacher, mode
-
-    def _teacher(self, own: Json, where: str) -> Teacher | None:
-        """Return the suite's teacher, overlaid by what a method's row says."""
-        if not own:
-            return self.suite.teacher
-        if self.suite.teacher is None:
-            raise SuiteError(f"{where}: teacher: the suite has no teacher to differ from.")
-        if not isinstance(own, dict):
-            raise SuiteError(f"{where}.teacher: expected keys, as in {{mode: online}}.")
-        for name in own:
-            if name not in Teacher.model_fields:
-                raise SuiteError(unknown("key", name, Teacher.model_fields, f"{where}.teacher"))
-        given = dict(own)
-        if isinstance(own.get("budget"), dict):
-            inherited = self.suite.budget.model_dump(include=set(INHERITED))
-            given["budget"] = inherited | own["budget"]
-        try:
-            return Teacher.model_validate(self.suite.teacher.model_dump() | given)
-        except ValidationError as error:
-            raise SuiteError("\n".join(explain(error, f"{where}.teacher", Teacher))) from error
-
-    def _selection(self, name: str | None) -> Json:
-        """Return what a cell's key says of how its checkpoint is chosen; {} for the last one."""
-        if name is None:
-            return {}
-        where = f"{self.where}: select.best_on_val"
-        metric = METRIC.part(name, self.suite.metrics.get(name, {}), where)
-        declared = metric.declared
-        if declared.judges != "images" or not declared.better or not declared.one_by_one:
-            raise SuiteError(f"{where}: {name} does not rank images one by one.")
-        for label, task in self.tasks.items():
-            if "target" in declared.needs and not task.paired:
-                raise SuiteError(f"{where}: {name} needs a ground truth, {label} data have none.")
-        chosen = {"version": metric.version, "params": dict(metric.params)}
-        return self.suite.select.model_dump() | chosen
-
-
-def dataset_part(suite: Suite, label: str, row: Json) -> Part[Dataset]:
-    """Return a row's data set as it is declared; whether its images are there is not asked."""
-    name, params = _named(row, "dataset", label)
-    part = DATASET.part(name, params, f"{suite.path}: datasets.{label}")
-    if not part.params.get("path"):
-        return part
-    path = str(suite.path.parent / Path(os.path.expandvars(part.params["path"])).expanduser())
-    return replace(part, params={**part.params, "path": path}, path=path)
-
-
-def _named(row: Json, key: str, label: str) -> tuple[str, Json]:
-    """Split a row into the plug-in's name, which is the label unless stated, and the rest."""
-    params = dict(row)
-    return str(params.pop(key, label)), params
-
-
-def _metrics(rows: Mapping[str, Json], where: str) -> tuple[Part[Metric], ...]:
-    return tuple(METRIC.part(n, p, f"{where}.{n}") for n, p in rows.items())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import graphlib
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from bench.contracts.metric import Metric
 from bench.contracts.width import Width, channels, said_width
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from bench.contracts.distiller import Distiller
 
 
+Place = tuple[str, str, str, Width, int]  # data set, architecture, method, widths: all but a seed
+
+
 @dataclass(frozen=True)
 class Entry:
     """One place of the matrix: what the suite calls it, and the cell that fills it."""
@@ -29,9 +32,17 @@ class Entry:
     width: Width
     discriminator_width: int  # 0: there is none
     seed: int
-    role: str  # "student", "teacher", "assistant", or what a judge is called, as "segmenter"
-    cell: Cell | None  # None: skipped
-    reason: str = ""  # why it is skipped
+    role: str  # "student", "teacher", "assistant", "trial", or a judge's, as "segmenter"
+    cell: Cell | None  # None: skipped, or still open
+    reason: str = ""  # why there is none
+    tuned: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what its trials have shown
+    like: Cell | None = None  # where the cell is still open: the same with the method's own weight
+
+    @property
+    def place(self) -> Place:
+        """All axes but the seed, as the suite has them."""
+        axes = (self.dataset, self.architecture, self.method)
+        return (*axes, self.width, self.discriminator_width)
 
     @property
     def group(self) -> tuple[str, ...]:
@@ -54,6 +65,32 @@ class Plan:
     cells: Mapping[str, Cell]  # key -> cell, those without an entry included
     metrics: tuple[Part[Metric], ...]
     watched: tuple[Part[Metric], ...] = ()  # by which snapshots are scored
+    trials: Plan | None = None  # what chooses the methods' weights, where the suite tunes
+
+    @property
+    def stages(self) -> tuple[Plan, ...]:
+        """The trials, if there are any, and the plan itself."""
+        return (self.trials, self) if self.trials else (self,)
+
+    @property
+    def every_cell(self) -> dict[str, Cell]:
+        """Key -> cell, those of trials included."""
+        return {key: cell for plan in self.stages for key, cell in plan.cells.items()}
+
+    def every_entry(self) -> Iterator[tuple[Plan, Entry]]:
+        """Yield each place once, those of trials first, with the plan by which it is judged."""
+        mine = {entry.cell.key for entry in self.entries if entry.cell}
+        for entry in self.trials.entries if self.trials else ():
+            if entry.cell and entry.cell.key not in mine:
+                assert self.trials is not None
+                yield self.trials, entry
+        for entry in self.entries:
+            yield self, entry
+
+    @property
+    def open(self) -> list[Cell]:
+        """What its students that await trials will be like."""
+        return [entry.like for entry in self.entries if entry.like]
 
     @property
     def students(self) -> list[Entry]:

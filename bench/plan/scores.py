@@ -15,7 +15,7 @@ from bench.contracts.dataset import Dataset
 from bench.contracts.kinds import METHOD, NETWORK, TASK
 from bench.contracts.making import EVAL, ROUNDED
 from bench.contracts.metric import Judge, Metric, Scoring, Setting
-from bench.plan.cell import Cell, Nets, open_dataset
+from bench.plan.cell import Cell, Nets, open_dataset, real_split
 from bench.plan.identity import identity
 from bench.plan.learning_rate import schedule_of
 from bench.plan.suite import Budget
@@ -68,7 +68,7 @@ def image_protocol(cell: Cell, direction: str, images: int, mode: str) -> Json:
     task = cell.task.declared
     source, _ = task.directions[direction]
     return {
-        "split": task.real,
+        "split": real_split(task, cell.scored_on),
         "direction": direction,
         "images": images,
         "size": cell.size,
@@ -82,15 +82,15 @@ def image_protocol(cell: Cell, direction: str, images: int, mode: str) -> Json:
     }
 
 
-def count_outputs(cell: Cell, direction: str, split: str = "test") -> int:
-    """Return how many test outputs a direction has: one per image, or as many samples."""
+def count_outputs(cell: Cell, direction: str, split: str) -> int:
+    """Return how many outputs of a split a direction has: one per image, or as many samples."""
     source, _ = cell.task.declared.directions[direction]
     return int(cell.dataset.images[f"{split}{source}"] if source else cell.outputs["samples"])
 
 
 def image_scores(cell: Cell, metrics: Iterable[Part[Metric]]) -> Iterator[Wanted]:
     """Yield every score of images that a cell should have."""
-    for mode in modes_of(cell):
+    for mode in modes_of(cell) if cell.scored_on else []:
         for asked in _asked(cell, metrics):
             protocol = {
                 **image_protocol(cell, asked.direction, asked.images, mode),
@@ -123,7 +123,7 @@ class _Asked(NamedTuple):
 
 def _asked(cell: Cell, metrics: Iterable[Part[Metric]]) -> tuple[_Asked, ...]:
     samples = int(cell.outputs.get("samples", 0))
-    return _asked_of(cell.task, cell.dataset, cell.size, samples, tuple(metrics))
+    return _asked_of(cell.task, cell.dataset, cell.size, samples, cell.scored_on, tuple(metrics))
 
 
 @lru_cache(maxsize=256)  # thousands of cells differ in nothing that a metric is asked about
@@ -132,14 +132,15 @@ def _asked_of(
     dataset: Part[Dataset],
     size: int,
     samples: int,
+    split: str,
     metrics: tuple[Part[Metric], ...],
 ) -> tuple[_Asked, ...]:
     """Ask every metric of images about every direction."""
     found = []
     declared, opened = task.declared, open_dataset(dataset)
     for direction, (source, target) in declared.directions.items():
-        images = dataset.images.get(f"test{source}", 0) if source else samples  # 0: not here
-        real_images = dataset.images.get(f"{declared.real}{target}", 0)
+        images = dataset.images.get(f"{split}{source}", 0) if source else samples  # 0: not here
+        real_images = dataset.images.get(f"{real_split(declared, split)}{target}", 0)
         setting = Setting(declared, opened, dataset.name, size, source, real_images)
         for part in metrics:
             if part.declared.judges != "images":

@@ -183,6 +183,29 @@ class Snapshots(Model):
     metrics: Rows  # by which they are scored
 
 
+class Tune(Model):
+    """How each method's weight is chosen: by as many trials as every other method has."""
+
+    trials: Annotated[int, Field(ge=2, le=100)]  # of each method, at each place of the matrix
+    by: str  # a metric of images
+    on: Literal["val"] = "val"  # the test split never chooses
+    seeds: Seeds  # of the trials alone
+    scale: Annotated[list[Rate], BeforeValidator(_unique)] | None = None
+    """What weights are multiplied by; default: the powers of ten around 1."""
+
+    @model_validator(mode="after")
+    def _one_each(self) -> Self:
+        if self.scale is not None and len(self.scale) != self.trials:
+            raise ValueError(f"{self.trials} trials, but scale has {len(self.scale)} values")
+        return self
+
+    @property
+    def scales(self) -> list[float]:
+        """What weights are multiplied by, as many as there are trials."""
+        least = -(self.trials // 2)
+        return self.scale or [10.0**n for n in range(least, least + self.trials)]
+
+
 class Suite(Model):
     """One question: a matrix of cells and the protocol they are judged by."""
 
@@ -197,6 +220,7 @@ class Suite(Model):
     budget: Budget
     stages: dict[str, StageBudget] = {}  # of a task with several, what differs from the budget
     teacher: Teacher | None = None
+    tune: Tune | None = None
     task: dict[str, Any] = {}  # what differs from the task's own losses and weights
     outputs: dict[str, Any] = {}  # how test outputs are made, where the task leaves a choice
     select: Select = Select()
@@ -208,6 +232,12 @@ class Suite(Model):
 
     _path: Path = PrivateAttr(default=Path("suite"))
     _question: str = PrivateAttr(default="")
+
+    @model_validator(mode="after")
+    def _seeds_apart(self) -> Self:
+        if self.tune and (both := set(self.seeds) & set(self.tune.seeds)):
+            raise ValueError(f"tune.seeds: {min(both)} is one of the suite's own seeds")
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -225,7 +255,7 @@ class Suite(Model):
     def told(self) -> dict[str, Any]:
         """The suite as JSON values, without keys that only some tasks have and this one lacks."""
         found: dict[str, Any] = json.loads(self.model_dump_json())
-        return {n: x for n, x in found.items() if n not in ("stages", "outputs") or x}
+        return {n: x for n, x in found.items() if n not in ("stages", "outputs", "tune") or x}
 
     @property
     def path(self) -> Path:

@@ -178,7 +178,7 @@ def _bundle(plan: Plan, store: Store) -> Json:
     """Return everything that a table rests on."""
     cells = {
         key: {name: store.read(key, f"{name}.json") for name in ("spec", "end", "scores")}
-        for key in plan.cells
+        for key in plan.every_cell
     }
     ids = sorted({c["spec"].get("provenance", "") for c in cells.values()})
     records = {name: record for name in ids if (record := store.provenance(name))}

@@ -32,7 +32,7 @@ Json = dict[str, Any]
 def state_of(entry: Entry, plan: Plan, store: Store) -> State:
     """Return where an entry stands, with the reason where it cannot run."""
     if entry.cell is None:
-        return State("skipped", entry.reason)
+        return State("missing" if entry.like else "skipped", entry.reason)
     state = store.state(entry.cell.key)
     if state.status == "missing" and entry.cell.teacher:
         above = store.state(entry.cell.teacher)
@@ -113,6 +113,7 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
             "port": port_of(entry.cell) if entry.cell else "",
             "facts": end.get("facts", {}),
             "pulls": end.get("pulls", []),
+            "tuned": dict(entry.tuned),
         }
 
 

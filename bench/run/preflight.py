@@ -38,7 +38,7 @@ def check(cells: Iterable[Cell], teachers: Mapping[str, Cell], say: Callable[[st
     for cell in kinds.values():
         _check_networks(cell, teachers.get(cell.teacher))
     sets = {
-        (c.dataset.fingerprint, c.dataset.path, c.size, bool(c.select)): c for c in kinds.values()
+        (c.dataset.fingerprint, c.dataset.path, c.size, _is_validated(c)): c for c in kinds.values()
     }
     for cell in sets.values():
         _check_images(cell, say)
@@ -143,7 +143,7 @@ def _check_images(cell: Cell, say: Callable[[str], None]) -> None:
     """Count the images of each split, and decode those of a local folder."""
     dataset, name = open_dataset(cell.dataset), cell.dataset.path or cell.dataset.name
     splits = splits_of(cell.task.declared)
-    splits += ["val"] if cell.select and "test" in splits else []  # else samples are judged
+    splits += ["val"] if _is_validated(cell) and "test" in splits else []  # else samples are judged
     counts = {(s, domain): dataset.count(s, domain) for s in splits for domain in dataset.domains}
     for difference in dataset.differences():
         say(f"{name}: {difference}")
@@ -160,6 +160,11 @@ def _check_images(cell: Cell, say: Callable[[str], None]) -> None:
                     f"{name}: every image of domain {domain} of the {split} split is of one colour."
                 )
         _remark(dataset, list(counts), name, say)
+
+
+def _is_validated(cell: Cell) -> bool:
+    """Say whether a cell's images of the validation split are looked at."""
+    return bool(cell.select) or cell.scored_on == "val"
 
 
 def _remark(

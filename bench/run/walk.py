@@ -83,29 +83,60 @@ def run(
         Interrupted: SIGINT or SIGTERM; the same call goes on from here.
         DistillbenchError: something is wrong that no training should start with.
     """
+    plan = _scorable(plan, store, listen, allow_missing)
+    return _Run(plan, store, machine, listen).go(measure)
+
+
+def try_settings(
+    plan: Plan, store: Store, machine: Machine, listen: Emit, *, allow_missing: bool = False
+) -> Outcome:
+    """Train the trials of a plan that are not done, and score them on the validation split.
+
+    Before that, all else of the plan is looked through for what would stop it. What the trials
+    choose is known when the suite is expanded again.
+
+    Args and errors are those of `run`; what judges the trials is never gone without.
+    """
+    assert plan.trials is not None
+    _scorable(plan, store, listen, allow_missing)
+    _scorable(plan.trials, store, listen, allow_missing=False)
+    return _Run(plan.trials, store, machine, listen, later=plan).go(measure=False)
+
+
+def _scorable(plan: Plan, store: Store, listen: Emit, allow_missing: bool) -> Plan:
+    """Return a plan without the metrics whose weights are missing, if that is allowed."""
     asked = (*plan.metrics, *plan.watched)
     missing = {part.name: why for part in asked if (why := missing_weights(part))}
-    if missing and not all(is_finished(cell, plan, store) for cell in plan.cells.values()):
-        if not allow_missing:
-            raise WeightsError(
-                ".\n".join(missing.values())
-                + ".\nOr go on without: --allow-missing; the table then says what it lacks."
-            )
-        for why in missing.values():
-            listen("note", "", {"text": f"not scored: {why}"})
-        metrics, watched = (
-            tuple(p for p in parts if p.name not in missing)
-            for parts in (plan.metrics, plan.watched)
+    cells = plan.cells.values()
+    if not missing or (not plan.open and all(is_finished(cell, plan, store) for cell in cells)):
+        return plan
+    if not allow_missing:
+        raise WeightsError(
+            ".\n".join(missing.values())
+            + ".\nOr go on without: --allow-missing; the table then says what it lacks."
         )
-        plan = replace(plan, metrics=metrics, watched=watched)
-    return _Run(plan, store, machine, listen).go(measure)
+    for why in missing.values():
+        listen("note", "", {"text": f"not scored: {why}"})
+    metrics, watched = (
+        tuple(p for p in parts if p.name not in missing) for parts in (plan.metrics, plan.watched)
+    )
+    return replace(plan, metrics=metrics, watched=watched)
 
 
 class _Run:
     """One walk over the DAG."""
 
-    def __init__(self, plan: Plan, store: Store, machine: Machine, listen: Emit) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        machine: Machine,
+        listen: Emit,
+        later: Plan | None = None,  # of another walk, looked through with this one
+    ) -> None:
         self.plan, self.store, self.machine, self.listen = plan, store, machine, listen
+        self.later = [*later.cells.values(), *later.open] if later else []
+        self.known = {cell.key: cell for cell in (*self.later, *plan.cells.values())}
         self.outcome = Outcome()
         self.order = plan.order()
         self.order.prepare()
@@ -126,7 +157,7 @@ class _Run:
         executor = self._executor(len(todo))
         with contextlib.closing(executor), self._signals(executor):
             if untrained:
-                self._alone(executor, self._job("check", untrained))
+                self._alone(executor, self._job("check", [*untrained, *self.later]))
                 if self.outcome.errors:
                     raise DistillbenchError(self.outcome.errors[0])
             self._walk(executor)
@@ -185,7 +216,7 @@ class _Run:
         return Job(
             action,
             tuple(cells),
-            {c.teacher: self.plan.cells[c.teacher] for c in cells if c.teacher},
+            {c.teacher: self.known[c.teacher] for c in cells if c.teacher},
             self.plan.metrics,
             self.plan.watched,
             self.store.root,

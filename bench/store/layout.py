@@ -86,6 +86,10 @@ class Store:
             return State(end["status"], end.get("reason", ""), end.get("step", 0))
         return State("started" if (self.folder(key) / "spec.json").exists() else "missing")
 
+    def result(self, key: str) -> tuple[str, Json]:
+        """Return how a cell ended, and its scores by id."""
+        return self.state(key).status, self.scores(key)
+
     def read(self, key: str, name: str) -> Json:
         """Return a JSON file of a cell; {} where there is none."""
         return read_json(self.folder(key) / name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,8 +37,16 @@ def server_of(source: str) -> str:
 
 
 @contextlib.contextmanager
-def results(plan: Plan, store: Store, server: str) -> Iterator[Store]:
-    """Hold the store, or a temporary one with what a tracking server knows of the plan's cells.
+def results(
+    opened: Callable[[Store], Plan], store: Store, server: str
+) -> Iterator[tuple[Plan, Store]]:
+    """Hold a plan, and the store or a temporary one with what a tracking server knows of its cells.
+
+    Args:
+        opened: returns the plan as the results of a store decide it; asked again once the trials
+            of a suite that tunes are there.
+        store: where results are, unless a server has them.
+        server: its address, or "".
 
     Raises:
         StoreError: there is no store; the server cannot be read, or has nothing of this suite.
@@ -47,13 +55,17 @@ def results(plan: Plan, store: Store, server: str) -> Iterator[Store]:
     if not server:
         if not store.root.is_dir():
             raise StoreError(f"{store.root}: no store here; `distillbench run` makes one.")
-        yield store
+        yield opened(store), store
         return
     with tempfile.TemporaryDirectory() as folder:
         temporary = Store(Path(folder))
         with _reading(server):
+            plan = opened(temporary)
+            if plan.trials:
+                Copy(plan.trials, temporary, server).restore()
+                plan = opened(temporary)
             Copy(plan, temporary, server).restore()
-        yield temporary
+        yield plan, temporary
 
 
 Count = Annotated[int, Field(ge=0, le=10**9)]

@@ -100,7 +100,7 @@ class Copy:
                 self._tag(run, {FINAL: final})
 
     def restore(self) -> None:
-        """Fill the store, which has nothing yet, with what reports need of the plan's cells.
+        """Fill the store with what reports need of the plan's cells and it does not have.
 
         A cell that has not ended is there as started, without its losses.
 
@@ -112,7 +112,8 @@ class Copy:
         self._connect(create=False)
         found: dict[str, Any] = {}
         for key, run in self._roster.cells():
-            if key in self.plan.cells and (key not in found or FINAL in run.data.tags):
+            is_wanted = key in self.plan.cells and self.store.state(key).status == "missing"
+            if is_wanted and (key not in found or FINAL in run.data.tags):
                 found[key] = run
         with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(DOWNLOADS) as pool:
 

@@ -246,7 +246,7 @@ def half_done(tmp_path: Path) -> tuple[Plan, Store, str]:
 
 def test_rows_from_mlflow_are_those_of_the_store(half_done: tuple[Plan, Store, str]) -> None:
     plan, store, uri = half_done
-    with results(plan, Store(Path("nowhere")), uri) as restored:
+    with results(lambda _: plan, Store(Path("nowhere")), uri) as (_, restored):
         here, there = collect(plan, store), collect(plan, restored)
     status = dict(zip(there.entries["method"], there.entries["status"], strict=True))
     assert status == {
@@ -341,7 +341,7 @@ def test_a_servers_spec_names_no_file_and_no_other_cell(
     monkeypatch.undo()
     with (
         pytest.raises(FetchError, match=r"spec.json is another cell's, or hostile"),
-        results(plan, Store(Path("nowhere")), default_uri(store)),
+        results(lambda _: plan, Store(Path("nowhere")), default_uri(store)),
     ):
         pass
 

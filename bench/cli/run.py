@@ -1,0 +1,174 @@
+"""`distillbench run`: trials first where a suite tunes, then the matrix."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.cli.options import open_suite, suite_options
+from bench.cli.tools import choose_device
+from bench.store.layout import Store
+
+if TYPE_CHECKING:
+    from bench.plan.matrix import Plan
+    from bench.run.job import Emit
+    from bench.run.walk import Outcome
+
+PATIENCE_S = 60.0  # for MLflow, once training is over
+
+
+@click.command()
+@suite_options
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Cohorts at once, each in a process. [default: all cores; 1 on a GPU]",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="CPU threads of each job. Bits depend on it, so it does not follow --jobs.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute.",
+)
+@click.option(
+    "--mlflow",
+    metavar="URI",
+    help="Tracking server, or none. [default: $MLFLOW_TRACKING_URI, or STORE/mlflow.db]",
+)
+@click.option(
+    "--checkpoint-every",
+    "checkpoint_s",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="What a killed run may lose. Changes no bit.",
+)
+@click.option("--measure", is_flag=True, help="Measure latency on this machine again.")
+@click.option(
+    "--allow-missing",
+    is_flag=True,
+    help="Go on without metrics whose pretrained weights are not here; the table shows the hole.",
+)
+def run(
+    jobs: int | None,
+    threads: int,
+    device: str,
+    mlflow: str | None,
+    checkpoint_s: float,
+    measure: bool,
+    allow_missing: bool,
+    **where: Any,
+) -> None:
+    """Train and score every cell of SUITE that is not done; resume those that were cut off.
+
+    Teachers are trained once. Ctrl-C writes checkpoints and stops; the same command goes on.
+    """
+    from bench.run.walk import Machine, try_settings
+    from bench.run.walk import run as run_plan
+
+    plan, store = open_suite(**where)
+    device = choose_device(device)
+    jobs = jobs or (1 if device == "cuda" else os.cpu_count() or 1)
+    machine = Machine(device, jobs, threads, checkpoint_s)
+    attend = partial(_attend, store=store, mlflow=mlflow, command=_again(where))
+    errors: list[str] = []
+    trained = 0
+    if plan.open and plan.trials:
+        tried = partial(try_settings, plan, store, machine, allow_missing=allow_missing)
+        outcome = attend(plan.trials, tried)
+        errors, trained = outcome.errors, outcome.trained
+        plan, store = open_suite(**where)
+        for line in _chosen(plan):
+            click.echo(line, err=True)
+    go = partial(run_plan, plan, store, machine, measure=measure, allow_missing=allow_missing)
+    outcome = attend(plan, go)
+    counts = count_places(plan, store)
+    said = ", ".join(f"{count} {status}" for status, count in counts.items())
+    trained += outcome.trained
+    click.echo(f"{plan.suite.name}: {trained} trained, {outcome.cached} cached; {said}")
+    for error in (*errors, *outcome.errors):
+        click.echo(f"distillbench: {error}", err=True)
+    click.echo(f"Now: distillbench report {_again(where)}", err=True)
+    if errors or outcome.errors or set(counts) - {"done", "skipped"}:
+        sys.exit(1)
+
+
+def _attend(
+    plan: Plan, walk: Callable[[Emit], Outcome], store: Store, mlflow: str | None, command: str
+) -> Outcome:
+    """Show a walk over a plan to a person, and keep up MLflow's copy."""
+    from rich.console import Console
+
+    from bench.cli.progress import Display
+    from bench.track.follower import Tracker
+    from bench.track.mirror import default_uri
+
+    tracker = None if mlflow == "none" else Tracker(plan, store, mlflow or default_uri(store))
+    display = Display(plan, store, Console(stderr=True))
+
+    def listen(event: str, key: str, data: Any) -> None:
+        display.listen(event, key, data)
+        if tracker:
+            tracker.listen(event, key, data)
+
+    try:
+        with display:
+            return walk(listen)
+    finally:
+        if tracker:
+            server = ["--mlflow", mlflow] if mlflow else []
+            _catch_up(tracker, " ".join([command, *server]))
+
+
+def _chosen(plan: Plan) -> Iterator[str]:
+    """Yield what the trials of each place chose."""
+    for entry in {entry.place: entry for entry in plan.students if entry.tuned}.values():
+        place = str(entry).rpartition(" seed ")[0]
+        number = entry.tuned["chosen"]
+        said = entry.reason if number is None else entry.tuned["trials"][number]["said"]
+        yield f"chosen    {place}: {said}"
+
+
+def _again(where: Mapping[str, Any]) -> str:
+    """Return the suite and its options as they were given, for the next command."""
+    said = [str(where["suite"])]
+    said += [x for text in where["sets"] for x in ("--set", text)]
+    said += [x for text in where["only"] for x in ("--only", text)]
+    said += ["--seeds", where["seeds"]] if where["seeds"] else []
+    said += ["--store", str(where["store"])] if where["store"] != Path("runs") else []
+    return shlex.join(said)
+
+
+def _catch_up(tracker: Any, command: str) -> None:
+    """Complete MLflow's copy, or say how to do it later."""
+    behind = tracker.close(PATIENCE_S)
+    if behind:
+        click.echo(
+            f"distillbench: MLflow lacks something of {behind} cells ({tracker.trouble}). "
+            f"Nothing is lost: `distillbench sync {command}` completes it.",
+            err=True,
+        )
+
+
+def count_places(plan: Plan, store: Store) -> Counter[str]:
+    """Count the places of the matrix by status."""
+    from bench.report.rows import state_of
+
+    return Counter(state_of(entry, plan, store).status for entry in plan.entries)

@@ -1,0 +1,107 @@
+"""A suite's rows of data sets and methods, as plug-ins with their parameters."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from bench.contracts.dataset import Dataset
+from bench.contracts.kinds import DATASET, METHOD
+from bench.errors import SuiteError, unknown
+from bench.plan.suite import INHERITED, Suite, Teacher, explain
+from bench.plan.tuning import Parts, Setting, settings_of
+from bench.plugins.registry import Part
+
+Json = dict[str, Any]
+
+
+def dataset_part(suite: Suite, label: str, row: Json) -> Part[Dataset]:
+    """Return a row's data set as it is declared; whether its images are there is not asked."""
+    name, params = named(row, "dataset", label)
+    part = DATASET.part(name, params, f"{suite.path}: datasets.{label}")
+    if not part.params.get("path"):
+        return part
+    path = str(suite.path.parent / Path(os.path.expandvars(part.params["path"])).expanduser())
+    return replace(part, params={**part.params, "path": path}, path=path)
+
+
+def named(row: Json, key: str, label: str) -> tuple[str, Json]:
+    """Split a row into the plug-in's name, which is the label unless stated, and the rest."""
+    params = dict(row)
+    return str(params.pop(key, label)), params
+
+
+class Row(NamedTuple):
+    """What a row of `methods` says."""
+
+    parts: Parts  # its summands
+    teacher: Teacher | None
+    mode: str  # of that teacher; "" for none
+    settings: list[Setting]  # of its trials
+
+
+def method_row(suite: Suite, label: str, row: Json) -> Row:
+    """Read a row of methods.
+
+    Raises:
+        SuiteError: what it has that it should not have, or lacks.
+    """
+    where = f"{suite.path}: methods.{label}"
+    expression, params = named(row, "method", label)
+    own, grid = params.pop("teacher", {}), params.pop("tune", None)
+    names = [name.strip() for name in expression.split("+")]
+    if len(names) > 1:
+        for name in params:
+            if name not in names:
+                raise SuiteError(unknown("summand", name, names, where))
+        given = [params.get(name) or {} for name in names]
+        for name, row_of in zip(names, given, strict=True):
+            if not isinstance(row_of, dict):
+                raise SuiteError(f"{where}: {name}: expected parameters, found {row_of!r}.")
+    else:
+        given = [params]
+    parts = tuple(METHOD.part(n, p, where) for n, p in zip(names, given, strict=True))
+    shorts = [part.short for part in parts]
+    if len(set(shorts)) < len(shorts):
+        raise SuiteError(f"{where}: one method stands twice in the sum.")
+    if grid is not None and not suite.tune:
+        raise SuiteError(f"{where}: tune: the suite has no `tune` that says how.")
+    settings = settings_of(parts, grid, suite.tune, f"{where}.tune") if suite.tune else []
+    teacher = _teacher(suite, own, where)
+    accepted = [part.declared.teachers for part in parts]
+    if not any(accepted):
+        return Row(parts, None, "", settings)
+    common = [m for m in max(accepted, key=len) if all(m in a for a in accepted if a)]
+    if not common:
+        raise SuiteError(f"{where}: its summands accept no common kind of teacher.")
+    mode = (teacher.mode if teacher else None) or common[0]
+    if mode not in common:
+        raise SuiteError(unknown("mode of a teacher for this method", mode, common, where))
+    if teacher is None:
+        raise SuiteError(f"{where}: this method needs a teacher; give the suite one.")
+    return Row(parts, teacher, mode, settings)
+
+
+def _teacher(suite: Suite, own: Json, where: str) -> Teacher | None:
+    """Return the suite's teacher, overlaid by what a method's row says."""
+    if not own:
+        return suite.teacher
+    if suite.teacher is None:
+        raise SuiteError(f"{where}: teacher: the suite has no teacher to differ from.")
+    if not isinstance(own, dict):
+        raise SuiteError(f"{where}.teacher: expected keys, as in {{mode: online}}.")
+    for name in own:
+        if name not in Teacher.model_fields:
+            raise SuiteError(unknown("key", name, Teacher.model_fields, f"{where}.teacher"))
+    given = dict(own)
+    if isinstance(own.get("budget"), dict):
+        inherited = suite.budget.model_dump(include=set(INHERITED))
+        given["budget"] = inherited | own["budget"]
+    try:
+        return Teacher.model_validate(suite.teacher.model_dump() | given)
+    except ValidationError as error:
+        raise SuiteError("\n".join(explain(error, f"{where}.teacher", Teacher))) from error
