@@ -175,7 +175,7 @@ def methods(as_json: bool) -> None:
     found: list[dict[str, Any]] = []
     for name in METHOD.names():
         declaration = METHOD.declaration(name, name)
-        listed = ("source", "port", "tasks", "teachers", "hints", "defaults", "choices")
+        listed = ("source", "port", "tasks", "teachers", "hints", "defaults", "choices", "strength")
         found.append(
             {"method": name, "summary": declaration.summary, "version": declaration.version}
             | {field: declaration.fields[field] for field in listed}
@@ -194,7 +194,8 @@ def methods(as_json: bool) -> None:
         for name, default in line["defaults"].items():
             options = line["choices"].get(name)
             others = f"  (one of {', '.join(map(str, options))})" if options else ""
-            click.echo(f"    {name}: {default}{others}")
+            tuned = "  (what `tune` multiplies)" if name in line["strength"] else ""
+            click.echo(f"    {name}: {default}{others}{tuned}")
 
 
 @click.group()

@@ -49,7 +49,9 @@ def settings_of(parts: Parts, grid: object, tune: Tune, where: str) -> list[Sett
     for part in parts:
         for name in part.declared.strength:
             if not isinstance(part.params.get(name), float):
-                raise PluginError(f"method {part.name}: its strength {name!r} is no float of its own.")
+                raise PluginError(
+                    f"method {part.name}: its strength {name!r} is no float of its own."
+                )
     if grid is None:
         given = list(_scaled(parts, tune.scales))
         return [] if given and not given[0] else [_setting(parts, one, where) for one in given]

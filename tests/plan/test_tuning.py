@@ -13,8 +13,9 @@ from skimage.metrics import peak_signal_noise_ratio
 from tiny import tiny_plan, write_suite
 
 from bench.contracts.image import Pixels
+from bench.contracts.kinds import METHOD
 from bench.data.photo_edges import PhotoEdges
-from bench.errors import SuiteError
+from bench.errors import PluginError, SuiteError
 from bench.evaluate.generate import open_students, outputs
 from bench.plan.expand import expand
 from bench.plan.matrix import Plan
@@ -73,6 +74,24 @@ def test_a_row_may_bring_a_grid_of_as_many_settings(tmp_path: Path) -> None:
     for said, wrong in faults.items():
         assert said in fault(tmp_path, methods={"wkd": {"tune": wrong}})
     assert "a sum is tuned" in fault(tmp_path, methods={"wkd+hinton": {"tune": grid}})
+
+
+def test_a_strength_that_is_no_weight_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "from bench.contracts.distiller import Distiller\n\n\nclass Odd(Distiller):\n"
+    code += '    defaults = {"weight": 1.0}\n    strength = ("wait",)\n'
+    (tmp_path / "odd_method.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(PluginError, match=r"odd_method:Odd: its strength 'wait' is no float"):
+        tuned(tmp_path, methods={"odd": {"method": "odd_method:Odd"}})
+
+
+@pytest.mark.parametrize("name", METHOD.names())
+def test_every_method_can_be_tuned_or_has_no_weight(tmp_path: Path, name: str) -> None:
+    plan = tuned(tmp_path, methods={name: {}})
+    expected = 3 if METHOD.declaration(name, name).says.defaults else 0
+    assert len(trials(plan)) == expected
 
 
 def test_what_cannot_choose_is_refused(tmp_path: Path) -> None:
