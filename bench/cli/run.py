@@ -87,7 +87,7 @@ def run(
     device = choose_device(device)
     jobs = jobs or (1 if device == "cuda" else os.cpu_count() or 1)
     machine = Machine(device, jobs, threads, checkpoint_s)
-    attend = partial(_attend, store=store, mlflow=mlflow, command=_again(where))
+    attend = partial(_attend, store=store, mlflow=mlflow, command=again(where))
     errors: list[str] = []
     trained = 0
     if plan.open and plan.trials:
@@ -105,7 +105,7 @@ def run(
     click.echo(f"{plan.suite.name}: {trained} trained, {outcome.cached} cached; {said}")
     for error in (*errors, *outcome.errors):
         click.echo(f"distillbench: {error}", err=True)
-    click.echo(f"Now: distillbench report {_again(where)}", err=True)
+    click.echo(f"Now: distillbench report {again(where)}", err=True)
     if errors or outcome.errors or set(counts) - {"done", "skipped"}:
         sys.exit(1)
 
@@ -146,7 +146,7 @@ def _chosen(plan: Plan) -> Iterator[str]:
         yield f"chosen    {place}: {said}"
 
 
-def _again(where: Mapping[str, Any]) -> str:
+def again(where: Mapping[str, Any]) -> str:
     """Return the suite and its options as they were given, for the next command."""
     said = [str(where["suite"])]
     said += [x for text in where["sets"] for x in ("--set", text)]

@@ -53,9 +53,10 @@ def results(
         FetchError: what the server gave is damaged or hostile.
     """
     if not server:
+        plan = opened(store)
         if not store.root.is_dir():
             raise StoreError(f"{store.root}: no store here; `distillbench run` makes one.")
-        yield opened(store), store
+        yield plan, store
         return
     with tempfile.TemporaryDirectory() as folder:
         temporary = Store(Path(folder))

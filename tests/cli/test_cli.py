@@ -120,10 +120,10 @@ def test_bad_input_is_a_line_and_exit_code_2(
 
 
 def test_the_next_command_is_said_with_its_options(tmp_path: Path) -> None:
-    from bench.cli.main import _again
+    from bench.cli.run import again
 
     where = {"suite": Path("a b.yaml"), "sets": ("size=64",), "only": (), "seeds": "0,1"}
-    assert _again(where | {"store": Path("x")}) == "'a b.yaml' --set size=64 --seeds 0,1 --store x"
+    assert again(where | {"store": Path("x")}) == "'a b.yaml' --set size=64 --seeds 0,1 --store x"
 
 
 def test_seeds_and_only_choose_a_part(tmp_path: Path) -> None:
