@@ -13,19 +13,18 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from bench.contracts.dataset import DOMAINS, SPLITS, Dataset
 from bench.contracts.kinds import DATASET, METHOD, METRIC, NETWORK, TASK
 from bench.contracts.making import check_making
 from bench.contracts.metric import Metric
 from bench.contracts.width import Width, channels
 from bench.errors import AbsentData, SuiteError, unknown
-from bench.plan.cell import Cell, Json, Nets
+from bench.plan.cell import Cell, Deeper, Json, Nets
 from bench.plan.matrix import Entry, Plan
 from bench.plan.only import is_chosen, said
 from bench.plan.scores import judges
-from bench.plan.suite import INHERITED, Budget, Suite, Teacher, explain
+from bench.plan.suite import Budget, Suite
+from bench.plan.teaching import check_used, named, read_method
 from bench.plan.unused_keys import check_keys, check_tasks
 from bench.plugins.registry import Part, conform
 
@@ -95,11 +94,12 @@ class _Expansion:
         self.teachers: dict[str, Entry] = {}
         self.datasets = {n: self._dataset(n, row) for n, row in suite.datasets.items()}
         self.architectures = {n: self._generator(n, row) for n, row in suite.architectures.items()}
-        self.methods = {n: self._method(n, row) for n, row in suite.methods.items()}
+        self.methods = {n: read_method(suite, n, row) for n, row in suite.methods.items()}
         names = {part.declared.task for part, _ in self.datasets.values()}
         self.tasks = {name: TASK.declaration(name, where).says for name in sorted(names)}
         check_tasks(self.tasks)
         check_keys(suite, self.tasks, where)
+        check_used(suite, self.methods.values())
         self.select = self._selection(suite.select.best_on_val)
 
     def entries(self) -> Iterator[Entry]:
@@ -155,7 +155,12 @@ class _Expansion:
         deep = deep if self._is_adversarial(dataset) else 0
         if mode == "online":
             nets = self._nets(dataset, above, teacher.width, deep)
-            return replace(alone, mentor=nets)
+            alone = replace(alone, mentor=nets, alternation=teacher.alternation)
+            second = teacher.deeper if any(part.declared.deeper for part in parts) else None
+            if second is None:
+                return alone
+            nets = self._nets(dataset, second.architecture, second.width, deep)
+            return replace(alone, deeper=Deeper(nets, second.shared))
         if mode == "same":
             own = (dataset, architecture, width, discriminator_width, teacher.seed)
             return replace(alone, teacher=self._trained(*own, None))
@@ -279,7 +284,7 @@ class _Expansion:
         return self._network(label, {}, "generator", f"{self.where}: teacher.architecture")
 
     def _generator(self, label: str, row: Json) -> Part[Network]:
-        name, params = _named(row, "architecture", label)
+        name, params = named(row, "architecture", label)
         return self._network(name, params, "generator", f"{self.where}: architectures.{label}")
 
     def _network(self, name: str, params: Json, role: str, where: str) -> Part[Network]:
@@ -304,62 +309,6 @@ class _Expansion:
             part = self.elsewhere(self.suite, label, part, error)
         return part, self.suite.size or cls.size
 
-    def _method(
-        self, label: str, row: Json
-    ) -> tuple[tuple[Part[Distiller], ...], Teacher | None, str]:
-        """Return a row's methods, its teacher, and the mode of that teacher ("" for none)."""
-        where = f"{self.where}: methods.{label}"
-        expression, params = _named(row, "method", label)
-        own = params.pop("teacher", {})
-        names = [name.strip() for name in expression.split("+")]
-        if len(names) > 1:
-            for name in params:
-                if name not in names:
-                    raise SuiteError(unknown("summand", name, names, where))
-            given = [params.get(name) or {} for name in names]
-            for name, row_of in zip(names, given, strict=True):
-                if not isinstance(row_of, dict):
-                    raise SuiteError(f"{where}: {name}: expected parameters, found {row_of!r}.")
-        else:
-            given = [params]
-        parts = tuple(METHOD.part(n, p, where) for n, p in zip(names, given, strict=True))
-        shorts = [part.short for part in parts]
-        if len(set(shorts)) < len(shorts):
-            raise SuiteError(f"{where}: one method stands twice in the sum.")
-        teacher = self._teacher(own, where)
-        accepted = [part.declared.teachers for part in parts]
-        if not any(accepted):
-            return parts, None, ""
-        common = [m for m in max(accepted, key=len) if all(m in a for a in accepted if a)]
-        if not common:
-            raise SuiteError(f"{where}: its summands accept no common kind of teacher.")
-        mode = (teacher.mode if teacher else None) or common[0]
-        if mode not in common:
-            raise SuiteError(unknown("mode of a teacher for this method", mode, common, where))
-        if teacher is None:
-            raise SuiteError(f"{where}: this method needs a teacher; give the suite one.")
-        return parts, teacher, mode
-
-    def _teacher(self, own: Json, where: str) -> Teacher | None:
-        """Return the suite's teacher, overlaid by what a method's row says."""
-        if not own:
-            return self.suite.teacher
-        if self.suite.teacher is None:
-            raise SuiteError(f"{where}: teacher: the suite has no teacher to differ from.")
-        if not isinstance(own, dict):
-            raise SuiteError(f"{where}.teacher: expected keys, as in {{mode: online}}.")
-        for name in own:
-            if name not in Teacher.model_fields:
-                raise SuiteError(unknown("key", name, Teacher.model_fields, f"{where}.teacher"))
-        given = dict(own)
-        if isinstance(own.get("budget"), dict):
-            inherited = self.suite.budget.model_dump(include=set(INHERITED))
-            given["budget"] = inherited | own["budget"]
-        try:
-            return Teacher.model_validate(self.suite.teacher.model_dump() | given)
-        except ValidationError as error:
-            raise SuiteError("\n".join(explain(error, f"{where}.teacher", Teacher))) from error
-
     def _selection(self, name: str | None) -> Json:
         """Return what a cell's key says of how its checkpoint is chosen; {} for the last one."""
         if name is None:
@@ -378,18 +327,12 @@ class _Expansion:
 
 def dataset_part(suite: Suite, label: str, row: Json) -> Part[Dataset]:
     """Return a row's data set as it is declared; whether its images are there is not asked."""
-    name, params = _named(row, "dataset", label)
+    name, params = named(row, "dataset", label)
     part = DATASET.part(name, params, f"{suite.path}: datasets.{label}")
     if not part.params.get("path"):
         return part
     path = str(suite.path.parent / Path(os.path.expandvars(part.params["path"])).expanduser())
     return replace(part, params={**part.params, "path": path}, path=path)
-
-
-def _named(row: Json, key: str, label: str) -> tuple[str, Json]:
-    """Split a row into the plug-in's name, which is the label unless stated, and the rest."""
-    params = dict(row)
-    return str(params.pop(key, label)), params
 
 
 def _metrics(rows: Mapping[str, Json], where: str) -> tuple[Part[Metric], ...]:

@@ -1,0 +1,109 @@
+"""A row of `methods`: which methods it adds up, and who teaches by them, in which mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from bench.contracts.kinds import METHOD
+from bench.errors import SuiteError, unknown
+from bench.plan.cell import Json
+from bench.plan.suite import INHERITED, Suite, Teacher, explain
+from bench.plugins.registry import Part
+
+if TYPE_CHECKING:
+    from bench.contracts.distiller import Distiller
+
+Lesson = tuple[tuple["Part[Distiller]", ...], Teacher | None, str]
+
+
+def read_method(suite: Suite, label: str, row: Json) -> Lesson:
+    """Return a row's methods, its teacher, and the mode of that teacher ("" for none).
+
+    Raises:
+        SuiteError: an unknown method, parameter, key or mode, or a teacher that does not fit.
+    """
+    where = f"{suite.path}: methods.{label}"
+    expression, params = named(row, "method", label)
+    own = params.pop("teacher", {})
+    names = [name.strip() for name in expression.split("+")]
+    if len(names) > 1:
+        for name in params:
+            if name not in names:
+                raise SuiteError(unknown("summand", name, names, where))
+        given = [params.get(name) or {} for name in names]
+        for name, row_of in zip(names, given, strict=True):
+            if not isinstance(row_of, dict):
+                raise SuiteError(f"{where}: {name}: expected parameters, found {row_of!r}.")
+    else:
+        given = [params]
+    parts = tuple(METHOD.part(n, p, where) for n, p in zip(names, given, strict=True))
+    shorts = [part.short for part in parts]
+    if len(set(shorts)) < len(shorts):
+        raise SuiteError(f"{where}: one method stands twice in the sum.")
+    teacher = _teacher(suite, own, where)
+    accepted = [part.declared.teachers for part in parts]
+    if not any(accepted):
+        return parts, None, ""
+    common = [m for m in max(accepted, key=len) if all(m in a for a in accepted if a)]
+    if not common:
+        raise SuiteError(f"{where}: its summands accept no common kind of teacher.")
+    mode = (teacher.mode if teacher else None) or common[0]
+    if mode not in common:
+        raise SuiteError(unknown("mode of a teacher for this method", mode, common, where))
+    if teacher is None:
+        raise SuiteError(f"{where}: this method needs a teacher; give the suite one.")
+    _check_company(parts, own, mode, f"{where}.teacher")
+    return parts, teacher, mode
+
+
+def check_used(suite: Suite, lessons: Iterable[Lesson]) -> None:
+    """Refuse what the suite's teacher is asked for and no row has a use for.
+
+    Raises:
+        SuiteError: which key.
+    """
+    online = [parts for parts, _, mode in lessons if mode == "online"]
+    deeper = [parts for parts in online if any(part.declared.deeper for part in parts)]
+    for name, users in (("alternation", online), ("deeper", deeper)):
+        if getattr(suite.teacher, name, None) and not users:
+            raise SuiteError(f"{suite.path}: teacher.{name}: no method of the suite has one.")
+
+
+def _check_company(parts: Sequence[Part[Distiller]], own: Json, mode: str, where: str) -> None:
+    """Refuse turns or a second teacher that a row asks for and cannot have."""
+    for name in ("alternation", "deeper"):
+        if own.get(name) and mode != "online":
+            raise SuiteError(f"{where}: {name}: is for the mode online; this teacher is {mode}.")
+    if own.get("deeper") and not any(part.declared.deeper for part in parts):
+        names = " and ".join(part.name for part in parts)
+        raise SuiteError(f"{where}: deeper: {names} learns from one teacher.")
+
+
+def _teacher(suite: Suite, own: Json, where: str) -> Teacher | None:
+    """Return the suite's teacher, overlaid by what a method's row says."""
+    if not own:
+        return suite.teacher
+    if suite.teacher is None:
+        raise SuiteError(f"{where}: teacher: the suite has no teacher to differ from.")
+    if not isinstance(own, dict):
+        raise SuiteError(f"{where}.teacher: expected keys, as in {{mode: online}}.")
+    for name in own:
+        if name not in Teacher.model_fields:
+            raise SuiteError(unknown("key", name, Teacher.model_fields, f"{where}.teacher"))
+    given = dict(own)
+    if isinstance(own.get("budget"), dict):
+        inherited = suite.budget.model_dump(include=set(INHERITED))
+        given["budget"] = inherited | own["budget"]
+    try:
+        return Teacher.model_validate(suite.teacher.model_dump() | given)
+    except ValidationError as error:
+        raise SuiteError("\n".join(explain(error, f"{where}.teacher", Teacher))) from error
+
+
+def named(row: Json, key: str, label: str) -> tuple[str, Json]:
+    """Split a row into the plug-in's name, which is the label unless stated, and the rest."""
+    params = dict(row)
+    return str(params.pop(key, label)), params
