@@ -26,10 +26,14 @@ class DCD(Imitation):
     to an option that reads two, so that style and feature are swapped (`lambda_style: 10.0,
     lambda_feature: 10000.0` repeats that). The kind of adversarial loss is the task's. Hints
     smaller than 32 px, as the U-Net has, are enlarged; the code would fail on them with instance
-    norm. Teacher and student take turns step by step. On paired data `teacher_every` is the code's
-    n_dis; on CycleGAN n_dis multiplies the student's epochs instead (4: it sees 800, the teacher
-    200), while here both players have those of the budget. A discriminator of several scales, as
-    Pix2PixHD's, compares hints by the features of its full scale alone.
+    norm. A discriminator of several scales, as Pix2PixHD's, compares hints by the features of its
+    full scale alone.
+
+    On paired data `teacher_every` is the code's n_dis. On CycleGAN n_dis multiplies the student's
+    epochs instead: ten of the teacher (six on summer2winter), four times as many of the student,
+    and so on, which is `teacher: {alternation: {teacher: 10, students: 40}}` under the teacher's
+    budget. Whom the code's student learns from then, and whom here, is in `omgd.py`; the
+    discriminator is the last one in both. Without an alternation both move at every step.
     """
 
     defaults = {

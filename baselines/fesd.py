@@ -53,8 +53,9 @@ class FESD(Imitation):
     side of the largest hint, so that the number of frequencies agrees. Smaller hints are enlarged
     to that by repeating pixels. It has no spectral norm.
 
-    Teacher and student take turns step by step. On CycleGAN the base code's n_dis multiplies the
-    student's epochs (4: it sees 800, the teacher 200); here both players have those of the budget.
+    Both move at every step; the paper states one number of epochs. On CycleGAN the base code's
+    n_dis multiplies the student's (4: it sees 800, the teacher 200): a suite has that by the
+    alternation of `omgd.py`, in which the discriminator still learns from the student's image.
     A discriminator of several scales, as Pix2PixHD's, compares hints by the features of its full
     scale alone.
 

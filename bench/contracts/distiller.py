@@ -97,6 +97,7 @@ class Distiller(nn.Module):
     teachers: Sequence[str] = ("frozen", "same", "assistant", "peers", "online")
     hints: Sequence[str] = ()  # roles of the features `terms` reads
     keeps: Sequence[str] | None = None  # original terms that stay; None: all of them
+    deeper: ClassVar[bool] = False  # whether it has `deeper_terms`
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         super().__init__()
@@ -144,6 +145,13 @@ class Distiller(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} defines no terms().")
 
+    def deeper_terms(self, student: Trace, deeper: Trace) -> dict[str, Tensor]:
+        """Return the terms of a second online teacher, which are added to those of the first.
+
+        Its trace has no graph and no hints.
+        """
+        return {}
+
     def facts(self) -> Mapping[str, Any]:
         """Return what the method found out, as JSON values, for the cell's result and its row.
 
@@ -161,7 +169,10 @@ class Distiller(nn.Module):
         return ()
 
     def teacher_trains(self, step: int) -> bool:
-        """Say whether an online teacher moves at this step."""
+        """Say whether an online teacher moves at this step.
+
+        Where a suite has it alternate with its students, it moves if it is its turn besides.
+        """
         return True
 
 

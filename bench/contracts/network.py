@@ -146,6 +146,21 @@ class Discriminator(Network):
         logits, found = run(self.model, x, {role: self.taps[role] for role in hints})
         return [logits], found
 
+    def share(self, other: Self, convolutions: int) -> None:
+        """Judge by another's first convolutions and what follows each; they are one from then on.
+
+        Raises:
+            SuiteError: there are not so many.
+        """
+        ends = [0, *(layer + 1 for layer in self.taps.values()), len(self.model)]
+        if convolutions >= len(ends):
+            raise SuiteError(
+                f"teacher.deeper.shared: a discriminator has {len(ends) - 1} convolutions to "
+                f"share, not {convolutions}."
+            )
+        for index in range(ends[convolutions]):
+            self.model[index] = other.model[index]
+
 
 def initialise(network: nn.Module) -> None:
     """Draw weights from N(0, 0.02), norms from N(1, 0.02), biases 0: the original code's default.

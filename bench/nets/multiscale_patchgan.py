@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor, nn
 
@@ -39,3 +39,8 @@ class MultiscalePatchGAN(Discriminator):
         logits, found = self.fine(x, [role for role in hints if not role.startswith("half.")])
         logits_half, found_half = self.coarse(self.pool(x), of_half)
         return logits + logits_half, found | {f"half.{r}": f for r, f in found_half.items()}
+
+    def share(self, other: Self, convolutions: int) -> None:
+        """Share as much at either scale."""
+        self.fine.share(other.fine, convolutions)
+        self.coarse.share(other.coarse, convolutions)

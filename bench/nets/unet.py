@@ -41,6 +41,7 @@ class UNet(Generator):
         widths = [min(8, 2**level) * width for level in range(levels)]
         self.downs = nn.ModuleList()
         self.ups = nn.ModuleList()
+        self.joined = nn.Sequential()  # on what the outermost level joins; nothing here
         for level, c in enumerate(widths):
             outermost, innermost = level == 0, level == levels - 1
             above = 3 if outermost else widths[level - 1]
@@ -70,7 +71,8 @@ class UNet(Generator):
                 found[roles[level]] = x
             x = down(x)
         for level, up in reversed(list(enumerate(self.ups, start=1))):
-            x = F.relu(torch.cat([skips[level - 1], x], 1) if level < len(self.ups) else x)
+            x = torch.cat([skips[level - 1], x], 1) if level < len(self.ups) else x
+            x = F.relu(self.joined(x) if level == 1 else x)
             if -level in roles:
                 found[roles[-level]] = x
             x = up(x)
@@ -89,4 +91,6 @@ class UNet(Generator):
             if level < len(self.ups) - 1:
                 offset = min(8, 2**level) * teacher.width
                 kept = torch.cat([skips[level], offset + kept])
+            if level == 0:
+                kept = walk(self.joined, teacher.joined, kept)
             kept = walk(self.ups[level], teacher.ups[level], kept)

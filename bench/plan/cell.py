@@ -12,7 +12,7 @@ from bench.contracts.dataset import DOMAINS, Dataset
 from bench.contracts.width import Width
 from bench.maths.seed import derive
 from bench.plan.identity import identity_of_text
-from bench.plan.suite import Budget
+from bench.plan.suite import Alternation, Budget
 from bench.plugins.registry import Part
 
 if TYPE_CHECKING:
@@ -36,6 +36,14 @@ class Nets:
 
 
 @dataclass(frozen=True)
+class Deeper:
+    """A second teacher that trains along, and how much of the first one's judges it shares."""
+
+    nets: Nets
+    shared: int  # convolutions of a discriminator, from the image on
+
+
+@dataclass(frozen=True)
 class Cell:
     """One training run: everything that can change its numbers, and nothing else."""
 
@@ -54,6 +62,8 @@ class Cell:
     snapshots: int = 0  # generators kept at even distances over the budget
     engine: int = ENGINE
     later: tuple[Budget, ...] = ()  # of a task's second stage and those after it
+    alternation: Alternation | None = None  # of the mentor and its students; None: all move at once
+    deeper: Deeper | None = None  # a second mentor
     outputs: Mapping[str, Any] = field(default_factory=dict)  # how test outputs are made: not keyed
     scored_on: str = "test"  # the split; "": it is not scored; not keyed
 
@@ -78,6 +88,11 @@ class Cell:
         return (self.budget, *self.later)
 
     @property
+    def mentors(self) -> tuple[Nets, ...]:
+        """The networks of each teacher that trains along."""
+        return tuple(n for n in (self.mentor, self.deeper and self.deeper.nets) if n)
+
+    @property
     def images_per_epoch(self) -> int:
         """How many images an epoch has: those of the larger training domain."""
         return max(self.dataset.images[f"train{domain}"] for domain in DOMAINS)
@@ -89,14 +104,14 @@ class Cell:
         order: list[Any] = [data.name, data.fingerprint, data.version, self.task.name]
         order += [self.size, self.seed, [params[name] for name in self.task.declared.drawn_by]]
         order += [[b.batch, b.steps, b.epochs] for b in self.budgets]
+        order += [self.alternation.model_dump()] if self.alternation else []
         return json.dumps([*order, without_path(data.params), self.numerics])
 
     def sources(self) -> dict[str, str]:
         """Return plug-in -> hash of its file, to notice edits that raised no version."""
         parts: list[Part[Any]] = [self.task, self.dataset, *self.methods]
-        for nets in (self.nets, self.mentor):
-            if nets:
-                parts += [nets.architecture, *([nets.discriminator] if nets.discriminator else [])]
+        for nets in (self.nets, *self.mentors):
+            parts += [nets.architecture, *([nets.discriminator] if nets.discriminator else [])]
         return {f"{part.kind.name} {part.name}": part.source_hash() for part in parts}
 
     def seed_for(self, purpose: str, *more: object) -> int:
@@ -114,7 +129,8 @@ class Cell:
         return derive(purpose, *axes, self.seed, *more)
 
 
-KEYED = [f.name for f in fields(Cell) if f.name not in ("later", "outputs", "scored_on")]
+SOME = ("later", "alternation", "deeper")  # in the keys of cells that have them
+KEYED = [f.name for f in fields(Cell) if f.name not in (*SOME, "outputs", "scored_on")]
 ALONE = ("architecture", "width")  # of networks without an adversary
 
 
@@ -122,8 +138,10 @@ def _plain(value: Any) -> Json:
     """Return a dataclass or model as JSON values, without what is no part of a key.
 
     Neither is what only some cells have, in one that does without it: an adversary, stages after
-    the first, a learning rate that ends at 0.
+    the first, a learning rate that ends at 0, turns of teacher and students, a second mentor.
     """
+    if isinstance(value, Alternation):
+        return value.model_dump()
     if isinstance(value, Budget):
         return {n: x for n, x in value.model_dump().items() if n != "to_zero" or x}
     if isinstance(value, Part):
@@ -134,7 +152,10 @@ def _plain(value: Any) -> Json:
     if isinstance(value, Nets):
         names = [f.name for f in fields(Nets)] if value.discriminator else ALONE
         return {name: getattr(value, name) for name in names}
-    return {name: getattr(value, name) for name in (*KEYED, *(["later"] if value.later else []))}
+    if isinstance(value, Deeper):
+        return {"nets": value.nets, "shared": value.shared}
+    has = [name for name in SOME if getattr(value, name)]
+    return {name: getattr(value, name) for name in (*KEYED, *has)}
 
 
 def without_path(params: Mapping[str, Any]) -> Json:

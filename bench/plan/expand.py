@@ -17,12 +17,12 @@ from bench.contracts.making import check_making
 from bench.contracts.width import Width, channels
 from bench.errors import AbsentData, SuiteError, unknown
 from bench.plan import criteria
-from bench.plan.cell import Cell, Json, Nets
+from bench.plan.cell import Cell, Deeper, Json, Nets
 from bench.plan.matrix import Entry, Place, Plan
 from bench.plan.only import is_chosen, said
 from bench.plan.scores import judges
 from bench.plan.suite import Budget, Suite
-from bench.plan.suite_rows import dataset_part, method_row, named
+from bench.plan.suite_rows import check_used, dataset_part, method_row, named
 from bench.plan.tuning import (
     Choice,
     Parts,
@@ -96,6 +96,7 @@ class _Expansion:
         self.tasks = {name: TASK.declaration(name, where).says for name in sorted(names)}
         check_tasks(self.tasks)
         check_keys(suite, self.tasks, where)
+        check_used(suite, self.methods.values())
         self.select = criteria.of_checkpoints(suite, self.tasks, where)
         self.chooser = criteria.of_trials(suite, where) if suite.tune else None
 
@@ -215,7 +216,12 @@ class _Expansion:
         deep = deep if self._is_adversarial(dataset) else 0
         if mode == "online":
             nets = self._nets(dataset, above, teacher.width, deep)
-            return replace(alone, mentor=nets)
+            alone = replace(alone, mentor=nets, alternation=teacher.alternation)
+            second = teacher.deeper if any(part.declared.deeper for part in parts) else None
+            if second is None:
+                return alone
+            nets = self._nets(dataset, second.architecture, second.width, deep)
+            return replace(alone, deeper=Deeper(nets, second.shared))
         if mode == "same":
             own = (dataset, architecture, width, discriminator_width, teacher.seed)
             return replace(alone, teacher=self._trained(*own, None))

@@ -1,4 +1,4 @@
-"""How many steps a budget is, and the learning rate at each: constant, then linear to zero."""
+"""How many steps a budget is, who moves at each, and how fast: constant, then linear to zero."""
 
 from __future__ import annotations
 
@@ -8,50 +8,87 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bench.plan.cell import Cell
-from bench.plan.suite import Budget
+from bench.plan.suite import Alternation, Budget
 
 
 def schedule_of(cell: Cell) -> Schedule:
     """Return a cell's schedule: stage after stage, each with a budget of its own."""
-    return Schedule(cell.budgets, cell.images_per_epoch)
+    return Schedule(cell.budgets, cell.images_per_epoch, cell.alternation)
 
 
 def epochs_of(cell: Cell) -> float:
-    """Return how often a cell sees the larger domain of its training split."""
-    if len(cell.budgets) == 1 and cell.budget.epochs:
-        return cell.budget.epochs
+    """Return how often a cell's students learn from the larger domain of its training split."""
     stages = schedule_of(cell).stages
-    images = sum(stage.steps * stage.budget.batch for stage in stages)
+    if len(stages) == 1 and cell.budget.epochs:
+        return stages[0].of_students
+    images = sum(stage.steps_of(stage.of_students) * stage.budget.batch for stage in stages)
     return images / cell.images_per_epoch
 
 
 @dataclass(frozen=True)
 class StageSchedule:
-    """One budget over a training split of `images` images; its steps count from 0."""
+    """One budget over a training split of `images` images; its steps count from 0.
+
+    Without an alternation all move at every step. With one, turns are whole steps or epochs of the
+    budget, which is the teacher's; each of its turns is followed by one of the students.
+    """
 
     budget: Budget
     images: int
+    alternation: Alternation | None = None
+
+    @cached_property
+    def of_teacher(self) -> int:
+        """Return in how many of the budget's steps or epochs an online teacher moves: in all."""
+        return self.budget.steps or self.budget.epochs or 0
+
+    @cached_property
+    def of_students(self) -> int:
+        """Return in how many steps or epochs, as the budget has it, students move."""
+        if self.alternation is None:
+            return self.of_teacher
+        return math.ceil(self.of_teacher / self.alternation.teacher) * self.alternation.students
 
     @cached_property
     def steps(self) -> int:
-        """Return the number of optimiser steps."""
+        """Return the number of steps, whoever moves."""
+        return self.steps_of(self.of_teacher + (self.of_students if self.alternation else 0))
+
+    def steps_of(self, length: int) -> int:
+        """Return how many steps some of the budget's steps or epochs are."""
         if self.budget.steps is not None:
-            return self.budget.steps
-        return math.ceil((self.budget.epochs or 0) * self.images / self.budget.batch)
+            return length
+        return math.ceil(length * self.images / self.budget.batch)
+
+    def movers(self, step: int) -> tuple[str, ...]:
+        """Return who moves at a step: `students`, `teacher` or both."""
+        return self._place(step)[1]
 
     def lr(self, step: int) -> float:
-        """Return the learning rate of a step.
+        """Return the learning rate of a step; in a turn of the students the teacher's last one.
 
         The original code's rule, `1 - max(0, epoch + 1 - constant) / (decay + 1)` with epochs
         counted from 0; where the budget is in steps, the same in steps. With `to_zero` that of the
         next epoch: newer forms of that code, WKD's among them, set it when an epoch begins.
         """
         budget = self.budget
-        total = budget.steps or budget.epochs or 0
-        now = step if budget.steps else step * budget.batch // self.images
-        falling = round(budget.decay * total)
-        constant = total - falling - budget.to_zero
+        now, _ = self._place(step)
+        falling = round(budget.decay * self.of_teacher)
+        constant = self.of_teacher - falling - budget.to_zero
         return budget.lr * (1 - max(0, now + 1 - constant) / (falling + 1))
+
+    def _place(self, step: int) -> tuple[int, tuple[str, ...]]:
+        """Return the budget's step or epoch that a step belongs to, and who moves in it."""
+        now = step if self.budget.steps else step * self.budget.batch // self.images
+        if self.alternation is None:
+            return now, ("students", "teacher")
+        turn = self.alternation.teacher
+        turns, place = divmod(now, turn + self.alternation.students)
+        first = turns * turn
+        length = min(turn, self.of_teacher - first)
+        if place < length:
+            return first + place, ("teacher",)
+        return first + length - 1, ("students",)
 
 
 @dataclass(frozen=True)
@@ -60,11 +97,12 @@ class Schedule:
 
     budgets: tuple[Budget, ...]
     images: int
+    alternation: Alternation | None = None
 
     @cached_property
     def stages(self) -> tuple[StageSchedule, ...]:
         """Return the schedule of each stage."""
-        return tuple(StageSchedule(budget, self.images) for budget in self.budgets)
+        return tuple(StageSchedule(b, self.images, self.alternation) for b in self.budgets)
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
@@ -85,6 +123,11 @@ class Schedule:
     def stage(self, step: int) -> int:
         """Return which stage takes a step, from 0; the last one beyond the end."""
         return bisect_right(self.starts, step) - 1
+
+    def movers(self, step: int) -> tuple[str, ...]:
+        """Return who moves at a step: `students`, `teacher` (one that trains along) or both."""
+        stage = self.stage(step)
+        return self.stages[stage].movers(step - self.starts[stage])
 
     def lr(self, step: int) -> float:
         """Return the learning rate of a step."""

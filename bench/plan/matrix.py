@@ -101,10 +101,16 @@ class Plan:
         """Return by what a cell is taught, whatever the suite calls it.
 
         The methods, in brackets the parameters that differ from their defaults, and the kind of
-        teacher where it is not the frozen or online one that the method asks for first: what rows
-        of two suites must share to be the same method, and what published numbers are found by.
+        teacher where it is not the frozen or online one that the method asks for first, is not
+        alone, or alternates with its students: what rows of two suites must share to be the same
+        method, and what published numbers are found by.
         """
         text = "+".join(map(_with_params, cell.methods))
+        if cell.deeper is not None:
+            text = f"{text}, two teachers"
+        if cell.alternation is not None:
+            turns = cell.alternation
+            text = f"{text}, in turns of {turns.teacher} and {turns.students}"
         if cell.peers > 1:
             return f"{text}, {cell.peers} peers"
         above = self.cells.get(cell.teacher)

@@ -141,6 +141,25 @@ class StageBudget(Model):
         return budget.model_copy(update=given | unit)
 
 
+class Alternation(Model):
+    """An online teacher and its students move in turns of so many steps or epochs, as the budget.
+
+    The budget is the teacher's; after each of its turns, the last and shorter one included, comes a
+    turn of the students.
+    """
+
+    teacher: Steps
+    students: Steps
+
+
+class DeeperTeacher(Model):
+    """A second online teacher, judged by the discriminators of the first, or by part of them."""
+
+    architecture: str
+    width: GivenWidth
+    shared: Natural  # convolutions of a discriminator, from the image on, that judge both teachers
+
+
 class Teacher(Model):
     """Whom the students learn from; the mode is each method's own unless stated."""
 
@@ -152,6 +171,8 @@ class Teacher(Model):
     mode: Literal["frozen", "online", "same", "assistant", "peers"] | None = None
     assistant_width: GivenWidth | None = None
     peers: Annotated[int, Field(ge=2, le=100)] = 2
+    alternation: Alternation | None = None  # default: all move at every step
+    deeper: DeeperTeacher | None = None
 
     @model_validator(mode="after")
     def _assistant(self) -> Self:
@@ -253,8 +274,11 @@ class Suite(Model):
 
     @property
     def told(self) -> dict[str, Any]:
-        """The suite as JSON values, without keys that only some tasks have and this one lacks."""
+        """The suite as JSON values, without keys that only some suites have and this one lacks."""
         found: dict[str, Any] = json.loads(self.model_dump_json())
+        if self.teacher:
+            teacher = found["teacher"].items()
+            found["teacher"] = {n: x for n, x in teacher if n not in ("alternation", "deeper") or x}
         return {n: x for n, x in found.items() if n not in ("stages", "outputs", "tune") or x}
 
     @property

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -15,6 +16,9 @@ from bench.errors import SuiteError, unknown
 from bench.plan.suite import INHERITED, Suite, Teacher, explain
 from bench.plan.tuning import Parts, Setting, settings_of
 from bench.plugins.registry import Part
+
+if TYPE_CHECKING:
+    from bench.contracts.distiller import Distiller
 
 Json = dict[str, Any]
 
@@ -83,7 +87,31 @@ def method_row(suite: Suite, label: str, row: Json) -> Row:
         raise SuiteError(unknown("mode of a teacher for this method", mode, common, where))
     if teacher is None:
         raise SuiteError(f"{where}: this method needs a teacher; give the suite one.")
+    _check_company(parts, own, mode, f"{where}.teacher")
     return Row(parts, teacher, mode, settings)
+
+
+def check_used(suite: Suite, rows: Iterable[Row]) -> None:
+    """Refuse what the suite's teacher is asked for and no row has a use for.
+
+    Raises:
+        SuiteError: which key.
+    """
+    online = [parts for parts, _, mode, _ in rows if mode == "online"]
+    deeper = [parts for parts in online if any(part.declared.deeper for part in parts)]
+    for name, users in (("alternation", online), ("deeper", deeper)):
+        if getattr(suite.teacher, name, None) and not users:
+            raise SuiteError(f"{suite.path}: teacher.{name}: no method of the suite has one.")
+
+
+def _check_company(parts: Sequence[Part[Distiller]], own: Json, mode: str, where: str) -> None:
+    """Refuse turns or a second teacher that a row asks for and cannot have."""
+    for name in ("alternation", "deeper"):
+        if own.get(name) and mode != "online":
+            raise SuiteError(f"{where}: {name}: is for the mode online; this teacher is {mode}.")
+    if own.get("deeper") and not any(part.declared.deeper for part in parts):
+        names = " and ".join(part.name for part in parts)
+        raise SuiteError(f"{where}: deeper: {names} learns from one teacher.")
 
 
 def _teacher(suite: Suite, own: Json, where: str) -> Teacher | None:

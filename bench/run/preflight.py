@@ -64,6 +64,11 @@ def _check_networks(cell: Cell, teacher: Cell | None) -> None:
     _check_stages(cell, task, sides[0])
     if cell.mentor:
         _check_stages(cell, task, sides[1])
+    if cell.deeper:
+        deeper = _check_sizes(cell, cell.deeper.nets, task)
+        _check_stages(cell, task, deeper)
+        if deeper.discriminator and sides[1].discriminator:
+            deeper.discriminator.share(sides[1].discriminator, cell.deeper.shared)
     shapes = [layout(nets, cell.size, task.judged_channels, hints) for nets in (cell.nets, above)]
     with torch.device("meta"):
         for distiller in distillers:

@@ -13,6 +13,8 @@ from bench.contracts.distiller import Distiller, Inputs, Trace
 from bench.contracts.task import Batch, Task
 from bench.errors import PluginError
 from bench.plan.cell import Cell, Nets
+from bench.plan.learning_rate import schedule_of
+from bench.train.deeper import DeeperPlayer
 from bench.train.device import seed_step
 from bench.train.player import Player, State, below, layout
 
@@ -31,7 +33,8 @@ class Learner:
     """Everything that one cell trains, and the step that trains it.
 
     Players are the students (one, or several peers) and perhaps a mentor, a teacher that trains
-    along. A frozen teacher is not among them: the cohort runs it once for all learners.
+    along, or two, of which the second is the deeper one. A frozen teacher is not among them: the
+    cohort runs it once for all learners.
     """
 
     def __init__(self, cell: Cell, device: torch.device, teacher: Player | None) -> None:
@@ -41,7 +44,12 @@ class Learner:
             Player(cell, cell.nets, self.task, device, peer=i) for i in range(cell.peers)
         ]
         self.mentor = Player(cell, cell.mentor, self.task, device, peer=-1) if cell.mentor else None
-        self.players = [*self.students, *([self.mentor] if self.mentor else [])]
+        self.deeper: DeeperPlayer | None = None
+        if self.mentor and cell.deeper:
+            self.deeper = DeeperPlayer(cell, self.task, device, self.mentor)
+        self.mentors = [player for player in (self.mentor, self.deeper) if player]
+        self.players = [*self.students, *self.mentors]
+        self.schedule = schedule_of(cell)
         self.distillers = [self._open_distillers() for _ in self.students]
         self.hints = self._agreed_hints()
         keeps = kept_terms(self.task, [taught.distiller for taught in self.distillers[0]])
@@ -66,7 +74,10 @@ class Learner:
             ]
             student.begin(name, own, ())
             if self.mentor:
-                self.mentor.begin(name, (), judging)
+                more = self.deeper.judging() if self.deeper else []
+                self.mentor.begin(name, (), [*judging, *more])
+            if self.deeper:
+                self.deeper.begin(name, (), ())
 
     def prepare(self, inputs: Mapping[str, Callable[[], Iterable[Inputs]]]) -> None:
         """Let the methods look at the training inputs, per direction, before the first step.
@@ -110,12 +121,18 @@ class Learner:
         """
         seed_step(self.cell.seed_for("noise", step), self.device)
         rng = np.random.default_rng(self.cell.seed_for("noise", step, "pool"))
-        traces = [player.forward(batch, self.hints) for player in self.players]
+        movers = self._movers(step)
+        traces = []
+        for index, player in enumerate(self.players):
+            with torch.set_grad_enabled(index in movers):  # a player that waits is only looked at
+                hints = () if player is self.deeper else self.hints
+                traces.append(player.forward(batch, hints))
         found: State = {}
-        for index, turns in self._moves(step):
-            player, prefix, moving = self.players[index], self._prefix(index), []
-            for turn in turns:
-                original = player.original(turn, traces[index], rng)
+        for group in self._moves(movers):
+            moving = []
+            for index, turn in group:
+                player, prefix = self.players[index], self._prefix(index)
+                original = self._original(turn, index, traces, rng)
                 added = self._distilled(turn, index, traces, taught)
                 if pulls is not None and turn == "generator" and index < len(self.students):
                     found_pulls = _pulls(player.generators, original, added)
@@ -123,9 +140,9 @@ class Learner:
                 terms = original | added
                 if terms:
                     player.pull(turn, torch.stack(list(terms.values())).sum())
-                    moving.append(turn)
+                    moving.append((player, turn))
                 found |= {prefix + name: value.detach() for name, value in terms.items()}
-            for turn in moving:
+            for player, turn in moving:
                 player.move(turn, lr)
         for player in self.players:
             player.average(step)
@@ -167,7 +184,7 @@ class Learner:
 
     def _named_players(self) -> list[tuple[str, Player]]:
         named = [(f"student{i}", student) for i, student in enumerate(self.students)]
-        return [*named, *([("mentor", self.mentor)] if self.mentor else [])]
+        return [*named, *zip(("mentor", "deeper"), self.mentors, strict=False)]
 
     def _named_distillers(self) -> list[tuple[str, Distiller]]:
         return [
@@ -176,28 +193,49 @@ class Learner:
             for direction, method, distiller in distillers
         ]
 
-    def _moves(self, step: int) -> Iterator[tuple[int, Sequence[str]]]:
-        """Yield which player moves next, and in which turns at once.
+    def _movers(self, step: int) -> list[int]:
+        """Return the players that move at a step; the others wait."""
+        who, count = self.schedule.movers(step), len(self.students)
+        students = range(count) if "students" in who else ()
+        teaches = "teacher" in who and all(
+            t.distiller.teacher_trains(step) for t in self.distillers[0]
+        )
+        return [*students, *(range(count, len(self.players)) if teaches else ())]
+
+    def _moves(self, movers: Sequence[int]) -> Iterator[Sequence[tuple[int, str]]]:
+        """Yield which players move next, in which turns, all from one state.
 
         Turn by turn all players move, students first. Where turns are simultaneous, a player moves
-        in all of them, a mentor before its students: as the original distillers do, who judge by
-        its discriminator when that has moved.
+        in all of them, the mentors before their students: as the original distillers do, who judge
+        by a discriminator that has moved.
         """
         turns = list(self.students[0].turns)
-        players = [
-            index
-            for index, player in enumerate(self.players)
-            if player is not self.mentor or self._teacher_trains(step)
-        ]
+        moves = {i: [t for t in turns if t in self.players[i].optimisers] for i in movers}
         if self.task.simultaneous:
-            yield from ((i, turns) for i in sorted(players, key=lambda i: i < len(self.students)))
+            mentors = [i for i in movers if i >= len(self.students)]
+            yield [(i, turn) for i in mentors for turn in moves[i]]
+            yield from ([(i, turn) for turn in moves[i]] for i in movers if i not in mentors)
         else:
-            yield from ((index, [turn]) for turn in turns for index in players)
+            yield from ([(i, turn)] for turn in turns for i in movers if turn in moves[i])
 
     def _prefix(self, index: int) -> str:
-        if self.players[index] is self.mentor:
-            return "teacher."
+        player = self.players[index]
+        if player in self.mentors:
+            return "teacher.deeper." if player is self.deeper else "teacher."
         return f"peer{index}." if len(self.students) > 1 else ""
+
+    def _original(
+        self, turn: str, index: int, traces: list[dict[str, Trace]], rng: np.random.Generator
+    ) -> State:
+        """Return the original terms of one player's turn.
+
+        The mentor's discriminators play both mentors' games.
+        """
+        found = self.players[index].original(turn, traces[index], rng)
+        if self.deeper and turn == "discriminator" and self.players[index] is self.mentor:
+            second = self.deeper.original(turn, traces[-1], rng)
+            found |= {f"deeper.{name}": value for name, value in second.items()}
+        return found
 
     def _distilled(
         self, turn: str, index: int, traces: list[dict[str, Trace]], taught: Traces | None
@@ -208,20 +246,25 @@ class Learner:
             if taught is not None:
                 teachers = [taught]
             else:  # peers and the mentor, as they are before this step
-                others = [t for i, t in enumerate(traces) if i != index]
+                others = [
+                    t
+                    for i, t in enumerate(traces)
+                    if i != index and self.players[i] is not self.deeper
+                ]
                 teachers = [{d: trace.detached() for d, trace in t.items()} for t in others]
             for direction, method, distiller in self.distillers[index]:
                 for above in teachers:
                     terms = distiller.terms(traces[index][direction], above[direction])
                     _add(found, method, terms, 1 / len(teachers))
+                if self.deeper:
+                    second = traces[-1][direction].detached()
+                    terms = distiller.deeper_terms(traces[index][direction], second)
+                    _add(found, method, terms, 1.0)
         elif turn == "discriminator" and self.players[index] is self.mentor:
             for direction, method, distiller in self.distillers[0]:
                 below_, above_ = (traces[i][direction].detached() for i in (0, index))
                 _add(found, method, distiller.discriminator_terms(below_, above_), 1.0)
         return found
-
-    def _teacher_trains(self, step: int) -> bool:
-        return all(d.teacher_trains(step) for _, _, d in self.distillers[0])
 
     def _open_distillers(self) -> list[Taught]:
         return [

@@ -18,9 +18,9 @@ from bench.contracts.network import Generator
 from bench.errors import CountError, SuiteError
 from bench.evaluate.costs import count_network
 from bench.maths.count import count
-from bench.nets._blocks import ReflectionPad2d, mirrored
+from bench.nets._blocks import ReflectionPad2d, expanded_residual, mirrored
 
-GENERATORS = ["mobile_resnet9", "pix2pixhd", "resnet9", "unet"]
+GENERATORS = ["deep_mobile_resnet9", "deep_unet", "mobile_resnet9", "pix2pixhd", "resnet9", "unet"]
 
 
 def network(name: str, width: int, size: int, **given: Any) -> Generator:
@@ -44,6 +44,8 @@ def network(name: str, width: int, size: int, **given: Any) -> Generator:
         ("FESD Table 1, student", "mobile_resnet9", 16, 256, 0.13735, "macs_c3", 1.4077),
         ("FESD Table 1, Pix2Pix student", "unet", 16, 256, 3.40445, "macs_c3", 1.2187),
         ("OMGD's teacher", "mobile_resnet9", 64, 256, 1.98707, "macs_c3", 18.3144),
+        ("OMGD's code, unet_deepest_256", "deep_unet", 16, 256, 44.17194, "macs", None),
+        ("OMGD's code, deepest", "deep_mobile_resnet9", 16, 256, 2.54712, "macs", None),
         ("true count", "unet", 64, 256, 54.41396, "macs", 6.0482),
         ("true count", "resnet9", 64, 256, 11.37818, "macs", 49.5515),
         ("true count", "mobile_resnet9", 64, 256, 1.98707, "macs", 11.0667),
@@ -147,7 +149,8 @@ class NestedUNet(nn.Module):
     def block(self, level: int, x: torch.Tensor) -> torch.Tensor:
         downs, ups = self.flat.downs, self.flat.ups
         if level == 0:
-            return ups[0](F.relu(self.block(1, downs[0](x)), inplace=True))
+            joined = self.flat.joined(self.block(1, downs[0](x)))
+            return ups[0](F.relu(joined, inplace=True))
         activated = F.leaky_relu(x, 0.2, inplace=True)
         inner = downs[level](activated)
         if level < len(downs) - 1:
@@ -158,11 +161,48 @@ class NestedUNet(nn.Module):
         return self.block(0, x)
 
 
-def test_the_flat_unet_is_the_nested_one() -> None:
+@pytest.mark.parametrize(("name", "given"), [("unet", {"dropout": 0.0}), ("deep_unet", {})])
+def test_the_flat_unet_is_the_nested_one(name: str, given: dict[str, Any]) -> None:
     torch.manual_seed(0)
-    flat = network("unet", 4, 64, dropout=0.0)
+    flat = network(name, 4, 64, **given)
     x = torch.randn(2, 3, 64, 64)
     assert torch.equal(flat(x)[0], NestedUNet(flat)(x))
+
+
+def test_the_block_of_the_deeper_teachers_widens_fourfold() -> None:
+    """x + conv3(pad(relu(conv1(relu(conv3(relu(conv1(pad(x)))))))), each convolution normalised."""
+    torch.manual_seed(0)
+    block = expanded_residual(4, "instance").double()
+    x = torch.randn(2, 4, 6, 6, dtype=torch.float64)
+    state = iter(block.state_dict().values())
+    y = F.pad(x, (1, 1, 1, 1), mode="reflect")
+    for index, shape in enumerate([(16, 4, 1), (16, 16, 3), (4, 16, 1), (4, 4, 3)]):
+        weight, bias = next(state), next(state)
+        assert weight.shape == (*shape, shape[-1])
+        if index == 3:
+            y = F.pad(y, (1, 1, 1, 1), mode="reflect")
+        y = F.conv2d(y, weight, bias)
+        y = (y - y.mean((2, 3), keepdim=True)) / (
+            y.var((2, 3), keepdim=True, correction=0) + 1e-5
+        ).sqrt()
+        y = y.clamp(min=0) if index < 3 else y
+    torch.testing.assert_close(block(x), x + y, rtol=1e-12, atol=1e-12)
+
+
+def test_what_discriminators_share_is_one_network_and_the_rest_is_not() -> None:
+    """As OMGD's multi-head discriminator: a first block has one convolution, so has the last."""
+    for name, convolutions in (("patchgan", 5), ("multiscale_patchgan", 10)):
+        params = NETWORK.declaration(name, "test").params({"norm": "instance"}, "test")
+        x = torch.linspace(-1, 1, 6 * 64 * 64).view(1, 6, 64, 64)
+        for shared in range(6):
+            first, second = (NETWORK.load(name, "test")(2, 6, params) for _ in range(2))
+            second.share(first, shared)
+            same = {id(p) for p in first.parameters()} & {id(p) for p in second.parameters()}
+            assert len(same) == shared * 2 * convolutions // 5, (name, shared)
+            outputs = [judge(x)[0][0] for judge in (first, second)]
+            assert torch.equal(*outputs) == (shared == 5)
+        with pytest.raises(SuiteError, match="has 5 convolutions to share, not 6"):
+            second.share(first, 6)
 
 
 def test_deterministic_padding_is_reflection_padding() -> None:

@@ -113,6 +113,17 @@ def test_a_suite_of_a_paper_trains_by_its_protocol(name: str) -> None:
     )
 
 
+def test_omgd_has_its_two_teachers_where_data_are_paired() -> None:
+    """scripts/unet_pix2pix/edges2shoes/distill.sh: ngf 16, ndf 128, n_share 5."""
+    suite = load(ROOT / "suites" / "fesd_table1_edges2shoes.yaml")
+    cells = {e.method: e.cell for e in expand(suite, elsewhere=somewhere).students if e.cell}
+    deeper = {name: cell.deeper for name, cell in cells.items() if cell.deeper}
+    assert set(deeper) == {"omgd"}
+    nets = deeper["omgd"].nets
+    assert (nets.architecture.name, nets.width, nets.discriminator_width) == ("deep_unet", 16, 128)
+    assert deeper["omgd"].shared == 5
+
+
 def test_a_suite_trains_on_photographs_in_place_of_its_data(path: Path, tmp_path: Path) -> None:
     """All its methods, five steps, tiny networks: whatever a real run would refuse or break."""
     suite = load(path)
@@ -125,6 +136,8 @@ def test_a_suite_trains_on_photographs_in_place_of_its_data(path: Path, tmp_path
         else "discriminator_widths=[2]"
     ]
     sets += ["task.lambda_vgg=0"] * ("pix2pixhd" in suite.architectures)
+    deeper = [n for n, row in suite.methods.items() if row.get("teacher", {}).get("deeper")]
+    sets += [f"methods.{name}.teacher.deeper.width=2" for name in deeper]
     sets += ["snapshots.times=2"] * bool(suite.snapshots)
     plan = expand(load(path, sets))
     check(plan.cells.values(), plan.cells, print)

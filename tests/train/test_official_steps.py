@@ -1,14 +1,15 @@
 """Five steps of paired trainings are those of the original code, re-derived here from its steps.
 
 NVIDIA/pix2pixHD (train.py, pix2pixHD_model.py), GAN Compression (resnet_distiller.py), OMGD
-(multiteacher_distiller.py, with one teacher) and DCD (pix2pixbest_distiller.py, its adversarial term
-as the paper has it): each takes the gradients of a discriminator and of its generator from one state,
+(multiteacher_distiller.py, with one teacher, and with two as it is) and DCD
+(pix2pixbest_distiller.py, its adversarial term as the paper has it): each takes the gradients of a discriminator and of its generator from one state,
 and only then moves both; a student that learns from a teacher in training moves after it.
 """
 
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from itertools import chain
 from pathlib import Path
@@ -30,6 +31,14 @@ STEPS = 5
 ROLES = ("down", "mid1", "mid2", "up")
 PAIRED = {"architectures": ["resnet9"], "task": {"gan": "hinge", "order": "simultaneous"}}
 BLIND = {"lambda_style": 0.0, "lambda_feature": 0.0}  # VGG-16 is not here
+
+
+def two_teachers(architecture: str, shared: int) -> dict[str, Any]:
+    """Return OMGD's row with a deeper teacher whose judge shares so many convolutions."""
+    deeper = {"architecture": architecture, "width": 2, "shared": shared}
+    return {**BLIND, "lambda_cd": 10.0, "teacher": {"deeper": deeper}}
+
+
 METHODS: dict[str, dict[str, Any]] = {
     "pix2pixhd": {
         "architectures": ["pix2pixhd"],
@@ -42,6 +51,12 @@ METHODS: dict[str, dict[str, Any]] = {
         "teacher": {"width": 4, "discriminator_width": 2, "budget": {"steps": 2}},
     },
     "omgd": PAIRED | {"methods": {"omgd": {**BLIND, "lambda_cd": 10.0}}},
+    "omgd_two_heads": PAIRED | {"methods": {"omgd": two_teachers("deep_mobile_resnet9", 3)}},
+    "omgd_one_judge": PAIRED
+    | {
+        "architectures": {"unet": {"dropout": 0.0}},
+        "methods": {"omgd": two_teachers("unet", 5)},
+    },
     "dcd": PAIRED | {"methods": {"dcd": BLIND}},
 }
 
@@ -255,6 +270,81 @@ def omgd(learner: Learner, teacher: Player | None) -> Step:
     return step
 
 
+def omgd_two(learner: Learner, teacher: Player | None) -> Step:
+    """Two teachers whose discriminator is one up to some block; the student imitates both images.
+
+    D: half of (fake + real) of each teacher, summed. Each teacher: -D + 100 L1. All three gradients
+    are of one state. The student: 10 (1 - SSIM) + 1e-5 TV of either, channels of the wide one.
+    """
+    cell = learner.cell
+    assert learner.mentor is not None
+    assert learner.deeper is not None
+    assert cell.deeper is not None
+    wide, deep = (p.modules["generator"]["AtoB"] for p in (learner.mentor, learner.deeper))
+    judges = [p.modules["discriminator"]["AtoB"].model for p in (learner.mentor, learner.deeper)]
+    ends = [0, 2, 5, 8, 11, 12]  # of the official blocks, in layers
+    end = ends[cell.deeper.shared]
+    head = nn.Sequential(OrderedDict([(str(n), judges[1][n]) for n in range(end, 12)]))
+
+    def eyes(head: nn.Module) -> nn.Module:
+        return Judge(judges[0][:end], head)
+
+    by_wide, by_deep = eyes(judges[0][end:]), eyes(head)
+    made = learner.students[0].modules["generator"]["AtoB"]
+    adapters = learner.distillers[0][0].distiller.adapters
+    of_wide, of_deep = adam(wide.parameters()), adam(deep.parameters())
+    of_judge = adam(chain(judges[0].parameters(), head.parameters()))
+    of_made = adam(chain(made.parameters(), adapters.parameters()))
+
+    def step(a: Tensor, b: Tensor) -> dict[str, nn.Module]:
+        fake_w, wanted = wide(a, ROLES)
+        fake_d, _ = deep(a)
+        real = torch.cat([a, b], 1)
+        seen_w, seen_d = torch.cat([a, fake_w], 1), torch.cat([a, fake_d], 1)
+        gradients(hinge(by_wide, real, seen_w) + hinge(by_deep, real, seen_d), judges[0], head)
+        for network, judge, fake, seen in (
+            (wide, by_wide, fake_w, seen_w),
+            (deep, by_deep, fake_d, seen_d),
+        ):
+            gradients(100 * (fake - b).abs().mean() - judge(seen)[0][0].mean(), network)
+        of_judge.step()
+        of_wide.step()
+        of_deep.step()
+        fake, hints = made(a, ROLES)
+        loss = torch.zeros((), dtype=a.dtype)
+        for image in (fake_w.detach(), fake_d.detach()):
+            tv = (fake[..., 1:] - fake[..., :-1]).abs().sum()
+            tv = tv + (fake[..., 1:, :] - fake[..., :-1, :]).abs().sum()
+            loss = loss + 10 * (1 - ssim(fake, image)) + 1e-5 * tv
+        for role in ROLES:
+            own, theirs = adapters[role](hints[role]).mean((2, 3)), wanted[role].mean((2, 3))
+            loss = loss + 10 * ((own - theirs.detach()) ** 2).mean()
+        gradients(loss, made, adapters)
+        of_made.step()
+        own_head = nn.Module()
+        own_head.model = head
+        return {
+            "student0.generator.AtoB": made,
+            "distiller0.AtoB.omgd.adapters": adapters,
+            "deeper.generator.AtoB": deep,
+            "deeper.discriminator.AtoB": own_head,
+            **named(learner.mentor),
+        }
+
+    return step
+
+
+class Judge(nn.Module):
+    """A discriminator of a trunk and a head; its answer has the form of ours."""
+
+    def __init__(self, trunk: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.trunk, self.head = trunk, head
+
+    def forward(self, x: Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
+        return [self.head(self.trunk(x))], {}
+
+
 def dcd(learner: Learner, teacher: Player | None) -> Step:
     """The student fools the teacher's discriminator, which has just moved and compares the hints."""
     assert learner.mentor is not None
@@ -293,5 +383,7 @@ REFERENCES: dict[str, Callable[[Learner, Player | None], Step]] = {
     "pix2pixhd": pix2pixhd,
     "gan_compression": gan_compression,
     "omgd": omgd,
+    "omgd_two_heads": omgd_two,
+    "omgd_one_judge": omgd_two,
     "dcd": dcd,
 }
