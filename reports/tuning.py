@@ -14,7 +14,7 @@ PLACE = ["dataset", "architecture", "width", "discriminator_width"]
 
 
 class Tuning(Report):
-    """One row per method of a place; one column per trial, the chosen one in bold."""
+    """One row per method of a place; one column per trial, the chosen one in bold and named."""
 
     order = 12
 
@@ -36,8 +36,9 @@ class Tuning(Report):
                 tuned = seeds["tuned"].iloc[0]
                 block.append([*first, f"{method}{marks(seeds)}", *_trials(tuned, found[0])])
             blocks.append(block)
-        count = len(found[0]["trials"])
-        header = ["Data", "Width", "Method", *(f"Trial {n}" for n in range(1, count + 1))]
+        scales = next((s for tuned in found if None not in (s := _scales(tuned))), [])
+        tried = [f"× {s:g}" for s in scales] or [f"Trial {n + 1}" for n in range(_count(found[0]))]
+        header = ["Data", "Width", "Method", *tried, "Chosen"]
         notes = [*_without(students), *ports(students)]
         yield Table("tuning", "Tuning", budget(found[0]), header, blocks, notes)
 
@@ -47,25 +48,34 @@ def budget(tuned: Mapping[str, Any]) -> str:
     seeds = ", ".join(map(str, tuned["seeds"]))
     label = f"{tuned['metric']} [{tuned['unit']}]" if tuned["unit"] else tuned["metric"]
     return (
-        f"Every method with a weight had {len(tuned['trials'])} trials at each place, on seed"
-        f"{'s' if len(tuned['seeds']) > 1 else ''} {seeds} apart from those of the results. A cell "
-        f"holds what was tried and its {label} on the validation split, the mean over these seeds; "
-        "bold was chosen, and trained the results. The test split chose nothing."
+        f"{label} on the validation split, the mean over the trials' seeds ({seeds}), which are none "
+        f"of the results'. Every method with a weight had {_count(tuned)} trials at each place: its "
+        "weights times the factor that heads the column, or what the cell says first. Bold was "
+        "chosen, and trained the results. The test split chose nothing."
     )
 
 
+def _count(tuned: Mapping[str, Any]) -> int:
+    return len(tuned["trials"])
+
+
+def _scales(tuned: Mapping[str, Any]) -> list[Any]:
+    return [trial["scale"] for trial in tuned["trials"]]
+
+
 def _trials(tuned: Mapping[str, Any], like: Mapping[str, Any]) -> list[str]:
-    """Return a cell per trial: what it tried, and how it did."""
+    """Return a cell per trial, with how it did, and what was chosen."""
     if not tuned:
-        return ["—"] * len(like["trials"])
+        return ["—"] * (_count(like) + 1)
     cells = []
     for number, trial in enumerate(tuned["trials"]):
         outcomes = dict.fromkeys(said for said in trial["outcomes"] if said != "done")
         value = trial["value"]
         found = ", ".join(outcomes) if value is None else f"{value:.{tuned['digits']}f}"
-        text = f"{trial['said']}: {found}"
+        text = found if trial["scale"] is not None else f"{trial['said']}: {found}"
         cells.append(Bold(text) if number == tuned["chosen"] else text)
-    return cells
+    is_open = tuned["chosen"] is None
+    return [*cells, "—" if is_open else tuned["trials"][tuned["chosen"]]["said"]]
 
 
 def _without(students: pd.DataFrame) -> list[str]:

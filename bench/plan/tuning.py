@@ -8,7 +8,7 @@ trains there at the suite's seeds.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,6 +35,7 @@ class Setting(NamedTuple):
 
     said: str  # as in "weight=4"
     parts: Parts
+    scale: float | None  # what the method's weights were multiplied by; None: a row's own grid
 
 
 def settings_of(parts: Parts, grid: object, tune: Tune, where: str) -> list[Setting]:
@@ -53,8 +54,9 @@ def settings_of(parts: Parts, grid: object, tune: Tune, where: str) -> list[Sett
                     f"method {part.name}: its strength {name!r} is no float of its own."
                 )
     if grid is None:
-        given = list(_scaled(parts, tune.scales))
-        return [] if given and not given[0] else [_setting(parts, one, where) for one in given]
+        if not any(part.declared.strength for part in parts):
+            return []
+        return [_setting(parts, _scaled(parts, s), where, s) for s in tune.scales]
     if len(parts) > 1:
         raise SuiteError(f"{where}: a sum is tuned by tune.scale; it takes no grid of its own.")
     if not isinstance(grid, dict) or not all(isinstance(v, list) and v for v in grid.values()):
@@ -67,19 +69,20 @@ def settings_of(parts: Parts, grid: object, tune: Tune, where: str) -> list[Sett
     return [_setting(parts, one, where) for one in found]
 
 
-def _scaled(parts: Parts, scales: Sequence[float]) -> Iterator[Json]:
-    """Yield the weights of all summands times each scale, as short as a person writes them."""
-    for scale in scales:
-        yield {
-            f"{part.short}.{name}" if len(parts) > 1 else name: float(
-                f"{scale * part.params[name]:.12g}"
-            )
-            for part in parts
-            for name in part.declared.strength
-        }
+def _scaled(parts: Parts, scale: float) -> Json:
+    """Return the weights of all summands times a scale, as short as a person writes them."""
+    return {
+        f"{part.short}.{name}" if len(parts) > 1 else name: float(
+            f"{scale * part.params[name]:.12g}"
+        )
+        for part in parts
+        for name in part.declared.strength
+    }
 
 
-def _setting(parts: Parts, given: Mapping[str, Any], where: str) -> Setting:
+def _setting(
+    parts: Parts, given: Mapping[str, Any], where: str, scale: float | None = None
+) -> Setting:
     """Return a method with values of its parameters; in a sum, `summand.parameter`."""
     changed = []
     for part in parts:
@@ -87,7 +90,7 @@ def _setting(parts: Parts, given: Mapping[str, Any], where: str) -> Setting:
         own = {n.removeprefix(prefix): v for n, v in given.items() if n.startswith(prefix)}
         changed.append(METHOD.part(part.name, {**part.params, **own}, where))
     said = ", ".join(f"{n}={v:g}" if isinstance(v, float) else f"{n}={v}" for n, v in given.items())
-    return Setting(said, tuple(changed))
+    return Setting(said, tuple(changed), scale)
 
 
 class Trial(NamedTuple):
@@ -125,7 +128,12 @@ def choose(
         "digits": metric.declared.digits,
         "seeds": list(tune.seeds),
         "trials": [
-            {"said": trial.setting.said, "value": mean, "outcomes": [o.said for o in row]}
+            {
+                "said": trial.setting.said,
+                "scale": trial.setting.scale,
+                "value": mean,
+                "outcomes": [o.said for o in row],
+            }
             for trial, mean, row in zip(trials, means, outcomes, strict=True)
         ],
         "chosen": None,
