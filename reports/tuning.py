@@ -48,10 +48,10 @@ def budget(tuned: Mapping[str, Any]) -> str:
     seeds = ", ".join(map(str, tuned["seeds"]))
     label = f"{tuned['metric']} [{tuned['unit']}]" if tuned["unit"] else tuned["metric"]
     return (
-        f"{label} on the validation split, the mean over the trials' seeds ({seeds}), which are none "
-        f"of the results'. Every method with a weight had {_count(tuned)} trials at each place: its "
-        "weights times the factor that heads the column, or what the cell says first. Bold was "
-        "chosen, and trained the results. The test split chose nothing."
+        f"{label} on the validation split, the mean over the trials' seeds ({seeds}), which are "
+        f"none of the results'. Every method with a weight had {_count(tuned)} trials at each "
+        "place: its weights times the factor that heads the column, or what the cell says first. "
+        "Bold was chosen, and trained the results. The test split chose nothing."
     )
 
 

@@ -71,13 +71,12 @@ def settings_of(parts: Parts, grid: object, tune: Tune, where: str) -> list[Sett
 
 def _scaled(parts: Parts, scale: float) -> Json:
     """Return the weights of all summands times a scale, as short as a person writes them."""
-    return {
-        f"{part.short}.{name}" if len(parts) > 1 else name: float(
-            f"{scale * part.params[name]:.12g}"
-        )
-        for part in parts
-        for name in part.declared.strength
-    }
+    found = {}
+    for part in parts:
+        prefix = f"{part.short}." if len(parts) > 1 else ""
+        for name in part.declared.strength:
+            found[f"{prefix}{name}"] = float(f"{scale * part.params[name]:.12g}")
+    return found
 
 
 def _setting(

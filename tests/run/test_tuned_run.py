@@ -19,7 +19,7 @@ def test_a_run_killed_among_its_trials_goes_on_to_the_same_choice_and_bits(tmp_p
     done = whole("run", "--jobs", "1")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "tiny: 4 trained, 0 cached; 2 done\n"
-    assert "chosen    photo_edges unet hinton width 2: weight=1" in done.stderr
+    assert "chosen    photo_edges unet hinton width 2: weight=10\n" in done.stderr
     process = killed.start("run", "--jobs", "1", "--mlflow", "none", "--checkpoint-every", "0.1")
     deadline = time.monotonic() + 1200
     cells = killed.folder / "runs" / "cells"
@@ -40,7 +40,7 @@ def test_a_run_killed_among_its_trials_goes_on_to_the_same_choice_and_bits(tmp_p
     assert whole("report", "--out", str(tmp_path / "here")).returncode == 0
     table = (tmp_path / "here" / "tables" / "tuning.csv").read_text()
     assert table.splitlines()[0] == "Data,Width,Method,× 0.1,× 1,Chosen"
-    assert table.splitlines()[1].endswith(",weight=1")
+    assert table.splitlines()[1].endswith(",weight=10")
     results = (tmp_path / "here" / "tables" / "results.md").read_text()
     assert "Tuned" in results
     # and the trials lie in MLflow, from which the same tables come
