@@ -84,8 +84,8 @@ def compare(
 
 def told(line: Line) -> dict[str, Any]:
     """Return a line as JSON values; image by image, only where the two differ most."""
-    found = asdict(replace(line, over_images=None))
-    over = found.pop("over_images") or line.over_images
+    over, found = line.over_images, asdict(replace(line, over_images=None))
+    del found["over_images"]
     found["images"] = len(over.names) if over else 0
     if over and over.is_each:
         found["furthest"] = [
