@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,10 @@ from bench.errors import DistillbenchError, ReportError, StoreError
 from bench.store.atomic import replacing
 
 if TYPE_CHECKING:
+    from bench.compare.methods import Line
     from bench.contracts.report import Table
+    from bench.plan.matrix import Plan
+    from bench.store.layout import Store
 
 WIDE = 200  # characters of a line where no terminal says how many it has
 
@@ -33,28 +37,97 @@ WIDE = 200  # characters of a line where no terminal says how many it has
 )
 @click.option("--metric", "metrics", multiple=True, help="As in fid. Repeatable. [default: all]")
 @choice_options
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="List the test images where they differ most, and draw them into FOLDER.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def compare(new: str, base: str, metrics: Sequence[str], as_json: bool, **where: Any) -> None:
+def compare(
+    new: str,
+    base: str,
+    metrics: Sequence[str],
+    images: Path | None,
+    as_json: bool,
+    **where: Any,
+) -> None:
     """Compare method NEW with method BASE, both rows of a suite, seed by seed.
 
     \b
       distillbench compare wkd --to none --suite suites/quick.yaml --metric fid
 
-    Prints the paired difference at each place with its interval, p and a verdict, and what NEW
-    costs: MACs, latency, time of training. Fewer than six seeds cannot show anything. A distiller
+    Prints the paired difference at each place with its interval, p and a verdict, its sampling
+    error over the test images (and whether they tell the two apart at all), and what NEW costs:
+    MACs, latency, time of training. Fewer than six seeds cannot show anything. A distiller
     that is no row of the suite joins it with --set 'methods.NEW={}', given to `run` as well.
     """
-    from bench.compare.methods import compare_methods, cost_table, ports, quality_table
+    from bench.compare import methods
+    from bench.compare.over_images import Kept
     from bench.report.publish import collect
 
-    rows = collect(*open_suite(**where))
-    lines, costs = compare_methods(rows, new, base, metrics)
+    plan, store = open_suite(**where)
+    rows = collect(plan, store)
+    lines, costs = methods.compare_methods(rows, new, base, metrics, Kept(plan, store))
     if as_json:
-        found = {"new": new, "base": base, "quality": [asdict(line) for line in lines]}
+        found = {"new": new, "base": base, "quality": [told(line) for line in lines]}
         click.echo(json_text({**found, "cost": [asdict(cost) for cost in costs]}))
-        return
-    show(quality_table(lines, new, base, ports(rows, new, base)))
-    show(cost_table(costs, new, base))
+    else:
+        show(methods.quality_table(lines, new, base, methods.ports(rows, new, base)))
+        show(methods.cost_table(costs, new, base))
+    if images:
+        if not as_json:
+            show(methods.images_table(lines, new, base))
+        for path in draw(lines, new, base, plan, store, images):
+            click.echo(path, err=as_json)
+
+
+def told(line: Line) -> dict[str, Any]:
+    """Return a line as JSON values; image by image, only where the two differ most."""
+    over, found = line.over_images, asdict(replace(line, over_images=None))
+    del found["over_images"]
+    found["images"] = len(over.names) if over else 0
+    if over and over.is_each:
+        found["furthest"] = [
+            {"image": over.names[i], "new": float(over.new[i]), "base": float(over.base[i])}
+            for i in over.furthest()
+        ]
+    return found
+
+
+def draw(
+    lines: Sequence[Line], new: str, base: str, plan: Plan, store: Store, folder: Path
+) -> Iterator[Path]:
+    """Draw the images where two methods differ most, a sheet for each place and metric.
+
+    Outputs are made again, by the networks of the first common seed.
+    """
+    import torch
+
+    from bench.evaluate.generate import outputs_at
+    from bench.report.sheet import Row, write_sheet
+    from bench.train.device import configure
+
+    for line in lines:
+        over = line.over_images
+        if not over or not over.is_each:
+            continue
+        places, made = over.furthest(), []
+        for key in over.cells:
+            cell = plan.cells[key]
+            configure("cpu", 1, cell.numerics)
+            device = torch.device("cpu")
+            made.append(outputs_at(cell, store, device, over.direction, over.mode, places))
+        beside = [role for role in made[0][places[0]] if role != "output"]
+        rows = []
+        for i in places:
+            shown = [made[0][i][role] for role in beside] + [side[i]["output"] for side in made]
+            values = (f"{x:.{line.digits}f}" for x in (over.new[i], over.base[i]))
+            rows.append(Row(f"{over.names[i]}\n{' / '.join(values)}", shown))
+        words = re.sub(r"[^\w.-]+", "-", f"{line.place}-{line.metric}").strip("-")
+        title = f"{line.place}: where {new} and {base} differ most in {line.label}"
+        write_sheet(folder / f"{words}.png", title, [*beside, new, base], rows)
+        yield folder / f"{words}.png"
 
 
 @click.command()
@@ -199,4 +272,5 @@ def show(table: Table) -> None:
         for row in block:
             grid.add_row(*(Text(c, style="bold" if isinstance(c, Bold) else "") for c in row))
     console.print(grid if grid.row_count else "")
-    console.print(Text(table.caption))
+    for text in (table.caption, *table.notes):
+        console.print(Text(text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bench.compare.accepted import judged
+from bench.compare.over_images import Kept, OverImages
 from bench.contracts.report import Bold, Rows, Table
 from bench.errors import ReportError, unknown
 from bench.maths.statistics import LEVEL, Comparison, compare, holm, least_p, seeds_needed
@@ -33,6 +35,13 @@ class Line:
     verdict: str  # "better", "worse", "no difference shown", "too few seeds (6 needed)", "no pair"
     seeds: int  # that both should have
     lost: dict[str, dict[str, int]]  # method -> status -> seeds without a score
+    image_error: float  # sampling error over test images of the difference; nan where unknown
+    over_images: OverImages | None  # what it is computed from
+
+    @property
+    def is_told_apart(self) -> bool:
+        """Whether the difference is not smaller than its sampling error over images."""
+        return not abs(self.found.mean) < self.image_error
 
 
 @dataclass(frozen=True)
@@ -52,10 +61,11 @@ class _Pairs(NamedTuple):
 
     values: pd.DataFrame  # [seeds, (new, base)]; nan where there is no finite score
     lost: pd.DataFrame  # likewise: the status of those, nan elsewhere
+    over_images: OverImages | None = None
 
 
 def compare_methods(
-    rows: Rows, new: str, base: str, metrics: Sequence[str] = ()
+    rows: Rows, new: str, base: str, metrics: Sequence[str] = (), kept: Kept | None = None
 ) -> tuple[list[Line], list[Cost]]:
     """Compare two methods of a suite in some metrics, or in all that have a better side.
 
@@ -64,8 +74,10 @@ def compare_methods(
         new: the name of a row of the suite's methods.
         base: of another.
         metrics: names of metrics of images.
+        kept: what errors over images are computed from; none: they stay unknown.
 
     Raises:
+        Damaged: what is kept of a cell cannot be read.
         ReportError: there is no such method or metric, or no pair of finished runs.
     """
     if new == base:
@@ -90,7 +102,7 @@ def compare_methods(
     lines = [
         line
         for metric in metrics or found
-        for line in _lines(judged[judged["metric"] == metric], students, (new, base))
+        for line in _lines(judged[judged["metric"] == metric], students, (new, base), kept)
     ]
     if not any(line.found.n for line in lines):
         raise ReportError(
@@ -100,10 +112,12 @@ def compare_methods(
     return lines, list(_costs(students, mine, new, base))
 
 
-def _lines(column: pd.DataFrame, students: pd.DataFrame, names: tuple[str, str]) -> Iterator[Line]:
+def _lines(
+    column: pd.DataFrame, students: pd.DataFrame, names: tuple[str, str], kept: Kept | None
+) -> Iterator[Line]:
     """Yield one metric's places and, where there are several, their mean."""
     head = column.iloc[0]
-    places = dict(_places(column, students[students["method"].isin(names)], names))
+    places = dict(_places(column, students[students["method"].isin(names)], names, kept))
     found = {place: _compare(pairs.values, head["better"]) for place, pairs in places.items()}
     most, tests = max(c.n for c in found.values()), sum(c.n > 0 for c in found.values())
     for (place, c), after in zip(found.items(), holm([c.p for c in found.values()]), strict=True):
@@ -117,7 +131,7 @@ def _lines(column: pd.DataFrame, students: pd.DataFrame, names: tuple[str, str])
 
 
 def _places(
-    column: pd.DataFrame, entries: pd.DataFrame, names: tuple[str, str]
+    column: pd.DataFrame, entries: pd.DataFrame, names: tuple[str, str], kept: Kept | None
 ) -> Iterator[tuple[str, _Pairs]]:
     """Yield every place that should have the metric, those where every run was lost included."""
     axes = [axis for axis in PLACE if axis != "direction"]
@@ -129,12 +143,24 @@ def _places(
         status = status.reindex(columns=list(names)).replace("done", "not scored")
         here = same[(same["width"] == width) & (same["discriminator_width"] == judge)]
         for direction in same["direction"].unique() if len(same) else [""]:
-            values = here[here["direction"] == direction]
-            values = values.pivot(index="seed", columns="method", values="value").astype(float)
-            values = values.reindex(index=status.index, columns=list(names))
+            scored = here[here["direction"] == direction]
+            values, keys = (
+                scored.pivot(index="seed", columns="method", values=what).reindex(
+                    index=status.index, columns=list(names)
+                )
+                for what in ("value", "key")
+            )
+            values = values.astype(float)
             values = values.where(np.isfinite(values))
             lost = status.fillna("missing").where(values.isna())
-            yield _said((dataset, direction, network, width, judge)), _Pairs(values, lost)
+            over_images = None
+            if kept and len(scored):
+                common = keys[values.notna().all(axis=1)]
+                pairs = list(common.itertuples(index=False, name=None))
+                score = scored.iloc[0]
+                over_images = kept.between(score["metric"], score["name"], direction, pairs)
+            place = _said((dataset, direction, network, width, judge))
+            yield place, _Pairs(values, lost, over_images)
 
 
 def _compare(values: pd.DataFrame, better: str) -> Comparison:
@@ -169,7 +195,10 @@ def _line(
     new, base = pairs.values.dropna().mean()
     told = (str(head["metric"]), str(head["label"]), str(head["unit"]), int(head["digits"]))
     seeds = len(pairs.values)
-    return Line(place, *told, float(new), float(base), found, p, verdict, seeds, lost)
+    over_images = pairs.over_images
+    error = over_images.error if over_images else math.nan
+    means = (float(new), float(base))
+    return Line(place, *told, *means, found, p, verdict, seeds, lost, error, over_images)
 
 
 def _costs(students: pd.DataFrame, scores: pd.DataFrame, new: str, base: str) -> Iterator[Cost]:
@@ -216,7 +245,8 @@ def quality_table(lines: Sequence[Line], new: str, base: str, ports: Mapping[str
         label = f"{line.label} [{line.unit}]" if line.unit else line.label
         row = [line.place, label, _text(line.new, f".{digits}f"), _text(line.base, f".{digits}f")]
         interval = f"[{c.low:+.{digits}f}, {c.high:+.{digits}f}]" if c.n > 1 else "—"
-        row += [_text(c.mean, f"+.{digits}f"), interval, _pairs(line), _text(line.p_holm, ".4f")]
+        row += [_text(c.mean, f"+.{digits}f"), interval, _text(line.image_error, f".{digits}f")]
+        row += [_pairs(line), _text(line.p_holm, ".4f")]
         decided = line.verdict in ("better", "worse")
         block.append([*row, Bold(line.verdict) if decided else line.verdict])
     caption = (
@@ -224,12 +254,49 @@ def quality_table(lines: Sequence[Line], new: str, base: str, ports: Mapping[str
         "asked for, with what became of the others), with the bootstrap interval. Better or worse: "
         f"p ≤ {LEVEL} by sign flips, two-sided, after Holm over the places; the mean over the "
         "places is one question and stands alone. Among survivors: the method that is better has "
-        "lost seeds, which are not in its mean."
+        "lost seeds, which are not in its mean. ± images: standard error of the gain over the test "
+        "images, with these seeds; interval and p are over seeds, with these images."
     )
     caption += "".join(f" † {port}." for port in dict.fromkeys(ports.values()))
     marked = [f"{name} †" if name in ports else name for name in (new, base)]
-    head = ["Data", "Metric", *marked, "Gain", "95 % interval", "n", "p (Holm)", "Verdict"]
-    return Table("compare", f"{new} against {base}", caption, head, [block])
+    head = ["Data", "Metric", *marked, "Gain", "95 % interval", "± images", "n", "p (Holm)"]
+    head.append("Verdict")
+    return Table("compare", f"{new} against {base}", caption, head, [block], _untold(lines))
+
+
+def _untold(lines: Sequence[Line]) -> list[str]:
+    """Say where a difference is smaller than its sampling error over images."""
+    found = []
+    for line in lines:
+        if line.over_images and not line.is_told_apart:
+            gain, error = (f"{x:.{line.digits}f}" for x in (line.found.mean, line.image_error))
+            images = len(line.over_images.names)
+            found.append(
+                f"{line.place}, {line.label}: a gain of {gain} with a sampling error of {error}: "
+                f"not told apart by these {images} images."
+            )
+    return found
+
+
+def images_table(lines: Sequence[Line], new: str, base: str) -> Table:
+    """Return where two methods differ most, image by image."""
+    blocks = []
+    for line in lines:
+        if line.over_images and line.over_images.is_each:
+            over = line.over_images
+            block: list[list[str]] = []
+            for place in over.furthest():
+                values = (over.new[place], over.base[place])
+                first = ["", ""] if block else [line.place, line.label]
+                block.append([*first, over.names[place], *(f"{x:.{line.digits}f}" for x in values)])
+            blocks.append(block)
+    caption = (
+        "The test images where the two differ most, by every metric that is a mean over images; "
+        "means over common seeds."
+    )
+    return Table(
+        "images", "Image by image", caption, ["Data", "Metric", "Image", new, base], blocks
+    )
 
 
 def _pairs(line: Line) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # planning reads this file without torch
     from bench.contracts.dataset import Dataset
     from bench.contracts.network import Generator
     from bench.contracts.task import Task
+    from bench.maths.bootstrap import Draws, Values
 
 Features: TypeAlias = "Mapping[str, Tensor]"  # name -> [N, ...] float32, on the CPU
 Predictor: TypeAlias = "Callable[[Tensor], Tensor]"
@@ -172,9 +173,19 @@ class ImageMetric(Metric):
         """Take in one batch."""
         raise NotImplementedError
 
+    def each(self) -> dict[str, list[float]]:
+        """Return every image's own value, by name, in order; nothing if a score is no mean of such.
+
+        They are kept, and give the score its sampling error over images.
+        """
+        return {}
+
     def value(self) -> dict[str, float]:
-        """Return the score, or several by name."""
-        raise NotImplementedError
+        """Return the score, or several by name: by default the means of `each`."""
+        found = self.each()
+        if not found:
+            raise NotImplementedError
+        return {name: sum(values) / len(values) for name, values in found.items()}
 
 
 class SetMetric(Metric):
@@ -192,6 +203,14 @@ class SetMetric(Metric):
     def distance(self, outputs: Features, real: Features) -> dict[str, float]:
         """Return the distance, or several values by name; `real` is empty with `one_set`."""
         raise NotImplementedError
+
+    def resampled(self, outputs: Features, real: Features, draws: Draws) -> dict[str, Values]:
+        """Return the distance of each resample of the images, [R] by name; nothing: has no error.
+
+        Their standard deviation is the score's sampling error over images. Called after `distance`,
+        whatever the size of the sets, so it has to be quick.
+        """
+        return {}
 
 
 class NetworkMetric(Metric):

@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,8 +23,11 @@ from bench.contracts.feature import Extractor
 from bench.contracts.kinds import FEATURES
 from bench.contracts.metric import Features, Metric, Predictor, Scene, SetMetric
 from bench.errors import Damaged
+from bench.evaluate import sampled
 from bench.evaluate.generate import BATCH, keep_samples, open_students, outputs, to_8_bits
+from bench.evaluate.sampled import Sampled
 from bench.fetch import weights
+from bench.maths.bootstrap import Draws, draw
 from bench.plan.cell import Cell, open_dataset, real_split, without_path
 from bench.plan.identity import identity
 from bench.plan.scores import RESIZE, Wanted, image_scores, modes_of, record, snapshot_scores
@@ -59,11 +63,12 @@ def evaluate(
     Raises:
         Damaged: the cell's weights on disk are not those with which it ended.
     """
-    scores = store.scores(cell.key)
+    scores, kept = store.scores(cell.key), sampled.kept(cell, store)
     every = [*image_scores(cell, metrics), *snapshot_scores(cell, watched)]
-    wanted = [w for w in every if w.id not in scores]
+    wanted = [w for w in every if w.id not in scores or sampled.is_lost(scores[w.id], w.id, kept)]
     failures: dict[str, str] = {}
     values: dict[str, list[dict[str, float]]] = {w.id: [] for w in wanted}
+    samples: dict[str, list[Sampled]] = {w.id: [] for w in wanted}
     possible = [w for w in wanted if not w.reason]
     for place in dict.fromkeys((w.step, w.direction, w.mode) for w in possible):
         mine = [w for w in possible if (w.step, w.direction, w.mode) == place]
@@ -72,28 +77,27 @@ def evaluate(
         for student in students:
             is_first = step == 0 and student is students[0] and mode == modes_of(cell)[0]
             is_shown = is_first and cell.scored_on == "test"
-            found, lost = _score(cell, student, mine, store, is_shown)
+            feed, found = _score(cell, student, mine, store, is_shown)
             for name, value in found.items():
                 values[name].append(value)
-            failures |= lost
+                samples[name].append(feed.sampled[name])
+            failures |= {w.metric.name: feed.failures[w.id] for w in mine if w.id in feed.failures}
     for w in wanted:
         if w.reason or values[w.id]:
             mean = _mean(values[w.id])
             protocol = w.protocol | _weights_protocol(w.metric)
-            scores[w.id] = record(w.metric, protocol, mean, w.reason, time.time())
+            errors = sampled.keep(kept, w, sampled.mean(samples[w.id]))
+            scores[w.id] = record(w.metric, protocol, mean, w.reason, time.time(), errors)
     if wanted:
+        sampled.write(cell, store, kept)
         store.write(cell.key, "scores.json", scores)
     return failures
 
 
 def _score(
     cell: Cell, student: Player, wanted: Sequence[Wanted], store: Store, keeps_samples: bool
-) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
-    """Make a student's test outputs in one direction and score them.
-
-    Returns:
-        Id -> values, and metric -> traceback of those that failed.
-    """
+) -> tuple[Feed, dict[str, dict[str, float]]]:
+    """Make a student's test outputs in one direction; return what scored them, and id -> values."""
     direction, device = wanted[0].direction, student.device
     dataset = open_dataset(cell.dataset)
     scenes = {
@@ -107,10 +111,10 @@ def _score(
         with full_precision():
             feed.add(Images(batch.output, batch.target))
     real = functools.partial(_real_features, cell, direction, store)
+    task = cell.task.declared
+    drawn = functools.partial(draw, paired=task.paired and task.real == "test")
     with full_precision():
-        found = feed.values(real)
-    names = {w.id: w.metric.name for w in wanted}
-    return found, {names[name]: text for name, text in feed.failures.items()}
+        return feed, feed.values(real, drawn if wanted[0].step == 0 else None)
 
 
 def _judge(
@@ -202,6 +206,7 @@ class Feed:
         """
         self.count = 0
         self.failures: dict[str, str] = {}  # id -> traceback
+        self.sampled: dict[str, Sampled] = {}  # id -> what its error is computed from
         self.metrics: dict[str, Any] = {}
         self.extractors: dict[str, Extractor] = {}
         self.features: dict[str, list[Features]] = {}
@@ -215,28 +220,40 @@ class Feed:
             self._try(name, self._feed, name, metric, images, seen)
         self.count += len(images.output)
 
-    def values(self, real: Callable[[str, Extractor], Features]) -> dict[str, dict[str, float]]:
+    def values(
+        self,
+        real: Callable[[str, Extractor], Features],
+        drawn: Callable[[int, int], Draws] | None = None,
+    ) -> dict[str, dict[str, float]]:
         """Return id -> values of every metric that did not fail.
 
         Args:
             real: returns the real set's features, by name of the extractor and itself; asked once
                 for each.
+            drawn: returns resamples of so many outputs and real images; none: scores need no
+                errors.
         """
         found: dict[str, dict[str, float]] = {}
         outputs = {name: joined(parts) for name, parts in self.features.items() if parts}
         reals: dict[str, Features] = {}
 
         def close(name: str, metric: Any) -> None:
+            sample = Sampled({}, {})
             if isinstance(metric, SetMetric):
                 features = metric.extractor(metric.params)
-                if metric.one_set:
-                    found[name] = metric.distance(outputs[features], {})
-                    return
-                if features not in reals:
+                if features not in reals and not metric.one_set:
                     reals[features] = real(features, self.extractors[features])
-                found[name] = metric.distance(outputs[features], reals[features])
+                pair = outputs[features], {} if metric.one_set else reals[features]
+                value = metric.distance(*pair)
+                if drawn:
+                    draws = drawn(*(_images(side) for side in pair))
+                    sample = Sampled({}, metric.resampled(*pair, draws))
             else:
-                found[name] = metric.value()
+                value = metric.value()
+                if drawn:
+                    own = {n: np.array(x, np.float64) for n, x in metric.each().items()}
+                    sample = Sampled(own, {})
+            found[name], self.sampled[name] = value, sample
 
         for name, metric in self.metrics.items():
             self._try(name, close, name, metric)
@@ -269,6 +286,11 @@ class Feed:
                 act(*given)
             except Exception:
                 self.failures[name] = traceback.format_exc()
+
+
+def _images(features: Features) -> int:
+    """Return of how many images these are."""
+    return len(next(iter(features.values()), ()))
 
 
 def joined(parts: Sequence[Features]) -> Features:

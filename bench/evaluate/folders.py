@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +23,7 @@ from bench.evaluate.feed import Feed, Images, joined
 from bench.evaluate.generate import BATCH, to_8_bits
 from bench.fetch import weights
 from bench.fetch.missing import missing_weights
+from bench.maths.bootstrap import draw
 from bench.plan.scores import record
 from bench.plugins.registry import Part
 from bench.train.batches import normalise
@@ -126,7 +128,8 @@ def score_folders(
         steps = follow(_batches(len(held)), str(real))
         return joined([extractor(held.read(p), p.start) for p in steps])
 
-    values = feed.values(features)
+    is_paired = held is not None and truth is not None and held.path == truth.path
+    values = feed.values(features, functools.partial(draw, paired=is_paired))
     for name, failure in feed.failures.items():
         raise SuiteError(f"{name}: {failure.strip().splitlines()[-1]}")
     protocol: Json = {"images": len(made), "size": list(made.size), "outputs": made.fingerprint()}
@@ -145,7 +148,8 @@ def score_folders(
             mine["target"] = truth.fingerprint()
         needed = declared.pretrained(part.params)
         mine |= {"weights": {name: weights.look(name)[1] for name in needed}}
-        found.append(record(part, mine, values[part.name], "", time.time()))
+        errors = feed.sampled[part.name].errors()
+        found.append(record(part, mine, values[part.name], "", time.time(), errors))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from bench.contracts.image import Pixels
 from bench.contracts.making import AS_TRAINED, EVAL, ROUNDED, TRUNCATED
 from bench.maths.seed import derive
 from bench.plan.cell import Cell, open_dataset
@@ -123,8 +124,34 @@ def keep_samples(store: Store, cell: Cell, direction: str, batch: Made, first: i
     for number, place in enumerate(places):
         if first <= place < first + len(batch.output):
             for role, images in {"output": batch.output, **batch.shown}.items():
-                image = images[place - first].cpu()
-                pixels = image.mul(255).round().byte().permute(1, 2, 0).numpy()
+                pixels = _pixels(images[place - first])
                 path = store.folder(cell.key) / "samples" / f"{direction}-{number}-{role}.png"
                 with replacing(path) as file:
                     Image.fromarray(pixels).save(file, format="PNG")
+
+
+def outputs_at(
+    cell: Cell, store: Store, device: torch.device, direction: str, mode: str, places: Sequence[int]
+) -> dict[int, dict[str, Pixels]]:
+    """Make some test outputs of a trained cell again: place -> role -> image; of peers, the first.
+
+    Roles are those of the samples: `output`, and what it was made from and held against.
+
+    Raises:
+        Damaged: the file of its networks is missing or damaged.
+    """
+    student = open_students(cell, store, device, mode=mode)[0]
+    found, first = {}, 0
+    for batch in outputs(cell, student, direction, "test", mode):
+        for place in places:
+            if first <= place < first + len(batch.output):
+                roles = {**batch.shown, "output": batch.output}
+                found[place] = {role: _pixels(x[place - first]) for role, x in roles.items()}
+        first += len(batch.output)
+    return found
+
+
+def _pixels(image: Tensor) -> Pixels:
+    """[3, H, W] in [0, 1] -> [H, W, 3] uint8."""
+    pixels: Pixels = image.cpu().mul(255).round().byte().permute(1, 2, 0).numpy()
+    return pixels

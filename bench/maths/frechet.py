@@ -18,10 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.errors import DataError
+from bench.maths.bootstrap import Counts, Draws
 
 Matrix = NDArray[np.float64]
 
 CHUNK = 1024  # features converted to float64 at once: 16 MB of 2048
+EXACT = 1024  # images of the larger set up to which resamples have their own singular values
+RANK = 1e-12  # of a covariance's largest eigenvalue: what is below is rounding
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
@@ -70,6 +73,97 @@ def frechet_of_moments(mean_a: Matrix, cov_a: Matrix, mean_b: Matrix, cov_b: Mat
     common = np.sqrt(np.linalg.eigvalsh(root.T @ cov_b @ root).clip(0)).sum()
     spread = np.trace(cov_a) + np.trace(cov_b)
     return float(np.square(mean_a - mean_b).sum() + spread - 2 * common)
+
+
+def resampled_distances(a: Tensor, b: Tensor, draws: Draws) -> Matrix:
+    """Return the squared Frechet distance of each pair of resamples, [R].
+
+    Up to 1,024 images it is that of the repeated features, to rounding: a resample weighs images,
+    and all that weights need are inner products of images, computed once. With weights p and q that
+    add up to one, as diagonal matrices P and Q, and centring C_p = I - 1 p', the trace of the root
+    is the sum of the singular values of sqrt(P) C_p A B' C_q' sqrt(Q), whose rows of zeros (images
+    that the resample lacks, more than a third) are left out.
+
+    Beyond, it is linear in the weights about the whole sets, see `influences`: the first term of
+    an expansion in 1 / sqrt(N).
+
+    Args:
+        a: [N, D], features of a set of at least two images.
+        b: [M, D], of the other.
+        draws: how often each resample holds each image.
+    """
+    if max(len(a), len(b)) > EXACT:
+        of_a, of_b = influences(a, b)
+        moved = draws.outputs / len(a) @ of_a + draws.real / len(b) @ of_b
+        return np.asarray(frechet_distance(a, b) + moved)
+    x, y = _float64(a), _float64(b)
+    centre = y.mean(0)  # any: distances do not change, and less is lost where sums cancel
+    x, y = x - centre, y - centre
+    across = x @ y.T
+    apart = -2 * (draws.outputs / len(x) @ across * (draws.real / len(y))).sum(1)
+    spread = np.zeros(len(apart))
+    for z, counts in ((x, draws.outputs), (y, draws.real)):
+        weights = counts / len(z)
+        of_mean = np.square(weights @ z).sum(1)
+        apart += of_mean
+        spread += (weights @ np.square(z).sum(1) - of_mean) * len(z) / (len(z) - 1)
+    common = [_common(across, *rows) for rows in zip(draws.outputs, draws.real, strict=True)]
+    return np.asarray(apart + spread - 2 * np.array(common))
+
+
+def _common(across: Matrix, of_a: Counts, of_b: Counts) -> float:
+    """Return tr sqrt(S_a S_b) of one resample from inner products [N, M] and counts [N], [M]."""
+    rows, columns = of_a.nonzero()[0], of_b.nonzero()[0]
+    p, q = of_a[rows] / len(of_a), of_b[columns] / len(of_b)
+    held = across[np.ix_(rows, columns)]
+    held -= p @ held
+    held -= (held @ q)[:, None]
+    held *= np.sqrt(p / (1 - 1 / len(of_a)))[:, None]
+    held *= np.sqrt(q / (1 - 1 / len(of_b)))
+    return float(np.linalg.svd(held, compute_uv=False).sum())
+
+
+def influences(a: Tensor, b: Tensor) -> tuple[Matrix, Matrix]:
+    """Return by how much the distance changes per weight of each image: [N] and [M], of mean zero.
+
+    With S_a and S_b of full rank the derivative of tr sqrt(S_a S_b) by S_a is T / 2, where T is the
+    optimal transport map from one Gaussian to the other. With roots R' as above and singular values
+    R_a' R_b = U S V', x' T x is (n - 1) |sqrt(S) U' r|^2, with r such that x = R r sqrt(n - 1), and
+    this holds for singular covariances too.
+    """
+    (mean_a, root_a, unroot_a), (mean_b, root_b, unroot_b) = _roots(a), _roots(b)
+    u, values, v = np.linalg.svd(root_a @ root_b.T, full_matrices=False)
+    found = []
+    sides = (
+        (a, mean_a, root_a, unroot_a, u, mean_a - mean_b),
+        (b, mean_b, root_b, unroot_b, v.T, mean_b - mean_a),
+    )
+    for features, mean, root, unroot, vectors, apart in sides:
+        n, trace = len(features), np.square(root).sum()
+        onto = vectors * np.sqrt(values)
+        parts = []
+        for first, chunk in zip(range(0, n, CHUNK), _chunks(features), strict=True):
+            x = chunk - mean
+            if unroot is None:  # each row of the root is an image
+                scaled = onto[first : first + CHUNK]
+            else:
+                scaled = x @ (unroot @ onto) / math.sqrt(n - 1)
+            spread = n * (np.square(x).sum(1) / (n - 1) - np.square(scaled).sum(1))
+            parts.append(2 * x @ apart + spread - (trace - values.sum()))
+        found.append(np.concatenate(parts))
+    return found[0], found[1]
+
+
+def _roots(features: Tensor) -> tuple[Matrix, Matrix, Matrix | None]:
+    """Return mean, R' and its pseudoinverse; none where R' has a row per image."""
+    if len(features) < features.shape[1]:
+        return *_mean_and_root(features), None
+    mean, cov = moments(features)
+    values, vectors = np.linalg.eigh(cov)
+    is_there = values > RANK * values[-1]
+    root = np.sqrt(values[is_there])
+    vectors = vectors[:, is_there]
+    return mean, (vectors * root).T, vectors / root
 
 
 def moments(features: Tensor) -> tuple[Matrix, Matrix]:

@@ -8,7 +8,8 @@ import logging
 import torch
 
 from bench.contracts.metric import Features, SetMetric
-from bench.maths.frechet import frechet_distance
+from bench.maths.bootstrap import Draws, Values
+from bench.maths.frechet import frechet_distance, resampled_distances
 
 
 class FID(SetMetric):
@@ -52,6 +53,10 @@ class FID(SetMetric):
         if min(len(a), len(b)) < a.shape[1]:
             _warn_of_few_images()
         return {"fid": frechet_distance(a, b)}
+
+    def resampled(self, outputs: Features, real: Features, draws: Draws) -> dict[str, Values]:
+        """Return the distance of each resample; beyond 1,024 images to first order."""
+        return {"fid": resampled_distances(outputs["pool"], real["pool"], draws)}
 
 
 @functools.cache

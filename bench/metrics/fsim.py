@@ -78,9 +78,9 @@ class FSIM(ImageMetric):
         pairs = zip(output, target, strict=True)
         self.scores += torch.stack([_similarity(a, b) for a, b in pairs]).tolist()
 
-    def value(self) -> dict[str, float]:
-        """Return both means over images."""
-        fsim, fsimc = (sum(scores) / len(scores) for scores in zip(*self.scores, strict=True))
+    def each(self) -> dict[str, list[float]]:
+        """Return both of each image."""
+        fsim, fsimc = (list(scores) for scores in zip(*self.scores, strict=True))
         return {"fsim": fsim, "fsimc": fsimc}
 
 

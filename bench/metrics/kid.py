@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from bench.contracts.metric import Features, SetMetric
 from bench.errors import DataError, SuiteError
+from bench.maths.bootstrap import Draws, Values
 from bench.maths.seed import derive
 
 Matrix = NDArray[np.float64]
 
 ROWS = 1024  # of a kernel matrix that are computed at once
+MOST = 10_000  # images of a set up to which its sampling error is computed: 1e8 pairs
 
 
 class KID(SetMetric):
@@ -80,6 +82,23 @@ class KID(SetMetric):
             estimates.append(squared_mmd(*_used(x, of_x[:, some]), *_used(y, of_y[:, some])))
         found = np.concatenate(estimates)
         return {"kid": float(found.mean()), "kid_std": float(found.std())}
+
+    def resampled(self, outputs: Features, real: Features, draws: Draws) -> dict[str, Values]:
+        """Return the estimate of each resample as one subset; none beyond 10,000 images.
+
+        An image that a resample holds twice makes no pair with itself, as in the estimate.
+        """
+        x, y = (f["pool"].double().numpy() for f in (outputs, real))
+        if max(len(x), len(y)) > MOST:
+            return {}
+        of_x, of_y = (counts.T.astype(np.float64) for counts in draws)
+        within = np.zeros(of_x.shape[1])
+        for z, of_z in ((x, of_x), (y, of_y)):
+            squares = np.square(of_z)
+            same = _kernel(np.square(z).sum(1), z.shape[1]) @ squares
+            pairs = len(z) ** 2 - squares.sum(0)  # none where a resample holds but one image
+            within += (_sums(z, of_z, z, of_z) - same) / np.where(pairs > 0, pairs, np.nan)
+        return {"kid": within - 2 * _sums(x, of_x, y, of_y) / (len(x) * len(y))}
 
 
 def squared_mmd(x: Matrix, of_x: Matrix, y: Matrix, of_y: Matrix) -> Matrix:

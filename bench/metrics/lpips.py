@@ -87,9 +87,9 @@ class LPIPS(ImageMetric):
             pairs = zip(output.unsqueeze(1), target.unsqueeze(1), strict=True)
             self.scores[net] += torch.cat([network.distance(a, b) for a, b in pairs]).tolist()
 
-    def value(self) -> dict[str, float]:
-        """Return the mean over images by network: `lpips_alex`, ..."""
-        return {f"lpips_{net}": sum(found) / len(found) for net, found in self.scores.items()}
+    def each(self) -> dict[str, list[float]]:
+        """Return each image's by network: `lpips_alex`, ..."""
+        return {f"lpips_{net}": found for net, found in self.scores.items()}
 
 
 def _open(net: str, device: torch.device) -> _Network:

@@ -46,9 +46,9 @@ class NIMA(ImageMetric):
         values = torch.arange(1, 11, device=output.device, dtype=ratings.dtype)
         self.scores += (ratings @ values).tolist()
 
-    def value(self) -> dict[str, float]:
-        """Return the mean over images, 1 to 10."""
-        return {"nima": sum(self.scores) / len(self.scores)}
+    def each(self) -> dict[str, list[float]]:
+        """Return the rating of each image, 1 to 10."""
+        return {"nima": self.scores}
 
 
 def _network() -> nn.Sequential:

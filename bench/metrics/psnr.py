@@ -48,6 +48,6 @@ class PSNR(ImageMetric):
         error = (output.double() - target.double()).square().mean(dim=(1, 2, 3))
         self.scores += (-10 * error.clamp_min(1e-10).log10()).tolist()
 
-    def value(self) -> dict[str, float]:
-        """Return the mean over images."""
-        return {"psnr": sum(self.scores) / len(self.scores)}
+    def each(self) -> dict[str, list[float]]:
+        """Return the PSNR of each image."""
+        return {"psnr": self.scores}

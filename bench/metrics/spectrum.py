@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bench.contracts.metric import Features, SetMetric
+from bench.maths.bootstrap import Draws, Values
 
 LEAST = 1e-8  # power: below that of 8-bit rounding, 1.3e-6
 
@@ -48,6 +50,17 @@ class Spectrum(SetMetric):
             for name, levels in spectra.items()
             for radius, level in enumerate(levels, 1)
         }
+
+    def resampled(self, outputs: Features, real: Features, draws: Draws) -> dict[str, Values]:
+        """Return the error of each resample."""
+        ours, theirs = (
+            10
+            * np.log10(
+                np.maximum(counts @ images["power"].double().numpy() / len(counts[0]), LEAST)
+            )
+            for images, counts in zip((outputs, real), draws, strict=True)
+        )
+        return {"spectrum": np.abs(ours - theirs).mean(1)}
 
 
 def _decibels(power: Tensor) -> Tensor:

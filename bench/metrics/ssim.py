@@ -66,9 +66,9 @@ class SSIM(ImageMetric):
         pairs = zip(output, target, strict=True)
         self.scores += torch.stack([_similarity(a, b) for a, b in pairs]).tolist()
 
-    def value(self) -> dict[str, float]:
-        """Return the mean over images."""
-        return {"ssim": sum(self.scores) / len(self.scores)}
+    def each(self) -> dict[str, list[float]]:
+        """Return the SSIM of each image."""
+        return {"ssim": self.scores}
 
 
 def _similarity(a: Tensor, b: Tensor) -> Tensor:

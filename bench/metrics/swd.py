@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import numpy as np
 import torch
@@ -10,10 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.contracts.metric import Features, SetMetric
+from bench.maths.bootstrap import Draws, Values
 from bench.maths.seed import derive
 
 DIRECTIONS = 512  # the paper's 4 repeats of 128
 AT_ONCE = 32  # directions projected on at once
+OF_ERROR = 64  # directions from which the sampling error is computed
 LEAST = 1e-6  # standard deviation of a channel, in [0, 1]: below it there is only rounding
 
 
@@ -56,6 +59,20 @@ class SWD(SetMetric):
         values = {f"swd_{level}": 1e3 * sliced(outputs[level], real[level]) for level in real}
         return values | {"swd": math.fsum(values.values()) / len(values)}
 
+    def resampled(self, outputs: Features, real: Features, draws: Draws) -> dict[str, Values]:
+        """Return the distances of each resample, to first order in how often it holds each image.
+
+        The slope by each image's weight is exact, normalisation included, along 64 of the 512
+        directions; sorting 200 resamples anew would cost 200 distances.
+        """
+        found = {}
+        for level in real:
+            value, of_outputs, of_real = slopes(outputs[level], real[level])
+            moved = draws.outputs / len(of_outputs) @ of_outputs
+            moved += draws.real / len(of_real) @ of_real
+            found[f"swd_{level}"] = 1e3 * (value + moved)
+        return found | {"swd": np.mean(list(found.values()), axis=0)}
+
 
 def sliced(a: Tensor, b: Tensor) -> float:
     """Return the sliced Wasserstein-1 distance of patches normalised per channel.
@@ -74,6 +91,62 @@ def sliced(a: Tensor, b: Tensor) -> float:
         apart = np.abs(of_a.take(in_a, 1) - of_b.take(in_b, 1), dtype=np.float64)
         total += float((apart @ mass).sum())
     return total / DIRECTIONS
+
+
+def slopes(a: Tensor, b: Tensor) -> tuple[float, Values, Values]:
+    """Return how `sliced` moves with the weight of each image.
+
+    With weights the distance along a direction is the integral of |F_a - F_b|, where each patch
+    adds its image's weight to the distribution function of its set, and where means and deviations
+    of channels are weighted too.
+
+    Args:
+        a: [N, P, C, K]: images, patches, channels, pixels.
+        b: [M, P, C, K].
+
+    Returns:
+        The distance along the first 64 directions, and its derivatives by the images' weights, [N]
+        and [M], less their means, so that weights add up to one.
+    """
+    sets = (a, b)
+    weights = [torch.full((len(x),), 1 / len(x), dtype=torch.float64) for x in sets]
+    flat = [x.flatten(2).flatten(0, 1) for x in sets]
+    drawn = directions(a.shape[2] * a.shape[3])[:OF_ERROR]
+    total = 0.0
+    with torch.enable_grad():
+        towards = []
+        for x, weight in zip(sets, weights, strict=True):
+            weight.requires_grad_()
+            towards.append(_of_weighted(x, weight, drawn))
+        mass = torch.cat([weights[0].repeat_interleave(a.shape[1]) / a.shape[1],
+                          -weights[1].repeat_interleave(b.shape[1]) / b.shape[1]])  # fmt: skip
+        for first in range(0, OF_ERROR, AT_ONCE // 4):
+            some = slice(first, first + AT_ONCE // 4)
+            places = torch.cat(
+                [
+                    torch.addmm(t[some, -1:], t[some, :-1], x.T)
+                    for t, x in zip(towards, flat, strict=True)
+                ],
+                1,
+            )
+            order = torch.from_numpy(np.argsort(places.detach().numpy(), axis=1))
+            gaps = places.gather(1, order).diff(dim=1)
+            distance = (mass[order].cumsum(1)[:, :-1].abs() * gaps).sum()
+            distance.backward(retain_graph=True)  # type: ignore[no-untyped-call]
+            total += distance.item()
+    of_a, of_b = (cast(Tensor, w.grad).numpy() / OF_ERROR for w in weights)
+    return total / OF_ERROR, of_a - of_a.mean(), of_b - of_b.mean()
+
+
+def _of_weighted(patches: Tensor, weights: Tensor, drawn: Tensor) -> Tensor:
+    """Fold the normalisation of weighted images into directions, as `_of_normalised`."""
+    moments = [(patches.double() ** power).mean((1, 3)) for power in (1, 2)]  # by image, channel
+    mean, square = (weights @ moment for moment in moments)
+    std = (square - mean**2).sqrt()
+    std = std.where(std > LEAST, math.nan)
+    scaled = drawn.view(-1, *patches.shape[2:]) / std[:, None]
+    offset = -(scaled * mean[:, None]).sum((1, 2))
+    return torch.cat([scaled.flatten(1), offset[:, None]], 1).float()
 
 
 def directions(dimensions: int) -> Tensor:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.contracts.dataset import Dataset
@@ -220,8 +221,12 @@ def record(
     values: Mapping[str, float],
     reason: str,
     now: float,
+    errors: Mapping[str, float] = MappingProxyType({}),
 ) -> Json:
-    """Return a score as it is stored: readable without the code that made it."""
+    """Return a score as it is stored: readable without the code that made it.
+
+    `errors` are the sampling errors over test images of those values that have one.
+    """
     return {
         "metric": metric.name,
         "version": metric.version,
@@ -229,6 +234,7 @@ def record(
         "unit": metric.declared.unit,
         "better": metric.declared.better,
         "values": dict(values),
+        **({"errors": dict(errors)} if errors else {}),
         "reason": reason,  # why there are no values
         "protocol": dict(protocol),
         "scored_at": now,

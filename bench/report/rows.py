@@ -70,11 +70,13 @@ def _is_of(score: object, metric: Part[Metric]) -> bool:
         return False
     texts = (score.get(name) for name in ("unit", "better", "reason"))
     values, protocol = score.get("values"), score.get("protocol")
+    errors = score.get("errors", {})
     return (
         all(isinstance(text, str) for text in texts)
         and isinstance(protocol, dict)
         and isinstance(values, dict)
-        and all(isinstance(value, (int, float)) for value in values.values())
+        and isinstance(errors, dict)
+        and all(isinstance(x, (int, float)) for x in (*values.values(), *errors.values()))
         and isinstance(score.get("scored_at"), (int, float))
     )
 
@@ -154,6 +156,7 @@ def score_rows(plan: Plan, store: Store) -> Iterator[Json]:
                     **common,
                     "name": name + said,
                     "value": value,
+                    "image_error": score.get("errors", {}).get(name),
                     "headline": len(values) == 1 or name == metric.headline,
                 }
 

@@ -50,7 +50,9 @@ def is_scored(cell: Cell, plan: Plan, store: Store) -> bool:
     """Say whether a trained cell has every score of images that the suite asks for."""
     scores = store.scores(cell.key)
     wanted = [*image_scores(cell, plan.metrics), *snapshot_scores(cell, plan.watched)]
-    return all(score.id in scores for score in wanted)
+    found = [scores.get(score.id) for score in wanted]
+    has_lost = any(score and score.get("errors") for score in found)
+    return None not in found and not (has_lost and not store.images(cell.key).exists())
 
 
 def is_finished(cell: Cell, plan: Plan, store: Store) -> bool:

@@ -8,6 +8,7 @@
     cells/KEY/end.json              how it ended: done, failed(reason) or diverged(step),
                                     and what its methods found out
     cells/KEY/scores.json           scores by id: a metric, its version, its protocol
+    cells/KEY/images.npz            what its scores are of each test image, and of resamples of them
     cells/KEY/samples/              some test images as the student makes them
     cells/KEY/log                   tracebacks
     networks/ID.json                scores of a network as such: size, cost, latency
@@ -102,6 +103,10 @@ class Store:
         """Return a cell's scores by id."""
         return self.read(key, "scores.json")
 
+    def images(self, key: str) -> Path:
+        """Return the file of what the errors in a cell's scores are computed from."""
+        return self.folder(key) / "images.npz"
+
     def network(self, network: str) -> Path:
         """Return the file of a network's own scores."""
         return self.root / "networks" / f"{network}.json"
@@ -121,6 +126,7 @@ class Store:
         """
         self.fail(key, reason)
         (self.folder(key) / "scores.json").unlink(missing_ok=True)
+        self.images(key).unlink(missing_ok=True)
 
     def log(self, key: str, text: str) -> None:
         """Add to a cell's log."""

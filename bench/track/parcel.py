@@ -59,6 +59,7 @@ class _Score(BaseModel):
     unit: str
     better: str
     values: dict[str, float]
+    errors: dict[str, float] = {}  # of scores since there are any
     reason: str
     protocol: Json
     scored_at: float

@@ -103,8 +103,8 @@ def test_who_wins_by_losing_seeds_is_better_among_survivors_only(tmp_path: Path)
     assert back["verdict"] == "worse among survivors"
     rows = collect(plan, store)
     table = quality_table(compare_methods(rows, "wkd", "none")[0], "wkd", "none", {})
-    assert table.blocks[0][0][6:9:2] == ["7/8 (wkd 1 diverged)", "better among survivors"]
-    assert not isinstance(table.blocks[0][0][8], Bold)
+    assert table.blocks[0][0][7:10:2] == ["7/8 (wkd 1 diverged)", "better among survivors"]
+    assert not isinstance(table.blocks[0][0][9], Bold)
 
 
 def test_who_wins_against_lost_seeds_is_better(tmp_path: Path) -> None:

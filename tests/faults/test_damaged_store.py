@@ -18,7 +18,7 @@ TENSORS = ".safetensors"
 KINDS = [
     "cells/*/checkpoint.safetensors", "cells/*/end.json", "cells/*/scores.json",
     "cells/*/spec.json", "cells/*/losses.jsonl", "cells/*/snapshots/*.safetensors",
-    "cells/*/samples/*.png", "networks/*.json", "reals/*.safetensors", "provenance/*.json",
+    "cells/*/samples/*.png", "cells/*/images.npz", "networks/*.json", "reals/*.safetensors", "provenance/*.json",
 ]  # fmt: skip
 
 
