@@ -245,7 +245,7 @@ def quality_table(lines: Sequence[Line], new: str, base: str, ports: Mapping[str
         label = f"{line.label} [{line.unit}]" if line.unit else line.label
         row = [line.place, label, _text(line.new, f".{digits}f"), _text(line.base, f".{digits}f")]
         interval = f"[{c.low:+.{digits}f}, {c.high:+.{digits}f}]" if c.n > 1 else "—"
-        row += [_text(c.mean, f"+.{digits}f"), interval, _text(line.image_error, f".{digits}f")]
+        row += [_text(c.mean, f"+.{digits}f"), interval, _small(line.image_error, digits)]
         row += [_pairs(line), _text(line.p_holm, ".4f")]
         decided = line.verdict in ("better", "worse")
         block.append([*row, Bold(line.verdict) if decided else line.verdict])
@@ -309,6 +309,11 @@ def _pairs(line: Line) -> str:
         if lost
     ]
     return f"{line.found.n}/{line.seeds} ({'; '.join(said)})"
+
+
+def _small(error: float, digits: int) -> str:
+    """Return an error to some places, or to its first digit where these would say 0."""
+    return _text(error, f".{digits}f" if round(error, digits) else ".1g")
 
 
 def _text(value: float, form: str) -> str:
