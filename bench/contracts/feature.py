@@ -19,6 +19,7 @@ class Extractor:
     version: ClassVar[int] = 1  # raise it when the features change
     source: ClassVar[str] = ""
     weights: ClassVar[Sequence[str]] = ()  # pretrained networks of bench/fetch/weights.py
+    gives: ClassVar[Sequence[str]] = ()  # names of the features, or what they are; (): not said
 
     def __init__(self, device: torch.device) -> None:
         self.device = device

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 from bench.contracts.kinds import FEATURES
+from bench.errors import SuiteError
 
 if TYPE_CHECKING:  # planning reads this file without torch
     import torch
@@ -97,6 +98,7 @@ class Metric:
     judges: ClassVar[str] = ""  # "images" or "network"
     needs: ClassVar[Sequence[str]] = ()  # "target": a ground truth; "labels": its classes; "gpu"
     features: ClassVar[str] = ""  # of sets: a file in bench/features/; see `extractor`
+    reads: ClassVar[str] = ""  # of sets: the one of its features by name, where it reads one
     one_set: ClassVar[bool] = False  # of sets: whether the real images play no part
     presets: ClassVar[Sequence[str]] = ()  # of `PRESETS`, those that hold it
     weights: ClassVar[Sequence[str]] = ()  # pretrained networks of bench/fetch/weights.py
@@ -114,12 +116,19 @@ class Metric:
         """Return how a cell's test outputs would be scored; None where the question is no question.
 
         Metrics of networks are not asked.
+
+        Raises:
+            SuiteError: the parameters are none that it can work with.
         """
         if setting.task.makes != "images":
             return None
         protocol: dict[str, Any] = {}
         if features := cls.extractor(params):
             extractor = FEATURES.declaration(features, cls.__name__)
+            gives = extractor.says.gives
+            if cls.reads and gives and cls.reads not in gives:
+                given = ", ".join(gives)
+                raise SuiteError(f"{cls.label}: features {features} are {given}, not {cls.reads}.")
             protocol["features"] = f"{features} {extractor.version}"
             if not cls.one_set:
                 protocol["real images"] = setting.real_images

@@ -34,6 +34,7 @@ class CLIPViTL14At336(Extractor):
         "arXiv:2401.09603, google-research/cmmd (io_util.py, embedding.py)"
     )
     weights = ("clip_vitl14_336",)
+    gives = ("embedding",)
 
     def __init__(self, device: torch.device) -> None:
         """Load the weights.

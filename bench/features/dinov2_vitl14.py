@@ -45,6 +45,7 @@ class DINOv2ViTL14(Extractor):
         "arXiv:2306.04675, layer6ai-labs/dgm-eval (models/dinov2.py)"
     )
     weights = ("dinov2_vitl14",)
+    gives = ("token",)
 
     def __init__(self, device: torch.device) -> None:
         """Load the weights.

@@ -37,6 +37,7 @@ class Inception(Extractor):
         "torch-fidelity (feature_extractor_inceptionv3.py, 0.4.0)"
     )
     weights = ("inception",)
+    gives = ("pool", "logits")
 
     def __init__(self, device: torch.device) -> None:
         """Load the weights.

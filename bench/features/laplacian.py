@@ -31,6 +31,7 @@ class Laplacian(Extractor):
     """
 
     source = "Karras et al., ICLR 2018, arXiv:1710.10196, section 5 and sliced_wasserstein.py"
+    gives = ("patches of each level",)
 
     def __call__(self, images: Tensor, first: int) -> dict[str, Tensor]:
         """Return the patches of each level, finest first.

@@ -25,6 +25,7 @@ class Spectrum(Extractor):
     """
 
     source = "Durall et al., CVPR 2020, arXiv:2003.01826, section 3.1"
+    gives = ("power",)
 
     def __call__(self, images: Tensor, first: int) -> dict[str, Tensor]:
         """Return the power by radius.

@@ -35,6 +35,7 @@ class Neighbours(SetMetric):
     """
 
     defaults = {"features": "inception", "neighbours": 5}
+    reads = "pool"
     source = (
         "Kynkaanniemi et al., NeurIPS 2019, arXiv:1904.06991, eq. 1-3; Naeem et al., ICML 2020, "
         "arXiv:2002.09797, eq. 3-4; values of clovaai/generative-evaluation-prdc (prdc 0.2)"

@@ -25,6 +25,7 @@ class FID(SetMetric):
     """
 
     defaults = {"features": "inception"}
+    reads = "pool"
 
     source = "Heusel et al., NeurIPS 2017, arXiv:1706.08500, eq. 6; values of torch-fidelity"
     label = "FID"

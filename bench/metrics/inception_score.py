@@ -24,6 +24,7 @@ class InceptionScore(SetMetric):
     """
 
     defaults = {"features": "inception", "splits": 10}
+    reads = "logits"
     source = "Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 4; values of torch-fidelity"
     label = "IS"
     better = "higher"

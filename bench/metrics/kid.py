@@ -33,6 +33,7 @@ class KID(SetMetric):
     """
 
     defaults = {"subset_size": 1000, "subsets": 100, "features": "inception"}
+    reads = "pool"
     source = "Binkowski et al., ICLR 2018, arXiv:1801.01401, eq. 4; subsets of torch-fidelity"
     label = "KID"
     presets = ("modern",)

@@ -14,6 +14,7 @@ import pytest
 import torch
 from harness import TESTS, Runs
 from PIL import Image
+from tiny import tiny_plan
 from torch import Tensor
 
 from bench.contracts.kinds import METRIC
@@ -125,6 +126,21 @@ def parts(*names: str) -> list[Part]:
 
 
 CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("metric", "features", "said"),
+    [
+        ("fid", "dinov2_vitl14", "FID: features dinov2_vitl14 are token, not pool."),
+        ("kid", "laplacian", "KID: features laplacian are patches of each level, not pool."),
+        ("coverage", "spectrum", "Coverage: features spectrum are power, not pool."),
+    ],
+)
+def test_features_that_a_metric_cannot_read_are_refused_before_training(
+    tmp_path: Path, metric: str, features: str, said: str
+) -> None:
+    with pytest.raises(SuiteError, match=re.escape(said)):
+        tiny_plan(tmp_path, metrics={metric: {"features": features}})
 
 
 def test_folders_score_as_the_metrics_do(tmp_path: Path) -> None:
