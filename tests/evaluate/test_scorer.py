@@ -133,7 +133,7 @@ CPU = torch.device("cpu")
     [
         ("fid", "dinov2_vitl14", "FID: features dinov2_vitl14 are token, not pool."),
         ("kid", "laplacian", "KID: features laplacian are patches of each level, not pool."),
-        ("coverage", "spectrum", "Coverage: features spectrum are power, not pool."),
+        ("coverage", "spectrum", "coverage: features spectrum are power, not pool."),
     ],
 )
 def test_features_that_a_metric_cannot_read_are_refused_before_training(
