@@ -57,6 +57,13 @@ KNOWN = {
         "Apache-2.0",
         "torch-fidelity, from the Inception graph of 2015-12-05 that FID is defined by",
     ),
+    "mobilenet_v1": Weights(
+        "mobilenet_v1_1.0_224.npz",
+        (),
+        "",
+        "Apache-2.0",
+        "Keras's MobileNet 1.0/224 as numpy arrays by name, as in conv_dw_1/depthwise_kernel",
+    ),
     "nima_vgg16": Weights(
         "nima_vgg16.pth",
         (),

@@ -50,7 +50,10 @@ def _check_networks(cell: Cell, teacher: Cell | None) -> None:
     task.check()
     distillers = [part.load()(part.params) for part in cell.methods]
     _check_mode(cell, distillers)
-    for name in (*task.weights, *(name for d in distillers for name in d.weights)):
+    needed = [*task.weights, *(name for d in distillers for name in d.weights)]
+    for nets in (cell.nets, cell.mentor):
+        needed += nets.architecture.declared.weights if nets else ()
+    for name in needed:
         weights.find(name)
     hints = tuple(dict.fromkeys(role for d in distillers for role in d.hints))
     above = teacher.nets if teacher else cell.mentor or cell.nets

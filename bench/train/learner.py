@@ -69,13 +69,14 @@ class Learner:
                 self.mentor.begin(name, (), judging)
 
     def prepare(self, inputs: Mapping[str, Callable[[], Iterable[Inputs]]]) -> None:
-        """Let the methods look at the training inputs, per direction, before the first step.
+        """Let networks and methods look at the training inputs, per direction, before any step.
 
         Networks are in evaluation mode meanwhile, so that looking changes no statistics; random
         draws are seeded.
         """
         for player in self.players:
             player.modules.eval()
+            player.start(inputs)
         for index, (student, distillers) in enumerate(
             zip(self.students, self.distillers, strict=True)
         ):
