@@ -14,12 +14,23 @@ from torch import Tensor, nn
 
 from bench.nets._style import LEVELS, StyleNet
 
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision's expects
 FLOOR = 0.1  # of the mean over channels: a channel that is rarely active is not blown up beyond it
 
 
 def convolutions(module: nn.Module) -> list[nn.Conv2d]:
     """Return the convolutions of a module, in order."""
     return [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)]
+
+
+@torch.no_grad()
+def normalise_input(network: StyleNet) -> None:
+    """Let the 1x1 convolution before all others subtract ImageNet's mean and divide by its std."""
+    first = convolutions(network.encoder)[0]
+    mean, std = (torch.tensor(v) for v in (MEAN, STD))
+    assert first.bias is not None
+    first.weight.copy_(torch.diag(1 / std)[:, :, None, None])
+    first.bias.copy_(-mean / std)
 
 
 def channel_means(network: StyleNet, inputs: Iterable[tuple[Tensor, ...]]) -> list[Tensor]:

@@ -8,15 +8,16 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bench.nets._source import divide, level_variances
+from bench.nets._source import divide, level_variances, normalise_input
 from bench.nets.pca_vgg import PCAVGG
 
 
 class RandomVGG(PCAVGG):
     """Features that nobody learnt: what is distilled from it shows that a pipeline works, no more.
 
-    Weights are He's (normal, biases 0) and stay; each level is divided by one number, so that over
-    the training images its channels have a mean variance of 1. The decoder trains.
+    Colours are normalised as ImageNet's; weights are He's (normal, biases 0) and stay. Each level
+    is divided by one number, so that over the training images its channels have a mean variance of
+    1. The decoder trains.
     """
 
     source = "He et al., ICCV 2015 (initial weights); as a source model: ours"
@@ -31,6 +32,7 @@ class RandomVGG(PCAVGG):
         for module in self.encoder.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
+        normalise_input(self)
 
     def start(self, inputs: Iterable[tuple[Tensor, ...]], files: Mapping[str, Path]) -> None:
         """Bring each level to unit variance."""

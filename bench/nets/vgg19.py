@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from bench.errors import SuiteError
-from bench.nets._source import channel_means, convolutions, divide, floored
+from bench.nets._source import channel_means, convolutions, divide, floored, normalise_input
 from bench.nets.pca_vgg import PCAVGG
 
 WIDTH = (64, 128, 256, 512)
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision's expects
 
 
 class VGG19(PCAVGG):
@@ -45,10 +44,10 @@ class VGG19(PCAVGG):
     @torch.no_grad()
     def read(self, state: Mapping[str, Tensor]) -> None:
         """Take torchvision's weights: `features.N.weight` and `.bias`, in the order of N."""
-        first, *others = convolutions(self.encoder)
-        mean, std = (torch.tensor(v) for v in (MEAN, STD))
-        published = ((torch.diag(1 / std)[:, :, None, None], -mean / std), *_convolutions(state))
-        for layer, (weight, bias) in zip((first, *others), published, strict=False):
+        normalise_input(self)
+        for layer, (weight, bias) in zip(
+            convolutions(self.encoder)[1:], _convolutions(state), strict=False
+        ):
             layer.weight.copy_(weight)
             layer.bias.copy_(bias)  # type: ignore[union-attr]
 

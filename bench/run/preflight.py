@@ -48,6 +48,7 @@ def _check_networks(cell: Cell, teacher: Cell | None) -> None:
     """Build networks and adapters without memory; find the weights that losses need."""
     task = open_task(cell)
     task.check()
+    task.loaded(cell.size)
     distillers = [part.load()(part.params) for part in cell.methods]
     _check_mode(cell, distillers)
     needed = [*task.weights, *(name for d in distillers for name in d.weights)]

@@ -127,10 +127,13 @@ class Player:
         made: Any = self.generators[direction]
         return Side(made, judge)
 
-    def forward(self, batch: Batch, hints: Sequence[str]) -> dict[str, Trace]:
-        """Run the generators on a batch; images and hints of the traces are float32."""
+    def forward(self, batch: Batch, hints: Sequence[str], stage: str = "") -> dict[str, Trace]:
+        """Run the generators on a batch; images and hints of the traces are float32.
+
+        `stage` is that of the students, where a frozen teacher is asked, which has none itself.
+        """
         with autocast(self.device, self.numerics):
-            traces = self.task.forward(self._networks(), batch, hints)
+            traces = self.task.forward(self._networks(), batch, hints, stage or self.stage)
         return {direction: trace.to_float() for direction, trace in traces.items()}
 
     def original(
