@@ -31,10 +31,13 @@ class PairMetric(ImageMetric):
     def scoring(cls, params: Mapping[str, Any], setting: Setting) -> Scoring | None:
         """Return who judges, or that there are no styles."""
         scoring = super().scoring(params, setting)
-        if scoring is not None and "style" not in setting.dataset.names:
+        if scoring is None:
+            return None
+        reason = scoring.reason
+        if "style" not in setting.dataset.names:
             reason = f"needs pairs of content and style, and {setting.name} has none"
-            return scoring._replace(reason=reason)
-        return scoring
+        judge = params["judge"]
+        return Scoring({**scoring.protocol, "judge": f"{judge}, on {setting.name}"}, reason)
 
     @classmethod
     def pretrained(cls, params: Mapping[str, Any]) -> list[str]:

@@ -107,6 +107,7 @@ def test_who_judges_is_planned_and_data_without_styles_have_a_reason(name: str) 
     scoring = cls.scoring({"judge": "random"}, setting("style_photos", "style"))
     assert scoring is not None
     assert scoring.reason == ""
+    assert scoring.protocol["judge"] == "random, on style_photos"
     other = cls.scoring({"judge": "random"}, setting("photo_edges", "paired"))
     assert other is not None
     assert other.reason == "needs pairs of content and style, and photo_edges has none"

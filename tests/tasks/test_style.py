@@ -244,7 +244,8 @@ def test_a_suite_runs_scores_and_reports(tmp_path: Path) -> None:
     for text in ("style loss", "content loss", "SSIM", "| pca |", "| ckd |", "| teacher |"):
         assert text in table
     assert "†" not in table
-    assert (out / "figures" / "eigenbasis.pdf").exists()
+    for figure in ("eigenbasis", "pca_kd_figure_6"):
+        assert (out / "figures" / f"{figure}.pdf").exists()
     samples = {p.stem.rsplit("-", 1)[1] for p in tmp_path.glob("runs/cells/*/samples/*.png")}
     assert samples == {"input", "style", "output"}
     (rows,) = [p.read_text() for p in out.glob("rows.csv")]
