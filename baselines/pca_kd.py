@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.contracts.distiller import Distiller, Inputs, Layout, Side, Trace
-from bench.errors import DataError, SuiteError
-from bench.maths.pca import Covariance, centred, eigenbasis, learned_basis, residual
+from bench.contracts.distiller import Inputs, Layout, Side, Trace
+from bench.errors import SuiteError
+from bench.losses.eigenbases import EigenbasisDistiller
+from bench.maths.pca import Covariance
 
-ENOUGH = 0.85  # of the variance: from here the paper takes a layer's number of channels
 
-
-class PCAKD(Distiller):
+class PCAKD(EigenbasisDistiller):
     """Squared distance of features through the teacher's eigenbases; a port of a style method.
 
     The paper distils VGG encoders and decoders for photorealistic style transfer. Here a hint
@@ -77,9 +75,7 @@ class PCAKD(Distiller):
                     " in the teacher; choose a teacher of the same architecture that is no"
                     " narrower, and images large enough for hints above 1 x 1."
                 )
-            self.register_buffer(f"basis_{role}", torch.zeros(c_t, c))
-            self.register_buffer(f"mev_{role}", torch.zeros(c_t, dtype=torch.float64))
-            self.register_buffer(f"kept_{role}", torch.zeros((), dtype=torch.float64))
+            self.make_room(role, c_t, c)
 
     def prepare(self, student: Side, teacher: Side, inputs: Iterable[Inputs]) -> None:
         """Derive the bases from the teacher's hints over all training inputs.
@@ -95,50 +91,15 @@ class PCAKD(Distiller):
                 seen[role].add(found[role])
             batches += 1
         for role, covariance in seen.items():
-            self._derive(role, covariance, self.params["epochs"] * batches)
+            self.derive(role, covariance, batches)
 
     def terms(self, student: Trace, teacher: Trace) -> dict[str, Tensor]:
         """Return the distance of the hints, summed over them, and that of the images."""
         hints = [
-            self._distance(role, student.hints[role], teacher.hints[role]) for role in self.hints
+            self.distance(role, student.hints[role], teacher.hints[role]) for role in self.hints
         ]
         image = F.mse_loss(student.output, teacher.output)
         return {
             "hints": self.params["weight"] * torch.stack(hints).sum(),
             "image": self.params["image_weight"] * image,
-        }
-
-    def facts(self) -> Mapping[str, Any]:
-        """Return hint -> `mev`, `mcev`, `channels_85`, `kept`."""
-        return {role: self._facts(role) for role in self.hints}
-
-    def _derive(self, role: str, seen: Covariance, steps: int) -> None:
-        covariance = seen.mean()
-        variance = covariance.trace()
-        if variance == 0:
-            raise DataError(f"pca_kd: the teacher's hint {role!r} is constant on every input.")
-        components = eigenbasis(covariance, len(covariance))
-        basis = self.get_buffer(f"basis_{role}")
-        count = basis.shape[1]
-        if self.params["basis"] == "exact":
-            basis.copy_(components[:, :count])
-        else:
-            basis.copy_(learned_basis(covariance, count, steps, self.params["lr"]))
-        self.get_buffer(f"mev_{role}").copy_(seen.explained(components))
-        lost = residual(covariance, basis.double())
-        self.get_buffer(f"kept_{role}").copy_(1 - lost / variance)
-
-    def _distance(self, role: str, mine: Tensor, theirs: Tensor) -> Tensor:
-        """Return mean (W f_s - f_t)^2 of centred features."""
-        basis = self.get_buffer(f"basis_{role}")
-        return F.mse_loss(F.conv2d(centred(mine), basis[:, :, None, None]), centred(theirs))
-
-    def _facts(self, role: str) -> dict[str, Any]:
-        mev = self.get_buffer(f"mev_{role}")
-        mcev = mev.cumsum(0)
-        return {
-            "mev": [round(x, 6) for x in mev.tolist()],
-            "mcev": [round(x, 6) for x in mcev.tolist()],
-            "channels_85": int((mcev < ENOUGH).sum()) + 1,
-            "kept": round(self.get_buffer(f"kept_{role}").item(), 6),
         }

@@ -96,9 +96,11 @@ class Denoise(Task):
         time = batch["time"].view(-1, 1, 1, 1)
         return (1 - time).sqrt() * batch["A"] + time.sqrt() * batch["noise"], batch["time"]
 
-    def forward(self, networks: Networks, batch: Batch, hints: Sequence[str]) -> dict[str, Trace]:
+    def forward(
+        self, networks: Networks, batch: Batch, hints: Sequence[str], stage: str
+    ) -> dict[str, Trace]:
         """Hold what the network made of it against the noise that was there."""
-        traces = super().forward(networks, batch, hints)
+        traces = super().forward(networks, batch, hints, stage)
         return {d: replace(t, real=batch["noise"], paired=True) for d, t in traces.items()}
 
     def losses(self, turn: Turn) -> dict[str, Tensor]:

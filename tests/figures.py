@@ -16,6 +16,8 @@ PROTOCOL = {
 }  # fmt: skip
 ABOUT = {  # metric -> label, unit, better, judges
     "psnr": ("PSNR", "dB", "higher", "images"),
+    "content_loss": ("content loss", "", "lower", "images"),
+    "style_loss": ("style loss", "", "lower", "images"),
     "swd": ("SWD", "", "lower", "images"),
     "macs": ("MACs", "", "lower", "network"),
     "latency": ("latency", "ms", "lower", "network"),

@@ -14,7 +14,7 @@ distiller per direction, each with its own parameters.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
@@ -25,6 +25,7 @@ from bench.contracts.network import Discriminator, Generator
 from bench.errors import SuiteError
 
 Inputs = tuple[Tensor, ...]  # of a generator, one after the other
+Look = Callable[[Tensor, Sequence[str]], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class Trace:
     discriminator: Discriminator | None  # of the same player; judges outputs of this direction
     gan: str = "lsgan"  # kind of the adversarial game, of `bench.losses.gan.LOSSES`; "": none
     batch: Mapping[str, Tensor] = field(default_factory=dict)  # all of it, and what was drawn
+    look: Look | None = None
+    """What the same generator sees in other images, where its task lets methods ask: images
+    [N, 3, S, S] in [-1, 1] and roles -> hints. Gradients flow to the images."""
 
     def judge(
         self, image: Tensor, hints: Sequence[str] = ()
@@ -136,6 +140,12 @@ class Distiller(nn.Module):
         May fill own buffers and set the student's weights; `inputs` are what generators are fed,
         batch by batch, of the whole training split in a fixed order: on translation a tuple of one
         tensor [N, 3, S, S] in [-1, 1].
+        """
+
+    def begin(self, stage: str, student: Side, teacher: Side) -> None:
+        """Get ready for a stage of the task after its first, as `prepare` does for all of them.
+
+        May set the student's weights; what it needs of the training inputs has to be in a buffer.
         """
 
     def terms(self, student: Trace, teacher: Trace) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ GAN Compression and of all that descend from them does (`tensor2im`)."""
 
 
 def check_making(outputs: Mapping[str, Any], where: str) -> None:
-    """Refuse modes and roundings that there are not.
+    """Refuse modes and roundings that there are not, and numbers below 0.
 
     Raises:
         SuiteError: which one, and what there is; `where` heads the message.
@@ -31,6 +31,9 @@ def check_making(outputs: Mapping[str, Any], where: str) -> None:
     if not modes or len(set(map(str, modes))) < len(modes):
         raise SuiteError(f"{where}: modes: a list of one mode or several, each once: {modes}.")
     rounding = outputs.get("rounding", ROUNDED)
+    for name, value in outputs.items():
+        if isinstance(value, float) and not value >= 0:
+            raise SuiteError(f"{where}: {name}: should be at least 0, found {value}.")
     for name, values, known in (("mode", modes, MODES), ("rounding", [rounding], ROUNDINGS)):
         for value in values:
             if value not in known:

@@ -7,7 +7,8 @@ weights load. Parameter counts and MACs are those of the papers (`distillbench c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
@@ -30,6 +31,7 @@ class Network(nn.Module):
     taps: ClassVar[Mapping[str, int]] = {}  # role of a hint feature -> layer
     multiple: ClassVar[int] = 1  # the image side must be a multiple of this
     widths: ClassVar[int] = 1  # how many numbers a width has; more than 1: it is a tuple
+    weights: ClassVar[Sequence[str]] = ()  # pretrained networks that `start` reads
     task_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # task -> its recipe's losses
 
     def example(self, batch: int = 1, sides: tuple[int, int] | None = None) -> tuple[Tensor, ...]:
@@ -97,6 +99,16 @@ class Generator(Network):
     def forward(self, x: Tensor, hints: Sequence[str] = ()) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the output and the features that `hints` ask for by role, [N, C, H, W] each."""
         return run(self.model, x, {role: self.taps[role] for role in hints})
+
+    def start(self, inputs: Iterable[tuple[Tensor, ...]], files: Mapping[str, Path]) -> None:
+        """Finish the initial weights, once, before methods prepare; by default they are whole.
+
+        Called without gradients, in evaluation mode; a resumed run does not call it.
+
+        Args:
+            inputs: what the network is fed of the whole training split, batch by batch.
+            files: name -> checked file of each of `weights`.
+        """
 
     def inherit(self, teacher: Generator) -> None:
         """Start from the strongest channels of a teacher of the same architecture.

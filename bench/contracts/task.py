@@ -121,7 +121,11 @@ class Task:
                 raise SuiteError(f"task.{name}: should be at least 0 and less than 1: {value}.")
 
     def loaded(self, size: int) -> int:
-        """Return the side at which training images are read before they are cropped to `size`."""
+        """Return the side at which training images are read before they are cropped to `size`.
+
+        Raises:
+            SuiteError: images of that size are none that the task can do anything with.
+        """
         return round(size * 286 / 256)
 
     def example(
@@ -163,8 +167,18 @@ class Task:
         """Return what a direction's generator is fed of a batch."""
         return (batch[self.directions[direction][0]],)
 
-    def forward(self, networks: Networks, batch: Batch, hints: Sequence[str]) -> dict[str, Trace]:
-        """Run each direction's generator; return what it did, for methods and losses."""
+    def forward(
+        self, networks: Networks, batch: Batch, hints: Sequence[str], stage: str
+    ) -> dict[str, Trace]:
+        """Run each direction's generator; return what it did, for methods and losses.
+
+        Args:
+            networks: of a player.
+            batch: the same for every player.
+            hints: roles that methods read; a trace may leave out those that its stage does not
+                reach.
+            stage: of the player, or of the students that a frozen teacher teaches.
+        """
         traces = {}
         for direction, (_, target) in self.directions.items():
             inputs = self.inputs(direction, batch)

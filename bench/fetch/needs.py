@@ -1,7 +1,7 @@
 """What a suite needs from elsewhere is brought, checked and described before anything is trained.
 
 Weights are found by asking the plug-ins: a metric, a task and a method say by their parameters
-which pretrained networks they need.
+which pretrained networks they need, an architecture says which it starts from.
 """
 
 from __future__ import annotations
@@ -182,7 +182,8 @@ def needs_of_plan(plan: Plan) -> list[Need]:
     parts: list[Part[Any]] = [*plan.metrics, *plan.watched]
     parts += plan.trials.metrics if plan.trials else ()
     for cell in (*plan.cells.values(), *plan.open):
-        parts += [cell.task, *cell.methods]
+        networks = [nets.architecture for nets in (cell.nets, *cell.mentors)]
+        parts += [cell.task, *cell.methods, *networks]
     asked = {(part.kind.name, part.name, json.dumps(part.params)): part for part in parts}
     return [need for name in sorted(asked) for need in _needs(asked[name])]
 
@@ -202,7 +203,8 @@ def needs_of_all() -> list[Need]:
                 for need in _needs(kind.part(name, given, name)):
                     if need not in always:
                         found.append(Need(need.weights, f"{need.by}, {said}"))
-    return found
+    networks = [NETWORK.part(name, {}, name) for name in NETWORK.names()]
+    return [*found, *(need for part in networks for need in _needs(part))]
 
 
 Variants = Iterator[tuple[str, Mapping[str, Any]]]  # how it is said, parameters
@@ -232,6 +234,8 @@ def _needs(part: Part[Any]) -> list[Need]:
     """Return what one plug-in needs with its parameters."""
     if part.kind == METRIC:
         names = part.declared.pretrained(part.params)
+    elif part.kind == NETWORK:
+        names = list(part.declared.weights)
     else:
         names = part.load()(part.params).weights
     return [Need(weight, f"{part.kind.name} {part.name}") for weight in names]

@@ -74,6 +74,13 @@ KNOWN = {
         "MIT",
         "OpenAI's CLIP ViT-L/14 at 336 px, a TorchScript archive",
     ),
+    "mobilenet_v1": Weights(
+        "mobilenet_v1_1.0_224.npz",
+        (),
+        "",
+        "Apache-2.0",
+        "Keras's MobileNet 1.0/224 as numpy arrays by name, as in conv_dw_1/depthwise_kernel",
+    ),
     "nima_vgg16": Weights(
         "nima_vgg16.pth",
         (),

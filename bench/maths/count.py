@@ -38,7 +38,7 @@ FREE_NAMES = """
     silu_ gelu softplus exp pow sqrt rsqrt abs clamp clamp_ _softmax _safe_softmax cat stack flip
     view _unsafe_view reshape expand permute transpose t unsqueeze squeeze slice select narrow
     split split_with_sizes chunk clone copy_ contiguous detach alias empty empty_like zeros
-    zeros_like ones ones_like full arange _to_copy lift_fresh
+    zeros_like ones ones_like full arange _to_copy lift_fresh _unsafe_index index
 """
 FREE = {getattr(aten, name) for name in FREE_NAMES.split() if hasattr(aten, name)}
 

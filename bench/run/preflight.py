@@ -48,9 +48,13 @@ def _check_networks(cell: Cell, teacher: Cell | None) -> None:
     """Build networks and adapters without memory; find the weights that losses need."""
     task = open_task(cell)
     task.check()
+    task.loaded(cell.size)
     distillers = [part.load()(part.params) for part in cell.methods]
     _check_mode(cell, distillers)
-    for name in (*task.weights, *(name for d in distillers for name in d.weights)):
+    needed = [*task.weights, *(name for d in distillers for name in d.weights)]
+    for nets in (cell.nets, *cell.mentors):
+        needed += nets.architecture.declared.weights
+    for name in needed:
         weights.find(name)
     hints = tuple(dict.fromkeys(role for d in distillers for role in d.hints))
     above = teacher.nets if teacher else cell.mentor or cell.nets

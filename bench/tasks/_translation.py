@@ -40,12 +40,14 @@ class Translation(Task):
         """Return an image pool per direction."""
         return {f"pool.{d}": ImagePool(self.params.get("pool", 0)) for d in self.directions}
 
-    def forward(self, networks: Networks, batch: Batch, hints: Sequence[str]) -> dict[str, Trace]:
+    def forward(
+        self, networks: Networks, batch: Batch, hints: Sequence[str], stage: str
+    ) -> dict[str, Trace]:
         """Run each direction's generator; its trace knows who judges it, in which game."""
         judges, game = dict(networks["discriminator"].items()), self.params["gan"]
         return {
             direction: replace(trace, discriminator=judges.get(direction), gan=game)
-            for direction, trace in super().forward(networks, batch, hints).items()
+            for direction, trace in super().forward(networks, batch, hints, stage).items()
         }
 
     def losses(self, turn: Turn) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.contracts.distiller import Distiller, Inputs, Trace
+from bench.contracts.distiller import Distiller, Inputs, Side, Trace
 from bench.contracts.task import Batch, Task
 from bench.errors import PluginError
 from bench.plan.cell import Cell, Nets
@@ -62,7 +63,7 @@ class Learner:
 
     def begin(self, stage: int) -> None:
         """Begin a stage of the task: new optimisers, for the networks that it moves."""
-        name = list(self.task.stages)[stage]
+        self.stage = name = list(self.task.stages)[stage]
         for student, distillers in zip(self.students, self.distillers, strict=True):
             judging = [p for t in distillers for p in t.distiller.discriminator_parameters()]
             known = {id(p) for p in judging}
@@ -80,25 +81,45 @@ class Learner:
                 self.deeper.begin(name, (), ())
 
     def prepare(self, inputs: Mapping[str, Callable[[], Iterable[Inputs]]]) -> None:
-        """Let the methods look at the training inputs, per direction, before the first step.
+        """Let networks and methods look at the training inputs, per direction, before any step.
 
         Networks are in evaluation mode meanwhile, so that looking changes no statistics; random
         draws are seeded.
         """
+        with self._looking():
+            for player in self.players:
+                player.start(inputs)
+            for index, taught in enumerate(self.distillers):
+                seed_step(self.cell.seed_for("adapters", index, "prepare"), self.device)
+                for direction, _, distiller in taught:
+                    sides = self._sides(index, direction)
+                    distiller.prepare(*sides, inputs[direction]())
+        for player in self.players:
+            player.restart_average()
+
+    def enter(self, stage: int) -> None:
+        """Begin a stage after the first, and let the methods get ready for it."""
+        self.begin(stage)
+        with self._looking():
+            for index, taught in enumerate(self.distillers):
+                for direction, _, distiller in taught:
+                    distiller.begin(self.stage, *self._sides(index, direction))
+
+    @contextlib.contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Keep gradients off and networks in evaluation mode."""
         for player in self.players:
             player.modules.eval()
-        for index, (student, distillers) in enumerate(
-            zip(self.students, self.distillers, strict=True)
-        ):
-            seed_step(self.cell.seed_for("adapters", index, "prepare"), self.device)
-            for direction, _, distiller in distillers:
-                above = self.teacher or self.mentor
-                side = above.side(direction) if above else student.side(direction)
-                with torch.no_grad():
-                    distiller.prepare(student.side(direction), side, inputs[direction]())
+        with torch.no_grad():
+            yield
         for player in self.players:
             player.modules.train()
-            player.restart_average()
+
+    def _sides(self, index: int, direction: str) -> tuple[Side, Side]:
+        """Return the networks of a student in one direction, and those of whoever teaches it."""
+        student = self.students[index].side(direction)
+        above = self.teacher or self.mentor
+        return student, above.side(direction) if above else student
 
     def update(
         self,

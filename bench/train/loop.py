@@ -188,7 +188,7 @@ class Member:
         if self.step in self.snapshots:
             self._keep_generators()
         if self.step in self.schedule.starts and self.step < self.end:
-            self.learner.begin(self.schedule.stage(self.step))
+            self.learner.enter(self.schedule.stage(self.step))
 
     def save(self) -> None:
         """Write everything that the next step depends on."""
@@ -349,10 +349,10 @@ def _teach(
     """Run each teacher that is needed once, for the union of the hints its students read."""
     found = {}
     for key, teacher in teachers.items():
-        wanted = [m.learner.hints for m in active if m.cell.teacher == key]
-        if wanted:
-            hints = dict.fromkeys(role for hints in wanted for role in hints)
-            found[key] = teacher.forward(batch, tuple(hints))
+        taught = [m.learner for m in active if m.cell.teacher == key]
+        if taught:
+            hints = dict.fromkeys(role for learner in taught for role in learner.hints)
+            found[key] = teacher.forward(batch, tuple(hints), taught[0].stage)
     return found
 
 

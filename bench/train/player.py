@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.contracts.distiller import Layout, Side, Trace
+from bench.contracts.distiller import Inputs, Layout, Side, Trace
 from bench.contracts.network import Discriminator, Generator
 from bench.contracts.task import Batch, Task, Turn
+from bench.fetch import weights
 from bench.plan.cell import Cell, Nets
 from bench.train.average import Average
 from bench.train.device import autocast
@@ -102,10 +103,18 @@ class Player:
                 self.scalers[turn] = torch.amp.GradScaler(self.device.type, enabled=enabled)
 
     def _parameters(self, name: str) -> Iterable[nn.Parameter]:
-        """Yield the parameters of a network by name, or of a part of it, in every direction."""
+        """Yield what trains of a network by name, or of a part of it, in every direction."""
         network, _, part = name.partition(".")
         for one in cast(nn.ModuleDict, self.modules[network]).values():
-            yield from one.get_submodule(part).parameters()
+            yield from (p for p in one.get_submodule(part).parameters() if p.requires_grad)
+
+    @torch.no_grad()
+    def start(self, inputs: Mapping[str, Callable[[], Iterable[Inputs]]]) -> None:
+        """Finish the initial weights: of those that need the training inputs, or a file."""
+        for direction, network in self.generators.items():
+            one = cast(Generator, network)
+            files = {name: weights.find(name) for name in one.weights}
+            one.start(inputs[direction](), files)
 
     def freeze(self) -> None:
         """Become a teacher that never changes."""
@@ -118,10 +127,13 @@ class Player:
         made: Any = self.generators[direction]
         return Side(made, judge)
 
-    def forward(self, batch: Batch, hints: Sequence[str]) -> dict[str, Trace]:
-        """Run the generators on a batch; images and hints of the traces are float32."""
+    def forward(self, batch: Batch, hints: Sequence[str], stage: str = "") -> dict[str, Trace]:
+        """Run the generators on a batch; images and hints of the traces are float32.
+
+        `stage` is that of the students, where a frozen teacher is asked, which has none itself.
+        """
         with autocast(self.device, self.numerics):
-            traces = self.task.forward(self._networks(), batch, hints)
+            traces = self.task.forward(self._networks(), batch, hints, stage or self.stage)
         return {direction: trace.to_float() for direction, trace in traces.items()}
 
     def original(

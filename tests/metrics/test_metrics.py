@@ -18,7 +18,7 @@ from bench.fetch.weights import KNOWN
 
 JUDGES = {n: METRIC.load(n, "test") for n in METRIC.names()}
 ON_IMAGES = [n for n, cls in JUDGES.items() if issubclass(cls, ImageMetric)]
-ON_PAIRS = [n for n in ON_IMAGES if "labels" not in JUDGES[n].needs]  # test_segmentation.py has it
+ON_PAIRS = [n for n in ON_IMAGES if not set(JUDGES[n].needs) - {"target"}]  # others: own tests
 ON_SETS = [n for n, cls in JUDGES.items() if issubclass(cls, SetMetric)]
 ON_NETWORKS = [n for n, cls in JUDGES.items() if issubclass(cls, NetworkMetric)]
 

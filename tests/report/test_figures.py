@@ -26,7 +26,7 @@ from reports.losses import totals
 from reports.quality_cost import pareto
 
 FIGURES = (
-    "band_error", "discriminator_size", "eigenbasis", "grids", "losses", "quality_cost",
+    "band_error", "discriminator_size", "eigenbasis", "grids", "losses", "pca_kd_figure_6", "quality_cost",
     "seed_spread", "spectra", "training_curve",
 )  # fmt: skip
 
@@ -384,6 +384,9 @@ def test_a_hostile_name_is_drawn_as_text(name: str, tmp_path: Path) -> None:
     spectrum = {"spectrum": 1.0, "out_01": 1.0, "real_01": 1.0}
     parts = [scores(frame, m, 1.0) for m in ("swd", "macs", "latency")]
     parts += [scores(frame, "spectrum", spectrum), scores(frame, "band_error", {"LL3": 0.5})]
+    for metric in ("content_loss", "style_loss"):
+        named = {metric: 1.0, "unchanged": 2.0, "recoloured": 3.0}
+        parts.append(scores(frame, metric, named))
     snapshots = scores(frame[frame["role"] == "student"], "swd", 1.0, step=3)
     log = losses(frame, [1], {"gan": [1.0], "discriminator.AtoB": [1.0]})
     figures = made(name, rows(frame, *parts, snapshots=snapshots, losses=log))

@@ -1,0 +1,257 @@
+"""Methods of style transfer: what they compare, against numpy; how they start, against scipy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from baselines.pca_kd_style import _Common, local_bases
+from bench.contracts.distiller import Distiller, Layout, Side, Trace
+from bench.contracts.kinds import METHOD, NETWORK
+from bench.losses.closed_form import start_block
+from bench.maths.least_squares import ridge_regression
+from bench.maths.pca import covariances
+
+ROLES = ("relu1", "relu2", "relu3", "relu4")
+SOURCE, STUDENT = (4, 6, 8, 10), (3, 4, 5, 6)
+
+
+def layout(width: tuple[int, ...]) -> Layout:
+    shapes = {r: (c, 32 >> n, 32 >> n) for n, (r, c) in enumerate(zip(ROLES, width, strict=True))}
+    return Layout(shapes, 32, 0)
+
+
+def method(name: str, **given: Any) -> Any:
+    params = METHOD.declaration(name, "test").params(given, "test")
+    made: Distiller = METHOD.load(name, "test")(params)
+    torch.manual_seed(0)
+    made.build(layout(STUDENT), layout(SOURCE))
+    return made
+
+
+def network(name: str, width: tuple[int, ...]) -> Any:
+    torch.manual_seed(1)
+    made: Any = NETWORK.load(name, "test")(width, 32, {})
+    made.initialise()
+    return made.eval()
+
+
+def images(count: int, side: int = 32) -> Tensor:
+    """Return smooth pictures, [N, 3, S, S] in [-1, 1]."""
+    noise = torch.randn(count, 3, side // 4, side // 4, generator=torch.Generator().manual_seed(2))
+    return F.interpolate(noise, side, mode="bicubic").clamp(-1, 1)
+
+
+@pytest.fixture(scope="module")
+def sides() -> tuple[Side, Side]:
+    """Return a student and a source whose levels have unit variance."""
+    student, source = network("pca_vgg", STUDENT), network("random_vgg", SOURCE)
+    with torch.no_grad():
+        source.start([(images(6),)], {})
+    return Side(student, None), Side(source, None)
+
+
+def prepared(made: Any, sides: tuple[Side, Side]) -> Any:
+    torch.manual_seed(3)
+    with torch.no_grad():
+        made.prepare(*sides, iter([(images(6)[:4],), (images(6)[4:],)]))
+    return made
+
+
+def trace(network: Any, role: str) -> Trace:
+    x = images(2)
+
+    def look(seen: Tensor, roles: Any) -> Any:
+        return network(seen, hints=roles)[1]
+
+    found = {role: network(x, hints=(role,))[1][role]}
+    return Trace(x, 0.9 * x, found, x, True, None, "", {}, look)
+
+
+def terms(made: Any, sides: tuple[Side, Side], role: str) -> dict[str, Tensor]:
+    with torch.no_grad():
+        found: dict[str, Tensor] = made.terms(*(trace(s.generator, role) for s in sides))
+    return found
+
+
+def rows(maps: Tensor) -> list[np.ndarray]:
+    """Return each image's map as [C, HW], centred."""
+    flat = [x.flatten(1).double().numpy() for x in maps]
+    return [x - x.mean(1, keepdims=True) for x in flat]
+
+
+@torch.no_grad()
+def features(sides: tuple[Side, Side], role: str, x: Tensor) -> tuple[Any, Any]:
+    mine, theirs = (s.generator(x, hints=(role,))[1][role] for s in sides)
+    return rows(mine), rows(theirs)
+
+
+def global_basis(sides: tuple[Side, Side], role: str, count: int) -> np.ndarray:
+    _, theirs = features(sides, role, images(6))
+    total = sum(x @ x.T / x.shape[1] for x in theirs)
+    return np.asarray(np.linalg.eigh(total)[1][:, ::-1][:, :count])
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_global_bases_are_numpys_and_features_are_compared_through_them(
+    sides: tuple[Side, Side], role: str
+) -> None:
+    made = prepared(method("pca_kd_style"), sides)
+    count = STUDENT[ROLES.index(role)]
+    wanted = global_basis(sides, role, count)
+    basis = made.basis(role).double().numpy()
+    np.testing.assert_allclose(basis @ basis.T, wanted @ wanted.T, atol=1e-5)
+    mine, theirs = features(sides, role, images(2))
+    distance = np.mean([np.square(basis @ a - b).mean() for a, b in zip(mine, theirs, strict=True)])
+    found = terms(made, sides, role)
+    assert float(found["features"]) == pytest.approx(distance, rel=1e-4)
+    assert ("perceptual" in found) == (role != "relu1")
+    direct = prepared(method("pca_kd_style", space="basis"), sides)
+    distance = np.mean(
+        [np.square(a - basis.T @ b).mean() for a, b in zip(mine, theirs, strict=True)]
+    )
+    assert float(terms(direct, sides, role)["features"]) == pytest.approx(distance, rel=1e-4)
+
+
+def test_the_perceptual_term_is_that_of_the_reconstruction(sides: tuple[Side, Side]) -> None:
+    made = prepared(method("pca_kd_style", perceptual_weight=2.0), sides)
+    source: Any = sides[1].generator
+    with torch.no_grad():
+        wanted, again = (
+            source(x, hints=("relu3",))[1]["relu3"] for x in (images(2), 0.9 * images(2))
+        )
+    found = terms(made, sides, "relu3")["perceptual"]
+    torch.testing.assert_close(found, 2 * F.mse_loss(again, wanted))
+
+
+def test_local_bases_are_each_images_own_with_positive_sums(sides: tuple[Side, Side]) -> None:
+    made = prepared(method("pca_kd_style", bases="image"), sides)
+    mine, theirs = features(sides, "relu2", images(2))
+    distances = []
+    for a, b in zip(mine, theirs, strict=True):
+        basis = np.linalg.eigh(b @ b.T)[1][:, ::-1][:, :4]
+        basis = basis * np.where(basis.sum(0) < 0, -1, 1)
+        distances.append(np.square(basis @ a - b).mean())
+    found = float(terms(made, sides, "relu2")["features"])
+    assert found == pytest.approx(np.mean(distances), rel=1e-4)
+
+
+def test_what_local_bases_have_in_common_is_the_least_squares_fit() -> None:
+    """By scipy's solver on all positions of all images, one equation each."""
+    maps = torch.randn(5, 4, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    maps = maps * torch.tensor([1.0, 2.0, 0.5, 1.5], dtype=torch.float64)[:, None, None]
+    common = _Common()
+    common.add(maps[:2], 2)
+    common.add(maps[2:], 2)
+    bases = local_bases(covariances(maps), 2).numpy()
+    seen = rows(maps)
+    targets = [w.T @ x for w, x in zip(bases, seen, strict=True)]
+    wanted, *_ = scipy.linalg.lstsq(np.concatenate(seen, 1).T, np.concatenate(targets, 1).T)
+    np.testing.assert_allclose(common.fit(), wanted, rtol=1e-2, atol=1e-3)
+
+
+def test_facts_tell_the_floor_the_distance_and_who_lives(sides: tuple[Side, Side]) -> None:
+    made = prepared(method("pca_kd_style"), sides)
+    found = terms(made, sides, "relu2")
+    _, theirs = features(sides, "relu2", images(2))
+    variance = np.mean([np.square(x).mean() for x in theirs])
+    facts = made.facts()["relu2"]
+    assert facts["relative"] == pytest.approx(float(found["features"]) / variance, abs=2e-4)
+    assert facts["floor"] == pytest.approx(1 - facts["kept"], abs=1e-4)
+    assert facts["live"] == 4
+    with torch.no_grad():
+        mine, theirs = (trace(side.generator, "relu1") for side in sides)
+        mine.hints["relu1"][:, :2] = 0  # type: ignore[index]
+        for _ in range(80):
+            made.terms(mine, theirs)
+    assert made.facts()["relu1"]["live"] == 1
+    assert made.facts()["relu3"]["live"] == 5  # nobody looked
+
+
+def test_ridge_regression_is_that_of_the_stacked_least_squares() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((5, 40)), rng.standard_normal((2, 40))
+    ridge = 0.3
+    weight = np.sqrt(ridge * np.square(x).sum() / 5)
+    stacked = np.concatenate([x, weight * np.eye(5)], 1), np.concatenate([y, np.zeros((2, 5))], 1)
+    wanted, *_ = scipy.linalg.lstsq(stacked[0].T, stacked[1].T)
+    found = ridge_regression(torch.from_numpy(x), torch.from_numpy(y), ridge)
+    np.testing.assert_allclose(found, wanted.T, rtol=1e-8)
+
+
+@torch.no_grad()
+def test_a_started_encoder_is_the_regression_onto_the_components() -> None:
+    """The first level, by scipy on explicit patches; its bias lifts the mean by two deviations."""
+    student, source = network("pca_vgg", STUDENT), network("random_vgg", SOURCE)
+    x = images(3, 16)
+    theirs = rows(source.encode((x + 1) / 2, 1).features[0])
+    basis = torch.linalg.qr(torch.randn(4, 3, generator=torch.Generator().manual_seed(4)))[0]
+    start_block(student, source, 0, basis, x)
+    layer = student.encoder[0].layers[1][1]
+    seen = student.encoder[0].layers[0]((x + 1) / 2)
+    windows = []
+    for image in seen.double().numpy():
+        padded = np.pad(image, ((0, 0), (1, 1), (1, 1)), mode="reflect")
+        view = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
+        windows.append(view.transpose(0, 3, 4, 1, 2).reshape(27, -1))
+    centred = np.concatenate([w - w.mean(1, keepdims=True) for w in windows], 1)
+    targets = np.concatenate([basis.double().numpy().T @ t for t in theirs], 1)
+    scale = np.sqrt(1e-3 * np.square(centred).sum() / 27)
+    a = np.concatenate([centred, scale * np.eye(27)], 1).T
+    b = np.concatenate([targets, np.zeros((3, 27))], 1).T
+    wanted, *_ = scipy.linalg.lstsq(a, b)
+    found = layer.weight.double().numpy().reshape(3, 27)
+    np.testing.assert_allclose(found, wanted.T, rtol=1e-3, atol=1e-4)
+    before = F.conv2d(F.pad(seen, (1, 1, 1, 1), mode="reflect"), layer.weight, layer.bias)
+    lifted = torch.from_numpy(2 * np.sqrt(np.square(targets).mean(1))).float()
+    torch.testing.assert_close(before.mean((0, 2, 3)), lifted, rtol=1e-3, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_started_block_is_outdone_by_no_small_change_of_its_decoder() -> None:
+    """Its last convolution is the least squares solution for what it is fed, up to the ridge."""
+    student, source = network("pca_vgg", STUDENT), network("random_vgg", SOURCE)
+    x = images(6)
+    bases = [torch.eye(t)[:, :s] for t, s in zip(SOURCE, STUDENT, strict=True)]
+    for level in (0, 1):
+        start_block(student, source, level, bases[level], x)
+    image = (x + 1) / 2
+
+    def error() -> float:
+        return float(F.mse_loss(student.block(image, 1).image, image))
+
+    best, layer = error(), student.decoder[0].after[1]
+    for seed in range(5):
+        change = torch.randn(layer.weight.shape, generator=torch.Generator().manual_seed(seed))
+        for sign in (1, -1):
+            layer.weight.add_(0.02 * sign * change)
+            assert error() > best
+            layer.weight.sub_(0.02 * sign * change)
+
+
+def test_an_embedding_starts_where_the_bases_are(sides: tuple[Side, Side]) -> None:
+    """Then its distance is that of the eigenbases, means aside."""
+    student = network("pca_vgg", STUDENT)
+    own = (Side(student, None), sides[1])
+    ckd = prepared(method("ckd", start="closed_form", weight=1.0), own)
+    pca = method("pca_kd_style")
+    pca.load_state_dict(ckd.state_dict(), strict=False)
+    for role in ROLES:
+        mine, theirs = (terms(m, own, role)["features"] for m in (ckd, pca))
+        assert float(theirs) == pytest.approx(float(mine), rel=0.35)
+    layer = ckd.embeddings["relu2"]
+    torch.testing.assert_close(layer.weight[:, :, 0, 0], ckd.basis("relu2"))
+
+
+def test_a_constant_source_is_refused(sides: tuple[Side, Side]) -> None:
+    from bench.errors import DataError
+
+    flat = torch.zeros(2, 3, 32, 32)
+    with torch.no_grad(), pytest.raises(DataError, match="'relu1' is constant on every input"):
+        method("pca_kd_style").prepare(*sides, iter([(flat,)]))
