@@ -20,8 +20,8 @@ LAYOUT = Layout(
     "pca_kd_table_1",
     "PCA-KD, Table 1",
     "Median seconds per image at batch 1, measured once per network; OOM: memory ran out. Sides "
-    "are cut down to the multiple that a network needs. The paper's networks are of style "
-    "transfer, on another device: no number of it stands here.",
+    "are cut down to the multiple that a network needs. The paper's seconds are of another device, "
+    "an RTX 8000: none of them stands here.",
     "PCA-KD",
     ("Table 1",),
     columns=(
