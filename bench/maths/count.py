@@ -10,6 +10,8 @@ two conventions never share a column:
   norm + 1 per ReLU or LeakyReLU. ptflops of 2021; WKD's CycleGAN, Pix2Pix and Cityscapes rows.
 * C3: C1 with transposed convolutions counted at their *output* grid: 4 times too many at stride
   2. torchprofile, thop; FESD, OMGD, DCD, GAN Compression, DMAD.
+* C5: C1 without the two products of attention, which have no weights: thop on latent diffusion;
+  Spectral Diffusion.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from bench.errors import CountError
 
 aten = torch.ops.aten
 
+WEIGHTED = {aten.convolution, aten.mm, aten.addmm}  # by the other products attention attends
 NORMS = {aten.native_batch_norm, aten.native_group_norm, aten.native_layer_norm}
 ACTIVATIONS = {aten.relu, aten.relu_, aten.leaky_relu, aten.leaky_relu_}
 # No multiply-add of the network's own by any convention: padding, pooling, resampling, arithmetic
@@ -35,9 +38,9 @@ FREE_NAMES = """
     reflection_pad2d replication_pad2d constant_pad_nd avg_pool2d max_pool2d_with_indices
     adaptive_avg_pool2d _adaptive_avg_pool2d mean sum upsample_bilinear2d upsample_nearest2d
     upsample_bicubic2d add add_ sub sub_ mul mul_ div div_ neg tanh tanh_ sigmoid sigmoid_ silu
-    silu_ gelu softplus exp pow sqrt rsqrt abs clamp clamp_ _softmax _safe_softmax cat stack flip
-    view _unsafe_view reshape expand permute transpose t unsqueeze squeeze slice select narrow
-    split split_with_sizes chunk clone copy_ contiguous detach alias empty empty_like zeros
+    silu_ gelu softplus exp cos sin pow sqrt rsqrt abs clamp clamp_ _softmax _safe_softmax cat stack
+    flip view _unsafe_view reshape expand permute transpose t unsqueeze squeeze slice select narrow
+    split split_with_sizes unbind chunk clone copy_ contiguous detach alias empty empty_like zeros
     zeros_like ones ones_like full arange _to_copy lift_fresh _unsafe_index index
 """
 FREE = {getattr(aten, name) for name in FREE_NAMES.split() if hasattr(aten, name)}
@@ -51,6 +54,7 @@ class Count:
     macs: int  # C1
     macs_c2: int
     macs_c3: int
+    macs_c5: int
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -58,7 +62,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.macs = self.macs_c2 = self.macs_c3 = 0
+        self.macs = self.macs_c2 = self.macs_c3 = self.macs_c5 = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
@@ -70,6 +74,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.macs += macs
             self.macs_c2 += macs
             self.macs_c3 += macs
+            self.macs_c5 += macs if op in WEIGHTED else 0
             if op is aten.convolution:
                 image, _, bias, *_, transposed, _, _ = args
                 self.macs_c2 += out.numel() if bias is not None else 0
@@ -102,4 +107,4 @@ def count(network: nn.Module, *inputs: Tensor) -> Count:
     with torch.no_grad(), _Counter() as counter:
         network(*inputs)
     params = sum(p.numel() for p in network.parameters())
-    return Count(params, counter.macs, counter.macs_c2, counter.macs_c3)
+    return Count(params, counter.macs, counter.macs_c2, counter.macs_c3, counter.macs_c5)

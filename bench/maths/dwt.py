@@ -38,6 +38,26 @@ def bands(images: Tensor, levels: int, wavelet: str = "haar") -> dict[str, Tenso
     return found
 
 
+HAAR = ("LL", "LH", "HL", "HH")
+
+
+def haar(x: Tensor) -> tuple[Tensor, ...]:
+    """[N, C, 2h, 2w] -> its bands in the order of `HAAR`, [N, C, h, w] each: `bands` of one level.
+
+    By sums and differences alone, which networks can afford at every call.
+    """
+    a, b, c, d = (x[..., row::2, column::2] for row in (0, 1) for column in (0, 1))
+    top, bottom, left, right = a + b, c + d, a - b, c - d
+    return tuple(y / 2 for y in (top + bottom, top - bottom, left + right, left - right))
+
+
+def inverse_haar(ll: Tensor, lh: Tensor, hl: Tensor, hh: Tensor) -> Tensor:
+    """Return the one image of which these are the bands: [N, C, h, w] each -> [N, C, 2h, 2w]."""
+    top, bottom, left, right = ll + lh, ll - lh, hl + hh, hl - hh
+    rows = [torch.stack([x + y, x - y], -1).flatten(-2) for x, y in ((top, left), (bottom, right))]
+    return torch.stack(rows, -2).flatten(-3, -2) / 2
+
+
 @functools.cache
 def _filters(wavelet: str, device: torch.device, dtype: torch.dtype) -> WaveletTensorTuple:
     """Return the filter bank on a device, once: a copy per step would wait for the device."""

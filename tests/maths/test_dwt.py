@@ -7,7 +7,7 @@ import pytest
 import pywt
 import torch
 
-from bench.maths.dwt import bands
+from bench.maths.dwt import HAAR, bands, haar, inverse_haar
 
 
 @pytest.mark.parametrize("wavelet", ["haar", "db2", "db3"])
@@ -33,3 +33,17 @@ def test_a_gradient_flows_to_every_pixel() -> None:
     images = torch.randn(1, 3, 32, 32, requires_grad=True)
     sum(band.square().sum() for band in bands(images, 3).values()).backward()
     torch.testing.assert_close(images.grad, 2 * images.detach())  # the transform is orthonormal
+
+
+def test_sums_and_differences_are_one_level_of_haar() -> None:
+    images = torch.randn(2, 3, 6, 10, dtype=torch.float64)
+    expected, found = bands(images, 1), haar(images)
+    for name, band in zip(HAAR, found, strict=True):
+        torch.testing.assert_close(band, expected[f"{name}1"], atol=1e-12, rtol=0)
+    torch.testing.assert_close(inverse_haar(*found), images, atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        inverse_haar(*found).numpy(),
+        pywt.waverec2([found[0].numpy(), tuple(x.numpy() for x in found[1:])], "haar"),
+        atol=1e-12,
+        rtol=0,
+    )

@@ -1,0 +1,138 @@
+"""The equations of diffusion: schedules, noising, DDIM's steps, and the optimal linear denoiser.
+
+x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise, with alpha_bar_t the product of 1 - beta
+up to t. Everything here is of float64, however coarse the images are.
+
+Sources: Ho et al. (DDPM), NeurIPS 2020; Song et al. (DDIM), ICLR 2021, eq. 12 and 16; Rombach et
+al. (LDM), CVPR 2022, whose word "linear" means `scaled linear` here; Yang et al. (Spectral
+Diffusion), CVPR 2023, for the Wiener filters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+CLEAN = -1  # in place of a time: the image itself, alpha_bar 1
+
+SHAPES = ("linear", "scaled linear")  # of betas; the second is linear in their square roots
+
+
+def alpha_bars(shape: str, first: float, last: float, times: int) -> Tensor:
+    """Return alpha_bar at every time: [times] float64, falling from almost 1 towards 0.
+
+    Args:
+        shape: one of `SHAPES`.
+        first: the smallest beta, at time 0.
+        last: the largest one.
+        times: how many.
+    """
+    power = 2.0 if shape == "scaled linear" else 1.0
+    start, end = first ** (1 / power), last ** (1 / power)
+    betas = torch.linspace(start, end, times, dtype=torch.float64).pow(power)
+    return (1 - betas).cumprod(0)
+
+
+def noised(images: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
+    """Return x_t of images, in their own dtype.
+
+    Args:
+        images: x_0, [N, C, H, W].
+        noise: of the same shape, N(0, 1).
+        alpha_bar: [N], of each image's time.
+    """
+    signal, rest = (
+        x.to(images.dtype).view(-1, 1, 1, 1) for x in (alpha_bar.sqrt(), (1 - alpha_bar).sqrt())
+    )
+    return signal * images + rest * noise
+
+
+def ddim_times(times: int, steps: int, offset: int, last: int) -> list[tuple[int, int]]:
+    """Return the pairs (time, time after the step) of DDIM, from noise to image.
+
+    As LDM's code has them: every (times // steps)-th time, plus `offset`. With 1,000 times, 200
+    steps and offset 1 these are 996, 991, ..., 6, 1.
+
+    Args:
+        times: of the schedule.
+        steps: how many to take.
+        offset: the time of the last step but for its multiple of the stride.
+        last: where the last step leads: 0 as in LDM's code, or `CLEAN`.
+    """
+    found = [offset + step * (times // steps) for step in range(steps)]
+    return list(zip(reversed(found), [*reversed(found[:-1]), last], strict=True))
+
+
+class Step(NamedTuple):
+    """One step of DDIM; numbers of float64, so that images of float32 stay such."""
+
+    now: float  # alpha_bar of the image it starts from
+    then: float  # of the one it leads to
+    eta: float  # 0: nothing is drawn; 1: as much noise as DDPM adds
+    is_clipped: bool  # whether the clean image is cut to [-1, 1], as pixels are and latents are not
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the noise that is added (DDIM, eq. 16)."""
+        variance = (1 - self.then) / (1 - self.now) * (1 - self.now / self.then)
+        return self.eta * math.sqrt(variance)
+
+    def clean(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Return the clean image that an image and its predicted noise imply: [N, C, H, W]."""
+        found = (x - math.sqrt(1 - self.now) * noise) / math.sqrt(self.now)
+        return found.clamp(-1, 1) if self.is_clipped else found
+
+    def __call__(self, x: Tensor, noise: Tensor, fresh: Tensor | None = None) -> Tensor:
+        """Return the next image (DDIM, eq. 12); cutting leaves the direction as predicted.
+
+        Args:
+            x: the present image, [N, C, H, W].
+            noise: what is predicted to be in it.
+            fresh: N(0, 1), needed where `eta` is not 0.
+        """
+        direction = math.sqrt(max(1 - self.then - self.sigma**2, 0.0))
+        found = math.sqrt(self.then) * self.clean(x, noise) + direction * noise
+        if not self.eta:
+            return found
+        if fresh is None:
+            raise ValueError("a step whose eta is not 0 needs fresh noise.")
+        return found + self.sigma * fresh
+
+
+def ddim_steps(
+    alpha_bar: Sequence[float], pairs: Sequence[tuple[int, int]], eta: float, is_clipped: bool
+) -> list[Step]:
+    """Return one step per pair of times, as `ddim_times` gives them."""
+    at = {CLEAN: 1.0} | dict(enumerate(alpha_bar))
+    return [Step(at[now], at[then], eta, is_clipped) for now, then in pairs]
+
+
+def averaging(step: int, most: float) -> float:
+    """Return the decay of an average of weights after a step, counted from 0.
+
+    min(most, (1 + step) / (10 + step)): short-sighted first, so that a short training is averaged
+    over its own length. `most` acts only after some 9 / (1 - most) steps.
+    """
+    return min(most, (1 + step) / (10 + step))
+
+
+def wiener(frequency: Tensor, alpha_bar: float) -> tuple[Tensor, Tensor]:
+    """Return the filters that denoise best among all linear ones: for the image, for its noise.
+
+    For images of power 1 / f^2: H = sqrt(alpha_bar) P / (alpha_bar P + 1 - alpha_bar) takes x_t to
+    the expected x_0, E = sqrt(1 - alpha_bar) / (alpha_bar P + 1 - alpha_bar) to the expected noise,
+    and sqrt(alpha_bar) H + sqrt(1 - alpha_bar) E = 1. With little noise left, H passes high
+    frequencies too: that is Spectral Diffusion's Figure 3. The exponent 2 and the constant 1 are
+    our reading of two symbols that could not be read.
+
+    Args:
+        frequency: above 0, in any unit, float64.
+        alpha_bar: between 0 and 1, exclusively.
+    """
+    power = frequency.pow(-2)
+    total = alpha_bar * power + 1 - alpha_bar
+    return math.sqrt(alpha_bar) * power / total, math.sqrt(1 - alpha_bar) / total
