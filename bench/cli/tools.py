@@ -39,6 +39,21 @@ def _width(ctx: click.Context, param: click.Parameter, text: str) -> Width:
     return found if len(found) > 1 else found[0]
 
 
+def _parameters(
+    ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]
+) -> dict[str, Any]:
+    """Read `name=value`s, each value as a suite would have it."""
+    from bench.plan.yaml import parse
+
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise click.BadParameter(f"{text!r}: expected name=value, as in multiples=[1,2,4].")
+        found[name] = parse(value, f"--set {text}")
+    return found
+
+
 @click.command()
 @click.argument("network")
 @click.option(
@@ -56,25 +71,37 @@ def _width(ctx: click.Context, param: click.Parameter, text: str) -> Width:
     show_default=True,
     help="A discriminator's input.",
 )
+@click.option(
+    "--set",
+    "given",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_parameters,
+    help="A parameter of the network, as in multiples=[1,2,4]; may be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def count(network: str, width: Width, size: int, channels: int, as_json: bool) -> None:
+def count(
+    network: str, width: Width, size: int, channels: int, given: dict[str, Any], as_json: bool
+) -> None:
     """Count parameters and MACs of NETWORK, a file of bench/nets/, in each convention.
 
     \b
     C1  true multiply-adds
     C2  + biases, norms and activations: ptflops, WKD
     C3  C1 with transposed convolutions at their output: thop, GAN Compression, OMGD, FESD
+    C5  C1 without the products of attention: thop on latent diffusion, Spectral Diffusion
     """
     from bench.evaluate.costs import count_network
 
-    found = count_network(network, width, size, channels)
+    found = count_network(network, width, size, channels, given)
     if as_json:
-        given = {"network": network, "width": width, "size": size}
-        click.echo(json.dumps(given | asdict(found)))
+        asked = {"network": network, "width": width, "size": size}
+        click.echo(json.dumps(asked | asdict(found)))
         return
     click.echo(f"{network}, width {said_width(width)}, {size} x {size} pixels, batch 1")
     click.echo(f"parameters  {found.params:>16,}  {found.params / 1e6:10.5f} M")
-    for name, macs in (("C1", found.macs), ("C2", found.macs_c2), ("C3", found.macs_c3)):
+    counts = {"C1": found.macs, "C2": found.macs_c2, "C3": found.macs_c3, "C5": found.macs_c5}
+    for name, macs in counts.items():
         click.echo(f"MACs ({name})   {macs:>16,}  {macs / 1e9:10.4f} G")
 
 

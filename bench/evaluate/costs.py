@@ -70,20 +70,23 @@ def _as_trained(cell: Cell) -> Generator:
     return network
 
 
-def count_network(name: str, width: Width, size: int, seen: int) -> Count:
-    """Count an architecture of `bench/nets/` with its default parameters.
+def count_network(
+    name: str, width: Width, size: int, seen: int, given: Mapping[str, Any] | None = None
+) -> Count:
+    """Count an architecture of `bench/nets/`.
 
     Args:
         name: a file name, or a user's `module:Class`.
         width: base channels.
         size: side of the square input in pixels.
         seen: channels of a discriminator's input; a generator's has 3.
+        given: parameters that differ from its defaults.
 
     Raises:
-        SuiteError: there is no such network, its width has another number of numbers, or it does
-            not take images of this size.
+        SuiteError: there is no such network, it has no such parameter, its width has another
+            number of numbers, or it does not take images of this size.
     """
-    part = NETWORK.part(name, {}, "count")
+    part = NETWORK.part(name, dict(given or {}), "count")
     declared = part.declared
     if size % declared.multiple:
         raise SuiteError(

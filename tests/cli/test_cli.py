@@ -76,10 +76,27 @@ def test_count_prints_the_papers_numbers() -> None:
         "macs": 3328180224,
         "macs_c2": 3350396928,
         "macs_c3": 3781165056,
+        "macs_c5": 3328180224,
     }
     code, output, _ = call("count", "unet", "--width", "64")
     assert "54.41396 M" in output
     assert "18.1404 G" in output
+
+
+def test_count_takes_parameters_of_the_network() -> None:
+    given = ("--set", "multiples=[1, 2, 2]", "--set", "blocks=1", "--set", "attention=[4]")
+    code, output, _ = call("count", "ldm_unet", "--width", "8", "--size", "32", *given, "--json")
+    assert code == 0
+    found = json.loads(output)
+    assert (found["params"], found["macs"], found["macs_c5"]) == (71_323, 16_340_992, 15_816_704)
+    for wrong, said in (
+        ("multiples", "expected name=value"),
+        ("multiplse=[1]", "Did you mean 'multiples'"),
+        ("multiples=[1, 2, 2, 2, 2, 2]", "give 1 to 5 whole numbers"),
+    ):
+        code, _, error = call("count", "ldm_unet", "--width", "8", "--set", wrong)
+        assert code == 2
+        assert said in error
 
 
 def test_count_of_an_unknown_network_names_the_closest() -> None:
