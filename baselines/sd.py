@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
-
-from bench.contracts.distiller import Distiller, Layout, Trace, check_grids
-from bench.errors import SuiteError
-from bench.maths.fourier import STEEPEST, spectral_weight, weighted_power
+from bench.losses.spectral import SpectralDistillation
 
 
-class SD(Distiller):
+class SD(SpectralDistillation):
     """Features and images compared in space and in frequency; a port of a diffusion method.
 
     Spectral Diffusion distils the denoising network of a latent diffusion model, whose small
@@ -36,37 +31,3 @@ class SD(Distiller):
     source = "Yang et al. (Diffusion Probabilistic Model Made Slim), CVPR 2023"
     port = "port of a diffusion method"
     hints = ("down", "mid1", "mid2", "up")
-
-    def build(self, student: Layout, teacher: Layout) -> None:
-        """Create a 1x1 convolution per hint, in torch's own initialisation.
-
-        Raises:
-            SuiteError: a hint of the student has another size than the teacher's, or weights with
-                this `exponent` may not be finite.
-        """
-        if not abs(self.params["exponent"]) <= STEEPEST:
-            raise SuiteError(
-                f"sd: exponent: should be from {-STEEPEST} to {STEEPEST}: "
-                f"{self.params['exponent']}."
-            )
-        check_grids(self.hints, student, teacher)
-        self.adapters = nn.ModuleDict(
-            {
-                role: nn.Conv2d(student.hints[role][0], teacher.hints[role][0], 1)
-                for role in self.hints
-            }
-        )
-
-    def terms(self, student: Trace, teacher: Trace) -> dict[str, Tensor]:
-        """Return the spatial and the frequency term, each summed over hints and image."""
-        maps = [self.adapters[r](student.hints[r]) - teacher.hints[r] for r in self.hints]
-        maps.append(student.output - teacher.output)
-        sizes = {(x.shape[2], x.shape[3]) for x in maps}
-        exponent = self.params["exponent"]
-        weights = {size: spectral_weight(student.real, size, exponent) for size in sizes}
-        spatial = [x.square().mean() for x in maps]
-        frequency = [weighted_power(x, weights[x.shape[2], x.shape[3]]) for x in maps]
-        return {
-            "spatial": self.params["spatial"] * torch.stack(spatial).sum(),
-            "frequency": self.params["frequency"] * torch.stack(frequency).sum(),
-        }

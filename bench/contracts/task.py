@@ -120,6 +120,13 @@ class Task:
             if not 0 <= value < 1:
                 raise SuiteError(f"task.{name}: should be at least 0 and less than 1: {value}.")
 
+    def check_outputs(self, outputs: Mapping[str, Any]) -> None:
+        """Refuse ways of making test outputs that `make` would refuse.
+
+        Raises:
+            SuiteError: which choice, and what it should be.
+        """
+
     def loaded(self, size: int) -> int:
         """Return the side at which training images are read before they are cropped to `size`.
 

@@ -12,7 +12,7 @@ from importlib.resources import as_file, files
 from bench.contracts.dataset import fingerprint
 from bench.contracts.image import Pixels, decode
 
-SIDE = 80  # of a window, in pixels of the photograph
+SIDE = 80  # of a window, in pixels of the photograph, unless a data set says otherwise
 BORDERS = {"train": (0.0, 0.6), "val": (0.6, 0.8), "test": (0.8, 1.0)}
 
 
@@ -30,18 +30,20 @@ def fingerprint_of(*names: str) -> str:
 
 
 @functools.cache
-def windows(file: str, split: str, stride: int) -> tuple[tuple[str, int, int], ...]:
+def windows(
+    file: str, split: str, stride: int, side: int = SIDE
+) -> tuple[tuple[str, int, int], ...]:
     """Return (file, top, left) of every window of a split, on a grid of `stride` pixels."""
     height, width, _ = photograph(file).shape
     first, last = (int(border * width) for border in BORDERS[split])
     return tuple(
         (file, top, left)
-        for top in range(0, height - SIDE + 1, stride)
-        for left in range(first, last - SIDE + 1, stride)
+        for top in range(0, height - side + 1, stride)
+        for left in range(first, last - side + 1, stride)
     )
 
 
-def cut(window: tuple[str, int, int]) -> Pixels:
-    """Return the pixels of a window: [SIDE, SIDE, 3]."""
+def cut(window: tuple[str, int, int], side: int = SIDE) -> Pixels:
+    """Return the pixels of a window: [side, side, 3]."""
     file, top, left = window
-    return photograph(file)[top : top + SIDE, left : left + SIDE]
+    return photograph(file)[top : top + side, left : left + side]

@@ -15,24 +15,36 @@ STEEPEST = 6.0  # exponent whose weights float32 holds for every image of 8 bits
 
 
 @torch.no_grad()
-def spectral_weight(images: Tensor, size: tuple[int, int], exponent: float) -> Tensor:
+def spectral_weight(
+    images: Tensor,
+    size: tuple[int, int],
+    exponent: float,
+    *,
+    floor: float = FLOOR,
+    of_batch: bool = False,
+) -> Tensor:
     """Return |spectrum|^exponent of images at another size, per image with mean one.
 
-    The magnitude is the mean over channels, and at least a thousandth of its largest value. Below
+    The magnitude is the mean over channels, and at least `floor` of its largest value. Below
     zero, `exponent` lets rare, that is high, frequencies count more; 0 counts all alike.
 
     Args:
         images: [N, C, S, S], any range.
         size: (H, W) to resize to, bilinear with antialiasing.
         exponent: of the magnitude, from -STEEPEST to STEEPEST.
+        floor: share of the largest magnitude.
+        of_batch: whether all are weighted by the mean magnitude over images.
 
     Returns:
-        [N, 1, H, W // 2 + 1], the half that `rfft2` gives; the mean of one is that of the whole.
+        [N, 1, H, W // 2 + 1], or [1, ...] `of_batch`: the half that `rfft2` gives; the mean of one
+        is that of the whole.
     """
     small = F.interpolate(images, size, mode="bilinear", antialias=True)
     magnitude: Tensor = torch.fft.rfft2(small, norm="ortho").abs().mean(1, keepdim=True)
-    floor = FLOOR * magnitude.amax((2, 3), keepdim=True) + 1e-12  # were the image black
-    magnitude = magnitude.clamp_min(floor)
+    if of_batch:
+        magnitude = magnitude.mean(0, keepdim=True)
+    least = floor * magnitude.amax((2, 3), keepdim=True) + 1e-12  # were the image black
+    magnitude = magnitude.clamp_min(least)
     weight = magnitude**exponent
     return weight / whole_mean(weight, size[1])
 

@@ -131,6 +131,7 @@ class Cell:
 
 SOME = ("later", "alternation", "deeper")  # in the keys of cells that have them
 KEYED = [f.name for f in fields(Cell) if f.name not in (*SOME, "outputs", "scored_on")]
+SELDOM = ("to_zero", "warmup")  # of a budget, left out where they say nothing
 ALONE = ("architecture", "width")  # of networks without an adversary
 
 
@@ -138,12 +139,13 @@ def _plain(value: Any) -> Json:
     """Return a dataclass or model as JSON values, without what is no part of a key.
 
     Neither is what only some cells have, in one that does without it: an adversary, stages after
-    the first, a learning rate that ends at 0, turns of teacher and students, a second mentor.
+    the first, a learning rate that ends at 0 or has to rise first, turns of teacher and students, a
+    second mentor.
     """
     if isinstance(value, Alternation):
         return value.model_dump()
     if isinstance(value, Budget):
-        return {n: x for n, x in value.model_dump().items() if n != "to_zero" or x}
+        return {n: x for n, x in value.model_dump().items() if n not in SELDOM or x}
     if isinstance(value, Part):
         is_dataset = bool(value.fingerprint)
         params = without_path(value.params) if is_dataset else value.params

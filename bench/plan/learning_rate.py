@@ -1,4 +1,4 @@
-"""How many steps a budget is, who moves at each, and how fast: constant, then linear to zero."""
+"""How many steps a budget is, who moves at each, and how fast: up, constant, linearly to zero."""
 
 from __future__ import annotations
 
@@ -69,13 +69,15 @@ class StageSchedule:
 
         The original code's rule, `1 - max(0, epoch + 1 - constant) / (decay + 1)` with epochs
         counted from 0; where the budget is in steps, the same in steps. With `to_zero` that of the
-        next epoch: newer forms of that code, WKD's among them, set it when an epoch begins.
+        next epoch: newer forms of that code, WKD's among them, set it when an epoch begins. In the
+        first `warmup` steps it is that times (step + 1) / warmup, as latent diffusion has it.
         """
         budget = self.budget
         now, _ = self._place(step)
         falling = round(budget.decay * self.of_teacher)
         constant = self.of_teacher - falling - budget.to_zero
-        return budget.lr * (1 - max(0, now + 1 - constant) / (falling + 1))
+        lr = budget.lr * (1 - max(0, now + 1 - constant) / (falling + 1))
+        return lr * (step + 1) / budget.warmup if step < budget.warmup else lr
 
     def _place(self, step: int) -> tuple[int, tuple[str, ...]]:
         """Return the budget's step or epoch that a step belongs to, and who moves in it."""

@@ -98,7 +98,13 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-INHERITED = ("batch", "lr", "decay", "to_zero")  # by a budget that states only what differs
+INHERITED = (
+    "batch",
+    "lr",
+    "decay",
+    "to_zero",
+    "warmup",
+)  # by a budget that states only what differs
 
 
 class Budget(Model):
@@ -110,6 +116,7 @@ class Budget(Model):
     lr: Rate = 2e-4
     decay: Annotated[float, Field(ge=0, le=1)] = 0.5  # last part, in which lr falls linearly
     to_zero: bool = False  # whether lr is 0 in the last epoch or step, as in WKD's logs
+    warmup: Natural = 0  # first steps, in which lr rises linearly
 
     @model_validator(mode="after")
     def _one_unit(self) -> Self:
@@ -127,6 +134,7 @@ class StageBudget(Model):
     lr: Rate | None = None
     decay: Annotated[float, Field(ge=0, le=1)] | None = None
     to_zero: bool | None = None
+    warmup: Natural | None = None
 
     @model_validator(mode="after")
     def _one_unit(self) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -49,6 +50,7 @@ def _check_networks(cell: Cell, teacher: Cell | None) -> None:
     task = open_task(cell)
     task.check()
     task.loaded(cell.size)
+    task.check_outputs(cell.outputs)
     distillers = [part.load()(part.params) for part in cell.methods]
     _check_mode(cell, distillers)
     needed = [*task.weights, *(name for d in distillers for name in d.weights)]
@@ -64,6 +66,7 @@ def _check_networks(cell: Cell, teacher: Cell | None) -> None:
     for nets, keeps_judge in ((cell.nets, is_judged), (above, is_teacher_judged)):
         check_hints(nets, hints, cell.method)
         side = _check_sizes(cell, nets, task)
+        _check_feeding(cell, nets, task, side)
         sides.append(side if keeps_judge else side._replace(discriminator=None))
     _check_stages(cell, task, sides[0])
     if cell.mentor:
@@ -146,6 +149,27 @@ def _check_sizes(cell: Cell, nets: Nets, task: Task) -> Side:
                     f"{name} cannot be built for images of {cell.size} px: {error}"
                 ) from error
     return Side(maker, judge)
+
+
+def _check_feeding(cell: Cell, nets: Nets, task: Task, side: Side) -> None:
+    """Refuse an architecture that cannot take what the task feeds it.
+
+    Raises:
+        SuiteError: the message that calling it would end with.
+    """
+    shape, rng = (cell.size, cell.size), np.random.default_rng(0)
+    batch = {
+        d: torch.empty(1, 3, *shape, device="meta") for d in open_dataset(cell.dataset).domains
+    }
+    drawn = {n: torch.from_numpy(np.stack([x])) for n, x in task.draw(cell.size, rng).items()}
+    batch |= {name: x.to("meta") for name, x in drawn.items()}
+    for direction in task.directions:
+        try:
+            side.generator(*task.inputs(direction, batch), hints=())
+        except (TypeError, RuntimeError, ValueError) as error:
+            raise SuiteError(
+                f"{nets.architecture.name} cannot take what {cell.task.name} feeds it: {error}"
+            ) from error
 
 
 def _check_images(cell: Cell, say: Callable[[str], None]) -> None:

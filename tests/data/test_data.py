@@ -12,7 +12,7 @@ from PIL import Image
 
 from bench.contracts.dataset import DOMAINS, SPLITS, Dataset
 from bench.contracts.kinds import DATASET
-from bench.data import photo_edges
+from bench.data import photo_crops, photo_edges
 from bench.data._photographs import SIDE, windows
 from bench.data.photo_textures import PhotoTextures
 from bench.errors import DataError
@@ -161,3 +161,25 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(DataError, match=r"1.png: cannot be decoded"):
         data.read("train", "A", 1, 16)
+
+
+def test_photo_crops_are_one_domain_without_leaks() -> None:
+    data = dataset("photo_crops")
+    assert [data.count(split, "A") for split in SPLITS] == [1000, 266, 266]
+    assert data.count("train", "B") == 0
+    for split in SPLITS:
+        image = data.read(split, "A", data.count(split, "A") - 1, 16)
+        assert (image.shape, image.dtype) == ((16, 16, 3), np.uint8)
+        assert image.std() > 0
+    for file in photo_crops.PHOTOGRAPHS:
+        columns = {
+            split: {
+                column
+                for _, _, left in windows(file, split, photo_crops.STRIDE, photo_crops.SIDE)
+                for column in range(left, left + photo_crops.SIDE)
+            }
+            for split in SPLITS
+        }
+        assert all(columns.values())
+        for one, other in itertools.combinations(SPLITS, 2):
+            assert not columns[one] & columns[other]

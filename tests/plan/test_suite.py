@@ -136,6 +136,7 @@ def test_a_teachers_budget_states_only_what_differs(tmp_path: Path) -> None:
         "lr": 1e-3,
         "decay": 0.5,
         "to_zero": False,
+        "warmup": 0,
     }
 
 

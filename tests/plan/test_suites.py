@@ -128,16 +128,14 @@ def test_a_suite_trains_on_photographs_in_place_of_its_data(path: Path, tmp_path
     """All its methods, five steps, tiny networks: whatever a real run would refuse or break."""
     suite = load(path)
     tasks = {DATASET.declaration(name, str(path)).says.task for name in suite.datasets}
-    stand_in = {"paired": "photo_edges", "unpaired": "grass2brick", "style": "style_photos"}
+    stand_in = {"paired": "photo_edges", "unpaired": "grass2brick"}
+    stand_in |= {"style": "style_photos", "diffusion": "photo_crops"}
     sets = [*TINY, f"datasets=[{', '.join(stand_in[task] for task in sorted(tasks))}]"]
-    if tasks == {"style"}:  # nobody discriminates, and a width is four numbers
+    several = len(suite.discriminator_widths) > 1
+    judges = "discriminator_widths=[2, 3]" if several else "discriminator_widths=[2]"
+    if tasks == {"style"}:  # a width is four numbers
         sets += ["widths=[[2, 3, 4, 5]]", "teacher.width=[4, 5, 6, 7]", "stages={}"]
-    else:
-        sets += [
-            "discriminator_widths=[2, 3]"
-            if len(suite.discriminator_widths) > 1
-            else "discriminator_widths=[2]"
-        ]
+    sets += [judges] * (not tasks & {"style", "diffusion"})  # where nobody discriminates
     sets += ["task.lambda_vgg=0"] * ("pix2pixhd" in suite.architectures)
     deeper = [n for n, row in suite.methods.items() if row.get("teacher", {}).get("deeper")]
     sets += [f"methods.{name}.teacher.deeper.width=2" for name in deeper]

@@ -24,6 +24,7 @@ from reports._style import nth_style, styles
 from reports.grids import detailed
 from reports.losses import totals
 from reports.quality_cost import pareto
+from reports.spectral_sign import SpectralSign
 
 FIGURES = (
     "band_error", "discriminator_size", "eigenbasis", "grids", "losses", "pca_kd_figure_6", "quality_cost",
@@ -232,6 +233,22 @@ def test_spectra_are_by_frequency_and_relative_to_the_real_images() -> None:
     assert line(power, GREY).tolist() == [[0.25, -4], [0.5, -30]]
     assert line(power, "black").tolist() == [[0.25, 0], [0.5, -20]]  # the real images come first
     assert line(ratio, GREY).tolist() == [[0.25, -4], [0.5, -10]]
+
+
+def test_the_sign_of_a_spectral_error_is_by_halves_of_the_radii() -> None:
+    """Twice the amplitude is +6.02 dB everywhere; blur is less of the high half alone."""
+    frame = entries(seeds=2, methods=("none",))  # teacher, none, none
+    values: dict[str, Any] = {"spectrum": 1.0}
+    for radius in range(1, 5):
+        values |= {f"out_{radius:02}": [6.0206, 0.0, 0.0 if radius < 3 else -3.0]}
+        values |= {f"real_{radius:02}": 0.0}
+    (table,) = SpectralSign().make(rows(frame, scores(frame, "spectrum", values)))
+    (block,) = table.blocks
+    assert [row[2:] for row in block] == [
+        ["teacher", "+6.02", "+6.02", "+6.02"],
+        ["none", "+0.00 ± 0.00", "-1.50 ± 2.12", "-0.75 ± 1.06"],
+    ]
+    assert not list(SpectralSign().make(rows(frame, scores(frame, "psnr", 20.0))))
 
 
 def test_an_eigenbasis_that_cells_share_is_drawn_once() -> None:

@@ -128,6 +128,16 @@ def test_a_rate_that_ends_at_zero_is_that_of_wkds_logs() -> None:
     assert found == pytest.approx([2e-4, 2e-4 * 100 / 101, 2e-4 * 50 / 101, 0])
 
 
+def test_a_rate_rises_first_where_it_should() -> None:
+    """A quarter more in each of four steps, then linear to almost 0 over the whole budget."""
+    budget = Budget(steps=8, lr=1.0, decay=1.0, warmup=4)
+    found = [Schedule((budget,), images=3).lr(s) for s in range(8)]
+    falling = [1 - (s + 1) / 9 for s in range(8)]
+    assert found == pytest.approx([f * min(1, (s + 1) / 4) for s, f in enumerate(falling)])
+    epochs = Schedule((Budget(epochs=2, batch=2, lr=1.0, warmup=2),), images=4)
+    assert [epochs.lr(s) for s in range(3)] == [0.5, 1.0, 0.5]
+
+
 def test_a_budget_in_steps_falls_by_the_step() -> None:
     schedule = Schedule((Budget(steps=10, lr=1.0, decay=0.5),), images=3)
     assert [schedule.lr(s) for s in range(10)] == pytest.approx(
