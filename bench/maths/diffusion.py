@@ -21,6 +21,11 @@ CLEAN = -1  # in place of a time: the image itself, alpha_bar 1
 
 SHAPES = ("linear", "scaled linear")  # of betas; the second is linear in their square roots
 
+NEVER, IMAGE, BOTH = CLIPS = ("never", "image", "both")
+"""Whether the clean image that a step implies is cut to [-1, 1], and, with `both`, the noise taken
+anew to be what then is left. Latents are not cut; `image` is what diffusers does unless told
+otherwise, `both` what the code of improved diffusion does. With few steps the two are far apart."""
+
 
 def alpha_bars(shape: str, first: float, last: float, times: int) -> Tensor:
     """Return alpha_bar at every time: [times] float64, falling from almost 1 towards 0.
@@ -73,7 +78,7 @@ class Step(NamedTuple):
     now: float  # alpha_bar of the image it starts from
     then: float  # of the one it leads to
     eta: float  # 0: nothing is drawn; 1: as much noise as DDPM adds
-    is_clipped: bool  # whether the clean image is cut to [-1, 1], as pixels are and latents are not
+    clip: str  # one of `CLIPS`
 
     @property
     def sigma(self) -> float:
@@ -81,21 +86,22 @@ class Step(NamedTuple):
         variance = (1 - self.then) / (1 - self.now) * (1 - self.now / self.then)
         return self.eta * math.sqrt(variance)
 
-    def clean(self, x: Tensor, noise: Tensor) -> Tensor:
-        """Return the clean image that an image and its predicted noise imply: [N, C, H, W]."""
-        found = (x - math.sqrt(1 - self.now) * noise) / math.sqrt(self.now)
-        return found.clamp(-1, 1) if self.is_clipped else found
-
     def __call__(self, x: Tensor, noise: Tensor, fresh: Tensor | None = None) -> Tensor:
-        """Return the next image (DDIM, eq. 12); cutting leaves the direction as predicted.
+        """Return the next image (DDIM, eq. 12).
 
         Args:
             x: the present image, [N, C, H, W].
             noise: what is predicted to be in it.
             fresh: N(0, 1), needed where `eta` is not 0.
         """
+        signal, rest = math.sqrt(self.now), math.sqrt(1 - self.now)
+        clean = (x - rest * noise) / signal
+        if self.clip != NEVER:
+            clean = clean.clamp(-1, 1)
+        if self.clip == BOTH:
+            noise = (x - signal * clean) / rest
         direction = math.sqrt(max(1 - self.then - self.sigma**2, 0.0))
-        found = math.sqrt(self.then) * self.clean(x, noise) + direction * noise
+        found = math.sqrt(self.then) * clean + direction * noise
         if not self.eta:
             return found
         if fresh is None:
@@ -104,11 +110,11 @@ class Step(NamedTuple):
 
 
 def ddim_steps(
-    alpha_bar: Sequence[float], pairs: Sequence[tuple[int, int]], eta: float, is_clipped: bool
+    alpha_bar: Sequence[float], pairs: Sequence[tuple[int, int]], eta: float, clip: str
 ) -> list[Step]:
     """Return one step per pair of times, as `ddim_times` gives them."""
     at = {CLEAN: 1.0} | dict(enumerate(alpha_bar))
-    return [Step(at[now], at[then], eta, is_clipped) for now, then in pairs]
+    return [Step(at[now], at[then], eta, clip) for now, then in pairs]
 
 
 def averaging(step: int, most: float) -> float:

@@ -14,7 +14,15 @@ from torch import Tensor, nn
 from bench.contracts.image import Pixels
 from bench.contracts.task import Batch, Drawn, Networks, Read, ReadTest, Task, Turn
 from bench.errors import SuiteError
-from bench.maths.diffusion import CLEAN, alpha_bars, averaging, ddim_steps, ddim_times, noised
+from bench.maths.diffusion import (
+    CLEAN,
+    CLIPS,
+    alpha_bars,
+    averaging,
+    ddim_steps,
+    ddim_times,
+    noised,
+)
 
 SAMPLERS = ("ddim",)
 LAST_ALPHAS = {"one": CLEAN, "first": 0}  # where the last step leads
@@ -38,8 +46,9 @@ class Diffusion(Task):
     two methods, widths or training seeds are pairs, and are held against the train split, as latent
     diffusion's are. They are made in `steps` of `sampler`: at every (times // steps)-th time plus
     `offset`, with `eta` (noise drawn by index and step), the last one to the image (`last_alpha`:
-    one) or to the first alpha (first, as latent diffusion with offset 1). `clip` cuts the clean
-    image that a step implies to [-1, 1]; its direction stays as predicted.
+    one) or to the first alpha (first, as latent diffusion with offset 1). `clip`: whether the clean
+    image that a step implies is cut to [-1, 1], as pixels are (`both`: with the noise that then is
+    left; `image`: with the noise as predicted) and latents are not (`never`).
     """
 
     defaults = {
@@ -67,7 +76,7 @@ class Diffusion(Task):
         "offset": 0,
         "eta": 0.0,
         "last_alpha": "one",
-        "clip": True,
+        "clip": "both",
     }
     real = "train"
 
@@ -90,7 +99,8 @@ class Diffusion(Task):
     def check_outputs(self, outputs: Mapping[str, Any]) -> None:
         """Refuse a sampler, or steps, that there are not."""
         times, steps = self.params["times"], outputs["steps"]
-        for name, known in (("sampler", SAMPLERS), ("last_alpha", tuple(LAST_ALPHAS))):
+        choices = {"sampler": SAMPLERS, "last_alpha": tuple(LAST_ALPHAS), "clip": CLIPS}
+        for name, known in choices.items():
             if outputs[name] not in known:
                 said = ", ".join(known)
                 raise SuiteError(f"outputs.{name}: should be one of {said}: {outputs[name]}.")

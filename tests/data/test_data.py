@@ -183,3 +183,20 @@ def test_photo_crops_are_one_domain_without_leaks() -> None:
         assert all(columns.values())
         for one, other in itertools.combinations(SPLITS, 2):
             assert not columns[one] & columns[other]
+
+
+def test_a_folder_of_images_is_their_middles_and_no_small_ones(tmp_path: Path) -> None:
+    pixels = np.zeros((20, 31, 3), np.uint8)
+    pixels[:, 5:25] = np.arange(400, dtype=np.uint16).reshape(20, 20, 1) % 251
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    data = dataset("image_folder", path=str(tmp_path))
+    data.fingerprint()
+    assert [data.count(s, d) for s in SPLITS for d in DOMAINS] == [1, 0, 0, 0, 0, 0]
+    np.testing.assert_array_equal(data.read("train", "A", 0, 20), pixels[:, 5:25])
+    assert data.read("train", "A", 0, 8).shape == (8, 8, 3)
+    with pytest.raises(DataError, match=r"a.png: 31 x 20 pixels are less than 32 x 32; set `size`"):
+        data.read("train", "A", 0, 32)
+    (tmp_path / "none").mkdir()
+    assert "no images. Expected images, not in folders; found nothing." in fault(
+        "image_folder", tmp_path / "none"
+    )

@@ -11,7 +11,10 @@ import pytest
 import torch
 
 from bench.maths.diffusion import (
+    BOTH,
     CLEAN,
+    CLIPS,
+    NEVER,
     Step,
     alpha_bars,
     averaging,
@@ -68,32 +71,31 @@ def test_a_step_of_ddim_is_the_reference_step(time: int, eta: int) -> None:
     rng = np.random.default_rng(0)
     x, noise, fresh = (torch.from_numpy(rng.standard_normal((2, 3, 8, 8))) for _ in range(3))
     pairs = ddim_times(1000, 200, 1, 0)
-    steps = ddim_steps(alpha_bars(*LDM).tolist(), pairs, float(eta), is_clipped=False)
+    steps = ddim_steps(alpha_bars(*LDM).tolist(), pairs, float(eta), NEVER)
     found = steps[[now for now, _ in pairs].index(time)](x, noise, fresh)
     values = [*found.flatten()[[0, 100, 383]].tolist(), float(found.square().sum())]
     assert values == pytest.approx(list(DDIM[time, eta]), rel=1e-9)
 
 
 @pytest.mark.parametrize("eta", [0.0, 1.0])
-def test_every_step_is_diffusers_step(eta: float) -> None:
+@pytest.mark.parametrize("clip", CLIPS)
+def test_every_step_is_diffusers_step(eta: float, clip: str) -> None:
     diffusers = pytest.importorskip("diffusers")
     theirs = diffusers.DDIMScheduler(
         beta_schedule="scaled_linear", beta_start=0.0015, beta_end=0.0195,
-        steps_offset=1, set_alpha_to_one=False, clip_sample=True,
+        steps_offset=1, set_alpha_to_one=False, clip_sample=clip != NEVER,
     )  # fmt: skip
     theirs.set_timesteps(50)
     pairs = ddim_times(1000, 50, 1, 0)
     assert theirs.timesteps.tolist() == [now for now, _ in pairs]
     rng = np.random.default_rng(2)
-    x = torch.from_numpy(rng.standard_normal((1, 3, 4, 4)))
-    for (now, _), step in zip(
-        pairs, ddim_steps(alpha_bars(*LDM).tolist(), pairs, eta, True), strict=True
-    ):
-        noise, fresh = (torch.from_numpy(rng.standard_normal(x.shape)) for _ in range(2))
+    steps = ddim_steps(alpha_bars(*LDM).tolist(), pairs, eta, clip)
+    for (now, _), step in zip(pairs, steps, strict=True):
+        x, noise, fresh = (torch.from_numpy(rng.standard_normal((1, 3, 4, 4))) for _ in range(3))
         given = {"eta": eta, "variance_noise": fresh if eta else None}
+        given["use_clipped_model_output"] = clip == BOTH
         expected = theirs.step(noise, now, x, **given).prev_sample
-        x = step(x, noise, fresh)
-        torch.testing.assert_close(x, expected, rtol=0, atol=4e-6)
+        torch.testing.assert_close(step(x, noise, fresh), expected, rtol=0, atol=2e-5)
 
 
 def test_whoever_knows_the_noise_gets_the_image_back() -> None:
@@ -102,7 +104,7 @@ def test_whoever_knows_the_noise_gets_the_image_back() -> None:
     bars = alpha_bars(*LDM)
     x = noised(image, noise, bars[[999, 999]])
     pairs = [(999, 700), (700, 41), (41, CLEAN)]
-    for step in ddim_steps(bars.tolist(), pairs, 0.0, is_clipped=True):
+    for step in ddim_steps(bars.tolist(), pairs, 0.0, BOTH):
         x = step(x, noise)
     torch.testing.assert_close(x, image, rtol=0, atol=1e-9)
 
@@ -114,14 +116,15 @@ def test_noising_takes_each_image_to_its_own_time() -> None:
     assert found.flatten().tolist() == pytest.approx([1.6 + 6, 1.2 + 8])
 
 
-def test_cutting_is_of_the_clean_image_alone() -> None:
+def test_cutting_is_of_the_clean_image_and_perhaps_of_the_noise() -> None:
     x, noise = torch.tensor([3.0]), torch.tensor([1.0])
-    plain, cut = (Step(0.25, 0.81, 0.0, is_clipped) for is_clipped in (False, True))
+    never, image, both = (Step(0.25, 0.81, 0.0, clip)(x, noise).item() for clip in CLIPS)
     clean = (3 - 0.75**0.5) / 0.5
-    assert plain(x, noise).item() == pytest.approx(0.9 * clean + 0.19**0.5)
-    assert cut(x, noise).item() == pytest.approx(0.9 * 1.0 + 0.19**0.5)
+    assert never == pytest.approx(0.9 * clean + 0.19**0.5)
+    assert image == pytest.approx(0.9 + 0.19**0.5)
+    assert both == pytest.approx(0.9 + 0.19**0.5 * (3 - 0.5) / 0.75**0.5)
     with pytest.raises(ValueError, match="needs fresh noise"):
-        Step(0.25, 0.81, 1.0, True)(x, noise)
+        Step(0.25, 0.81, 1.0, NEVER)(x, noise)
 
 
 def test_an_average_is_short_sighted_first() -> None:

@@ -96,7 +96,7 @@ def test_a_cohort_cut_off_and_resumed_has_the_bits_of_each_alone_and_is_scored(
     protocol = scores["spectrum"]["protocol"]
     asked = ("made from", "split", "real images", "samples", "batch", "sampler", "steps", "offset")
     assert [protocol[name] for name in asked] == ["noise", "train", 1000, 6, 4, "ddim", 3, 0]
-    assert [protocol[name] for name in ("eta", "last_alpha", "clip")] == [0.0, "one", True]
+    assert [protocol[name] for name in ("eta", "last_alpha", "clip")] == [0.0, "one", "both"]
     logged = together.losses(gated.key)[-1]["losses"]
     assert set(logged) == {"noise", "sd_native.spatial", "sd_native.frequency"}
 
@@ -215,7 +215,7 @@ def items_of(indices: range, of: Diffusion, seed: int = 0) -> dict[str, Tensor]:
         {},
         {"steps": 1},
         {"steps": 7, "eta": 1.0},
-        {"steps": 200, "offset": 1, "last_alpha": "first", "clip": False},
+        {"steps": 200, "offset": 1, "last_alpha": "first", "clip": "never"},
     ],
 )
 def test_whoever_knows_the_image_makes_it(given: dict[str, Any]) -> None:
@@ -249,7 +249,7 @@ def test_noise_that_is_added_depends_on_index_and_time_alone() -> None:
         return torch.zeros_like(x), {}
 
     networks = {"generator": {"sample": network}}
-    chosen = {**Diffusion.outputs, "steps": 5, "eta": 1.0, "clip": False, "last_alpha": "first"}
+    chosen = {**Diffusion.outputs, "steps": 5, "eta": 1.0, "clip": "never", "last_alpha": "first"}
     whole = diffusion.make(networks, "sample", items_of(range(4), diffusion), chosen)
     parts = [
         diffusion.make(networks, "sample", items_of(range(i, i + 2), diffusion), chosen)
@@ -284,6 +284,7 @@ def test_samples_are_pairs_over_widths_methods_and_seeds(tmp_path: Path) -> None
         ({"outputs": {"offset": 50, "steps": 20}}, "leave room for 0 to 49: 50"),
         ({"outputs": {"sampler": "ddpm"}}, "outputs.sampler: should be one of ddim: ddpm"),
         ({"outputs": {"last_alpha": "zero"}}, "outputs.last_alpha: should be one of one, first"),
+        ({"outputs": {"clip": "image and noise"}}, "outputs.clip: should be one of never, image, both"),
         ({"outputs": {"eta": 2.0}}, "outputs.eta: should be 0 to 1: 2.0"),
         ({"task": {"times": 0}}, "task.times: should be at least 1: 0"),
         ({"task": {"last_beta": 1.5}}, "should rise between 0 and 1: 0.0001, 1.5"),
