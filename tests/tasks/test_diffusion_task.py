@@ -19,16 +19,16 @@ from bench.contracts.kinds import METHOD, TASK
 from bench.contracts.task import Turn
 from bench.errors import Interrupted, SuiteError
 from bench.evaluate.feed import evaluate
-from bench.evaluate.generate import outputs
-from bench.maths.diffusion import alpha_bars
-from bench.plan.cell import Cell
+from bench.evaluate.generate import open_students, outputs
+from bench.maths.diffusion import alpha_bars, noised
+from bench.plan.cell import Cell, open_dataset
 from bench.plan.expand import expand
 from bench.plan.matrix import Plan, cohorts
 from bench.plan.suite import load
 from bench.run.preflight import check
 from bench.store.layout import Store
 from bench.tasks.diffusion import Diffusion
-from bench.train.batches import Batches
+from bench.train.batches import Batches, normalise
 from bench.train.learner import Learner
 
 CPU = torch.device("cpu")
@@ -274,6 +274,32 @@ def test_samples_are_pairs_over_widths_methods_and_seeds(tmp_path: Path) -> None
     assert made[0].shape == (6, 3, 16, 16)
     assert torch.equal(*made)
     assert not torch.equal(made[0][0], made[0][1])
+
+
+def test_a_wider_network_finds_more_of_the_noise(tmp_path: Path) -> None:
+    """Averaged weights after 60 steps, on crops of the validation split, at three times."""
+    budget = {"steps": 60, "batch": 8, "lr": 2e-3, "decay": 1.0, "warmup": 10}
+    teacher = {"architecture": "lite", "width": 16, "budget": {"steps": 60}}
+    plan = plan_of(tmp_path, methods=["hinton_l2"], widths=[8], budget=budget, teacher=teacher)
+    store = Store(tmp_path / "runs")
+    train_teachers(plan, store)
+    student = students(plan)[0]
+    train_together([student], plan, store)
+    crops = open_dataset(student.dataset)
+    images = torch.stack([normalise(crops.read("val", "A", i, 16)) for i in range(0, 266, 5)])
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+    bars = alpha_bars("linear", 1e-4, 0.02, 1000)
+    errors = []
+    for cell in (plan.cells[student.teacher], student):
+        (player,) = open_students(cell, store, CPU)
+        network = player.judged()["generator"]["sample"]
+        for time in (100, 300, 600):
+            times = torch.full((len(images),), time)
+            with torch.no_grad():
+                found, _ = network(noised(images, noise, bars[times]), times)
+            errors.append((found - noise).square().mean().item())
+    assert all(wide < 0.7 * narrow for wide, narrow in zip(errors[:3], errors[3:], strict=True))
+    assert max(errors) < 0.7  # of 1, the error of predicting nothing
 
 
 @pytest.mark.parametrize(
