@@ -81,7 +81,26 @@ UNTRAINED = {"pca_kd_table1_vgg", "pca_kd_table1_small"}  # time networks, whate
 def test_every_suite_of_a_paper_has_a_protocol() -> None:
     names = ("wkd_", "fesd_", "pca_kd_", "sd_")
     papers = {path.stem for path in SUITES if path.stem.startswith(names)}
-    assert papers == set(PROTOCOLS) | UNTRAINED
+    assert papers == set(PROTOCOLS) | UNTRAINED | {"pca_kd_fig6_vgg"}
+
+
+def test_style_transfer_trains_by_the_papers_protocol() -> None:
+    plan = expand(load(ROOT / "suites" / "pca_kd_fig6_vgg.yaml"), elsewhere=somewhere)
+    cells = [entry.cell for entry in plan.students if entry.cell]
+    assert len({cell.seed for cell in cells}) == 8
+    assert {cell.nets.width for cell in cells} == {(10, 20, 58, 64), (16, 32, 64, 128)}
+    ((epochs, *others),) = {
+        (
+            tuple(b.epochs for b in c.budgets),
+            c.size,
+            *{(b.batch, b.lr, b.decay) for b in c.budgets},
+        )
+        for c in cells
+    }
+    assert (epochs, others) == ((15, 10, 10, 10), [512, (8, 1e-4, 0.0)])
+    taught = [cell for cell in cells if cell.teacher]
+    (teacher,) = {plan.cells[cell.teacher].nets.architecture.name for cell in taught}
+    assert (teacher, {c.methods[0].params["start"] for c in taught}) == ("vgg19", {"random"})
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
@@ -135,6 +154,8 @@ def test_a_suite_trains_on_photographs_in_place_of_its_data(path: Path, tmp_path
     judges = "discriminator_widths=[2, 3]" if several else "discriminator_widths=[2]"
     if tasks == {"style"}:  # a width is four numbers
         sets += ["widths=[[2, 3, 4, 5]]", "teacher.width=[4, 5, 6, 7]", "stages={}"]
+        # the other sources are files of one width
+        sets += ["teacher.architecture=random_vgg", "teacher.budget.steps=2"]
     sets += [judges] * (not tasks & {"style", "diffusion"})  # where nobody discriminates
     sets += ["task.lambda_vgg=0"] * ("pix2pixhd" in suite.architectures)
     deeper = [n for n, row in suite.methods.items() if row.get("teacher", {}).get("deeper")]

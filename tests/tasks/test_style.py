@@ -16,7 +16,7 @@ from test_train import stop_after
 from tiny import train_teachers, train_together, write_suite
 
 from bench.contracts.kinds import DATASET
-from bench.errors import Interrupted, SuiteError
+from bench.errors import Interrupted, SuiteError, WeightsError
 from bench.evaluate.generate import outputs
 from bench.losses.eigenbases import EigenbasisDistiller
 from bench.maths.guided_filter import guided_filter
@@ -228,6 +228,24 @@ def test_what_cannot_be_is_said_before_training(
 
     with pytest.raises(SuiteError, match=said):
         planned_and_checked()
+
+
+@pytest.mark.parametrize(
+    ("source", "width", "file"),
+    [
+        ("vgg19", [64, 128, 256, 512], "vgg19-dcbb9e9d.pth: missing"),
+        ("mobilenet", [32, 64, 128, 256], "mobilenet_v1_1.0_224.npz: missing"),
+    ],
+)
+def test_a_source_without_its_file_is_refused_before_training(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, source: str, width: list[int], file: str
+) -> None:
+    monkeypatch.setenv("DISTILLBENCH_HOME", str(folder / "home"))
+    teacher = {"architecture": source, "width": width, "budget": {"steps": 1}}
+    plan = plan_of(folder, teacher=teacher, methods=["ckd"])
+    assert source in {c.nets.architecture.name for c in plan.cells.values()}
+    with pytest.raises(WeightsError, match=file):
+        check(plan.cells.values(), plan.cells, print)
 
 
 def test_a_suite_runs_scores_and_reports(tmp_path: Path) -> None:
