@@ -216,7 +216,8 @@ def lesson(
     learner = Learner(cell, place, frozen)
     batches = Batches(cell, learner.task)
     batch = {domain: images.to(place) for domain, images in batches[0].items()}
-    inputs = {d: lambda a=a: iter([(batch[a],)]) for d, (a, _) in learner.task.directions.items()}
+    task = learner.task
+    inputs = {d: lambda d=d: iter([task.inputs(d, batch)]) for d in task.directions}
     learner.prepare(inputs)
     teacher = frozen or learner.mentor
 

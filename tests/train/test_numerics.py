@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import torch
+from test_diffusion_task import DIFFUSION
+from test_diffusion_task import plan_of as diffusion_plan
 from test_methods import lesson
 from tiny import by_method, tiny_plan, train_teachers, train_together, weights
 from torch import Tensor
@@ -128,6 +130,9 @@ def test_a_gpu_repeats_bit_for_bit(tmp_path: Path, architecture: str) -> None:
     assert weights(one, cell) == weights(two, cell)
 
 
+DENOISING: dict[str, Any] = {"hinton_l2": {}, "sd_native": {"levels": 2}}  # no translators
+
+
 @pytest.mark.gpu
 @pytest.mark.usefixtures("vgg16")
 @pytest.mark.parametrize("name", TRANSLATING)
@@ -145,13 +150,19 @@ def test_every_method_repeats_on_a_gpu_or_says_what_does_not(
     assert named or weights(one, cell) == weights(two, cell)
 
 
-METHODS = {name: {"method": name} for name in TRANSLATING}
+METHODS: dict[str, Any] = {name: {"method": name} for name in TRANSLATING}
+METHODS |= {name: {"method": name} | row for name, row in DENOISING.items()}
 DML = {"dml": {"method": "wkd", "teacher": {"mode": "peers"}}}
 
 
 def second_step(folder: Path, name: str, device: str) -> Callable[[], object]:
     """Return a method's second step with its teacher's pass; the first fills what is kept."""
-    plan = tiny_plan(folder, methods={name: (METHODS | DML)[name]})
+    methods = {name: (METHODS | DML)[name]}
+    if name in DENOISING:
+        lite = {"lite": DIFFUSION["architectures"]["lite"]}
+        plan = diffusion_plan(folder, architectures=lite, methods=methods)
+    else:
+        plan = tiny_plan(folder, methods=methods)
     learner, batches, teach = lesson(plan, folder, device)
     batch = {d: x.to(device) for d, x in batches[0].items()}
 
