@@ -407,7 +407,12 @@ def test_weights_are_listed_with_state_address_and_who_needs_them() -> None:
     }
     assert found["drn_d_105_cityscapes"]["sha256"] == hashlib.sha256(b"x").hexdigest()
     assert found["vgg19"]["sha256"] == "dcbb9e9d"
-    assert found["vgg19"]["needed_by"] == ["task paired, recipe of pix2pixhd", "network vgg19"]
+    assert found["vgg19"]["needed_by"] == [
+        "metric content_loss, judge: vgg19",
+        "metric style_loss, judge: vgg19",
+        "task paired, recipe of pix2pixhd",
+        "network vgg19",
+    ]
     text = call("weights")[1]
     assert "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth" in text
     assert "no address: put it there by hand" in text
