@@ -28,6 +28,7 @@ class CKD(BlockDistiller):
         "basis": "exact",
     }
     choices = {"start": ("random", "closed_form"), "basis": ("exact",)}
+    strength = ("weight", "perceptual_weight")
     source = "Wang et al., CVPR 2020, eq. 4-6; MingSun-Tse/Collaborative-Distillation at 4a269dc9"
 
     def build(self, student: Layout, teacher: Layout) -> None:

@@ -42,6 +42,7 @@ class PCAKDStyle(BlockDistiller):
         "start": ("random", "closed_form"),
         "basis": ("exact", "gradient"),
     }
+    strength = ("weight", "perceptual_weight")
     source = "Chiu & Gurari, CVPR 2022, eq. 4-7; chiutaiyin/PCA-Knowledge-Distillation at 2651cd16"
 
     def build(self, student: Layout, teacher: Layout) -> None:
