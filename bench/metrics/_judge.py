@@ -69,7 +69,7 @@ def _open(name: str, dataset: Dataset, size: int, device: torch.device) -> Judge
 def style(scene: Scene, index: int) -> Tensor:
     """Return the style of one output: [1, 3, S, S] in [0, 1]."""
     assert scene.dataset is not None
-    return _read(scene.dataset, "test", "B", index, scene.size).to(scene.device)
+    return _read(scene.dataset, scene.split, "B", index, scene.size).to(scene.device)
 
 
 def recoloured(content: Tensor, style: Tensor) -> Tensor:

@@ -39,10 +39,9 @@ class ContentLoss(PairMetric):
         self.means.append(total / elements)
         self.others.append(self._distance(recoloured(content, style), content)[0])
 
-    def value(self) -> dict[str, float]:
-        """Return the means over pairs: `content_loss`, `mean`, `recoloured`."""
-        named = {"content_loss": self.sums, "mean": self.means, "recoloured": self.others}
-        return {name: sum(values) / len(values) for name, values in named.items()}
+    def each(self) -> dict[str, list[float]]:
+        """Return those of every pair: `content_loss`, `mean`, `recoloured`."""
+        return {"content_loss": self.sums, "mean": self.means, "recoloured": self.others}
 
     def _distance(self, image: Tensor, content: Tensor) -> tuple[float, int]:
         from bench.maths.pca import centred

@@ -41,18 +41,21 @@ class StyleLoss(PairMetric):
             pairs = zip(self._covariances(other), wanted, strict=True)
             self.found[name].append([float((a - b).square().sum()) for a, b in pairs])
 
-    def value(self) -> dict[str, float]:
-        """Return the means over pairs."""
-        count = len(self.found[""])
-        levels = [sum(column) / count for column in zip(*self.found[""], strict=True)]
-        sums = {name: sum(map(sum, rows)) / count for name, rows in self.found.items()}
+    def each(self) -> dict[str, list[float]]:
+        """Return those of every pair, but for `share`."""
+        sums = {name: [sum(row) for row in rows] for name, rows in self.found.items()}
+        levels = zip(*self.found[""], strict=True)
         return {
             "style_loss": sums[""],
-            **{f"level{number}": value for number, value in enumerate(levels, 1)},
+            **{f"level{number}": list(column) for number, column in enumerate(levels, 1)},
             "unchanged": sums["unchanged"],
             "recoloured": sums["recoloured"],
-            "share": sums[""] / sums["unchanged"],
         }
+
+    def value(self) -> dict[str, float]:
+        """Return the means over pairs, and `share`, the quotient of two of them."""
+        found = super().value()
+        return found | {"share": found["style_loss"] / found["unchanged"]}
 
     def _covariances(self, image: Tensor) -> list[Tensor]:
         from bench.maths.pca import covariances

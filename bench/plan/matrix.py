@@ -80,12 +80,10 @@ class Plan:
     def every_entry(self) -> Iterator[tuple[Plan, Entry]]:
         """Yield each place once, those of trials first, with the plan by which it is judged."""
         mine = {entry.cell.key for entry in self.entries if entry.cell}
-        for entry in self.trials.entries if self.trials else ():
-            if entry.cell and entry.cell.key not in mine:
-                assert self.trials is not None
-                yield self.trials, entry
-        for entry in self.entries:
-            yield self, entry
+        if trials := self.trials:
+            found = ((entry, entry.cell) for entry in trials.entries)
+            yield from ((trials, entry) for entry, cell in found if cell and cell.key not in mine)
+        yield from ((self, entry) for entry in self.entries)
 
     @property
     def open(self) -> list[Cell]:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from bench.contracts.image import Pixels
 from bench.contracts.kinds import DATASET, METRIC, TASK
 from bench.contracts.metric import Scene, Setting
 from bench.data.style_photos import StylePhotos
-from bench.metrics._judge import judge, recoloured
+from bench.metrics._judge import judge, recoloured, style
 
 SIZE = 32
 PAIRS = 3
@@ -85,6 +86,35 @@ def test_content_loss_is_numpys(output: torch.Tensor) -> None:
     assert found["mean"] == pytest.approx(np.mean(sums) / elements, rel=1e-6)
     assert scored("content_loss", images("A"))["content_loss"] == 0
     assert found["recoloured"] > 0
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_style_is_of_the_split_whose_outputs_are_scored(
+    split: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, str, int]] = []
+    read = StylePhotos.read
+
+    def watched(self: StylePhotos, split: str, domain: str, index: int, size: int) -> Pixels:
+        seen.append((split, domain, index))
+        return read(self, split, domain, index, size)
+
+    monkeypatch.setattr(StylePhotos, "read", watched)
+    style(Scene(CPU, StylePhotos({}), SIZE, split=split), 2)
+    assert seen == [(split, "B", 2)]
+
+
+@pytest.mark.parametrize("name", ["style_loss", "content_loss"])
+def test_every_pairs_own_value_is_kept(name: str, output: torch.Tensor) -> None:
+    made: Any = METRIC.load(name, "test")({"judge": "random"})
+    made.open(Scene(CPU, StylePhotos({}), SIZE))
+    made.add(output, images("A"))
+    each, values = made.each(), made.value()
+    assert {len(own) for own in each.values()} == {PAIRS}
+    assert {n: np.mean(own) for n, own in each.items()} == pytest.approx(
+        {n: values[n] for n in each}
+    )
+    assert set(values) - set(each) <= {"share"}
 
 
 def test_a_recoloured_image_has_the_styles_colours() -> None:
