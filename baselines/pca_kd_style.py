@@ -8,6 +8,7 @@ from torch import Tensor
 
 from bench.contracts.distiller import Layout
 from bench.losses.blocks import BlockDistiller
+from bench.maths.least_squares import ridge_of_moments
 from bench.maths.pca import Covariance, centred, covariances
 
 RIDGE = 1e-4  # of the mean variance: where the source's channels depend on each other
@@ -103,12 +104,7 @@ class _Common:
 
     def fit(self) -> Tensor:
         """Return M', [C_t, C_s] float64."""
-        ridge = RIDGE * self.total.diagonal().mean()
-        total = self.total + ridge * torch.eye(
-            len(self.total), dtype=self.total.dtype, device=self.total.device
-        )
-        found: Tensor = torch.linalg.solve(total, self.projected.mT)
-        return found
+        return ridge_of_moments(self.total, self.projected.mT, RIDGE)
 
 
 def local_bases(covariance: Tensor, count: int) -> Tensor:

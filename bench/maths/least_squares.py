@@ -18,7 +18,12 @@ def ridge_regression(x: Tensor, y: Tensor, ridge: float) -> Tensor:
         [K, D] float64.
     """
     x, y = x.double(), y.double()
-    gram = x @ x.mT
+    return ridge_of_moments(x @ x.mT, x @ y.mT, ridge).mT
+
+
+def ridge_of_moments(gram: Tensor, cross: Tensor, ridge: float) -> Tensor:
+    """Return W' of the same regression, [D, K], from x x' [D, D] and x y' [D, K]."""
+    gram = gram.clone()
     gram.diagonal().add_(ridge * gram.diagonal().mean())
-    solved: Tensor = torch.linalg.solve(gram, x @ y.mT)
-    return solved.mT
+    solved: Tensor = torch.linalg.solve(gram, cross)
+    return solved
