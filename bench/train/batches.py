@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+import signal
 from collections.abc import Iterator
 
 import numpy as np
@@ -141,9 +142,18 @@ def stream(
         sampler=range(start, stop),
         num_workers=4 if is_cuda else 0,
         pin_memory=is_cuda,
+        worker_init_fn=outlive_stopping,
     )
     for batch in loader:
         yield {domain: x.to(device, non_blocking=True) for domain, x in batch.items()}
+
+
+def outlive_stopping(_worker: int) -> None:
+    """Leave SIGTERM to the process that trains: it asks for the batches of its last step still.
+
+    Schedulers, and `timeout`, send it to all processes of a run at once.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 @functools.lru_cache(maxsize=8)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,12 @@ import pytest
 import torch
 from PIL import Image
 from tiny import by_method, tiny_plan
+from torch.utils.data import DataLoader, Dataset
 
 from bench.maths.crop import Crop
 from bench.plan.learning_rate import Schedule
 from bench.plan.suite import Budget
-from bench.train.batches import Batches, normalise, stream
+from bench.train.batches import Batches, normalise, outlive_stopping, stream
 from bench.train.learner import open_task
 
 CPU = torch.device("cpu")
@@ -145,3 +148,22 @@ def test_a_budget_in_steps_falls_by_the_step() -> None:
     )
     assert Schedule((Budget(steps=4, decay=0.0, lr=1.0),), 3).lr(3) == 1.0
     assert Schedule((Budget(epochs=3, batch=4),), images=10).steps == 8
+
+
+class _Terminated(Dataset[int]):
+    """Its worker is sent what a scheduler sends to all processes of a job."""
+
+    def __getitem__(self, index: int) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return index
+
+
+def test_a_loader_outlives_the_signal_that_stops_a_run() -> None:
+    loader = DataLoader(
+        _Terminated(),
+        batch_size=None,
+        sampler=range(3),
+        num_workers=1,
+        worker_init_fn=outlive_stopping,
+    )
+    assert list(loader) == [0, 1, 2]
