@@ -144,6 +144,8 @@ class _Run:
         self.order.prepare()
         self.ready: dict[str, Cell] = {}
         self.awaited = Counter(cell.teacher for cell in plan.cells.values())
+        self.waiting = len(plan.cells)  # cells that are not taken up yet
+        self.workers = 1
         self.interrupted = False
         self.provenance = ""
 
@@ -178,6 +180,7 @@ class _Run:
 
     def _executor(self, cells: int) -> Executor:
         count = min(self.machine.jobs, max(1, cells))
+        self.workers = count
         if count == 1:
             return InProcess(self._hear)
         return Processes(self._hear, count, self.machine.threads)
@@ -186,7 +189,9 @@ class _Run:
         running = 0
         while not self.interrupted:
             self._admit()
-            groups = cohorts(self.ready.values(), at_least=executor.idle())
+            # once nothing else will come, the last cohorts are shared out among all workers
+            shares = executor.idle() if self.waiting else self.workers
+            groups = cohorts(self.ready.values(), at_least=shares)
             groups.sort(key=lambda g: -max(self.awaited[c.key] for c in g))  # teachers first
             for group in groups[: executor.idle()]:
                 for cell in group:
@@ -204,6 +209,7 @@ class _Run:
     def _admit(self) -> None:
         """Take up the cells whose teacher is there; pass over those with nothing left to do."""
         while keys := self.order.get_ready():
+            self.waiting -= len(keys)
             for key in keys:
                 cell = self.plan.cells[key]
                 taught = not cell.teacher or self.store.state(cell.teacher).status == "done"

@@ -1,0 +1,63 @@
+"""In which shares a walk hands out cells, with workers that only note what they were given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tiny import tiny_plan
+
+from bench.run import walk
+from bench.run.job import Emit, Job
+from bench.store.layout import Store
+
+
+class _Noting:
+    """Two workers; the job that was given first ends first."""
+
+    def __init__(self, emit: Emit, count: int, threads: int) -> None:
+        self.count, self.busy, self.sizes = count, list[Job](), list[int]()
+
+    def idle(self) -> int:
+        return self.count - len(self.busy)
+
+    def submit(self, job: Job) -> None:
+        self.busy.append(job)
+        if job.action == "train":
+            self.sizes.append(len(job.cells))
+
+    def wait(self) -> list[Job]:
+        return [self.busy.pop(0)]
+
+    def stop(self) -> None:
+        self.busy.clear()
+
+    def close(self) -> None:
+        assert not self.busy
+
+
+@pytest.mark.parametrize(
+    ("seeds", "sizes"),
+    [
+        ([0], [2, 2]),
+        ([0, 1], [4, 4]),
+        ([0, 1, 2], [4, 4, 2, 1, 1]),  # smaller and smaller: the workers end at one time
+        ([0, 1, 2, 3], [4, 4, 4, 2, 1, 1]),
+    ],
+)
+def test_the_last_cohort_is_shared_out_among_the_workers(
+    seeds: list[int], sizes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[_Noting] = []
+
+    def noting(*args: object) -> _Noting:
+        made.append(_Noting(*args))  # type: ignore[arg-type]
+        return made[-1]
+
+    monkeypatch.setattr(walk, "Processes", noting)
+    plan = tiny_plan(tmp_path, methods={"none": {}}, widths=[2, 3, 4, 5], seeds=seeds)
+    students = {e.cell.key for e in plan.students if e.cell}
+    assert set(plan.cells) == students  # without a teacher to wait for
+    machine = walk.Machine(device="cpu", jobs=2)
+    walk.run(plan, Store(tmp_path / "runs"), machine, lambda *event: None)
+    assert made[0].sizes == sizes
