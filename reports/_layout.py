@@ -18,7 +18,8 @@ from reports._select import widest
 
 SPREAD = (
     "Mean ± standard deviation (n - 1) over seeds, of the last checkpoint unless a note says "
-    "otherwise; a seed that is missing, failed or diverged is named and never averaged away."
+    "otherwise; a seed that is missing, failed, diverged or did not train is named and never "
+    "averaged away."
 )
 
 

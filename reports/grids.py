@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Drawing
 from PIL import Image, ImageDraw
 
 from bench.contracts.report import Figure, Report, Rows, sample_files
-from reports._select import sampled
+from reports._select import sampled, told_seeds
 from reports._style import PAGE, shown
 
 Values = npt.NDArray[np.float64]
@@ -26,6 +26,8 @@ TILE = 160  # pixels of an image in the figure
 GAP = 6  # pixels
 PART = 4  # a window's side is the image's divided by it
 FRAME = (213, 94, 0)  # of the window
+HEADINGS = {"target": "ground truth"}  # of roles that have another one than their name
+REFERENCES = ("ground truth", "teacher")  # where the window is looked for; else in the first column
 CAPTION = (
     "Test images at even distances over the split, not chosen. Below each, enlarged, the framed "
     "window: a quarter of each side, where the {reference} has the most detail (the largest sum of "
@@ -35,7 +37,10 @@ CAPTION = (
 
 
 class Grids(Report):
-    """One grid per data set, architecture, direction and size: input, target, teacher, methods."""
+    """One grid per data set, architecture, direction and size.
+
+    Its columns: what outputs were made from, ground truth, teacher, methods.
+    """
 
     order = 35
 
@@ -51,9 +56,8 @@ class Grids(Report):
                 several = f" {direction}" if len(directions) > 1 else ""
                 place = f"{dataset}{several}, {network}"
                 columns = [(m, found[direction]) for m, found in cells if direction in found]
-                seeds = ", ".join(f"{m} {s}" for m, s in chosen[["method", "seed"]].to_numpy())
                 grid = _Grid(columns, above.get(direction, {}))
-                yield from grid.figures(f"grids-{number}-{direction}", place, seeds)
+                yield from grid.figures(f"grids-{number}-{direction}", place, told_seeds(chosen))
 
 
 def detailed(gray: Values) -> Box:
@@ -79,17 +83,18 @@ class _Grid:
     def __init__(self, students: list[tuple[str, Samples]], teacher: Samples) -> None:
         first = students[0][1]
         self.images = list(first)[:IMAGES]
+        roles = dict.fromkeys(role for i in self.images for role in first[i] if role != "output")
+        shown = [(HEADINGS.get(role, role), first, role) for role in roles]  # none: from noise
         self.given: list[Column] = []
-        for heading, samples, role in (
-            ("input", first, "input"),  # none where images are made from noise
-            ("ground truth", first, "target"),
-            ("teacher", teacher, "output"),
-        ):
+        for heading, samples, role in (*shown, ("teacher", teacher, "output")):
             files = self._files(samples, role)
             if len(files) == len(self.images):
                 self.given.append((heading, files))
         self.students = [(name, self._files(found, "output")) for name, found in students]
-        self.reference, files = [*self.given, *self.students][1 if len(self.given) > 1 else 0]
+        known = dict([*self.students, *self.given])
+        first_of_all = next(iter([*self.given, *self.students]))[0]
+        self.reference = next(n for n in (*REFERENCES, first_of_all) if n in known)
+        files = known[self.reference]
         self.boxes = {
             image: detailed(np.asarray(Image.open(file).convert("L"), dtype=np.float64))
             for image, file in files.items()

@@ -29,10 +29,10 @@ from reports._format import (
 COSTS = {"params": ("#Params", 1e6, "M"), "macs": ("MACs", 1e9, "G")}
 
 CAPTION = (
-    "Mean ± standard deviation (n - 1) over seeds; a seed that is missing, failed or diverged is "
-    "named, never averaged away. Brackets after latency hold its quartiles. MACs are true "
-    "multiply-adds (C1) of one generator. Bold: the best mean of its block, from seeds that all "
-    f"ended well, and better than every other method of the block at p ≤ {LEVEL} each "
+    "Mean ± standard deviation (n - 1) over seeds; a seed that is missing, failed, diverged or did "
+    "not train is named, never averaged away. Brackets after latency hold its quartiles. MACs are "
+    "true multiply-adds (C1) of one generator. Bold: the best mean of its block, from seeds that "
+    f"all ended well, and better than every other method of the block at p ≤ {LEVEL} each "
     "(two-sided sign flips at common seeds; an intersection-union test, so without correction). "
     "Without such a method nothing is bold."
 )

@@ -27,6 +27,9 @@ class Rows:
     scores: pd.DataFrame  # one row per value: axes, metric, name, value, protocol
     snapshots: pd.DataFrame = field(default_factory=pd.DataFrame)  # the same, of steps on the way
     losses: pd.DataFrame = field(default_factory=pd.DataFrame)  # axes, step, term, value, thinned
+    untrained: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """What `scores` does not hold: scores of images by students that did not train, which may be
+    shown but rank nothing (bench/contracts/verdict.py)."""
 
     @functools.cached_property
     def has_several_discriminators(self) -> bool:

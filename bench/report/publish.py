@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from bench.contracts.kinds import REPORT
 from bench.contracts.report import Figure, Report, Rows, Table
+from bench.contracts.verdict import NOT_TRAINED
 from bench.plan.matrix import Plan
 from bench.plugins.source import ROOT
 from bench.report import render
@@ -74,7 +75,7 @@ def publish(
             _table(item, folder) if isinstance(item, Table) else _figure(item, folder)
             for item in _items(rows)
         ]
-    folder.write("rows.csv", rows.scores.map(render.defused).to_csv(index=False).encode())
+    folder.write("rows.csv", _every(rows).map(render.defused).to_csv(index=False).encode())
     bundle = _bundle(plan, store)
     page = _page(plan, rows, items, bundle["provenance"], tracking, runs)
     folder.write("index.html", page.encode())
@@ -111,8 +112,24 @@ def collect(plan: Plan, store: Store) -> Rows:
     entries = pd.DataFrame(list(entry_rows(plan, store)))
     scores = pd.DataFrame(list(score_rows(plan, store)))
     is_result = scores["step"] == 0 if len(scores) else pd.Series(dtype=bool)
-    parts = (entries, scores[is_result], scores[~is_result], _losses(entries, store))
-    return Rows(plan.suite.name, plan.suite.question, *parts)
+    counts = ~_says_nothing(scores)
+    parts = (entries, scores[is_result & counts], scores[~is_result & counts])
+    losses, untrained = _losses(entries, store), scores[is_result & ~counts]
+    return Rows(plan.suite.name, plan.suite.question, *parts, losses, untrained)
+
+
+def _every(rows: Rows) -> pd.DataFrame:
+    """Return every score, in the order of the matrix."""
+    if rows.untrained.empty:
+        return rows.scores
+    return pd.concat([rows.scores, rows.untrained]).sort_index()
+
+
+def _says_nothing(scores: pd.DataFrame) -> pd.Series[bool]:
+    """Return which scores are of the images of a student that did not train."""
+    if scores.empty:
+        return pd.Series(dtype=bool)
+    return (scores["status"] == NOT_TRAINED) & (scores["judges"] == "images")
 
 
 def _losses(entries: pd.DataFrame, store: Store) -> pd.DataFrame:

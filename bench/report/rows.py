@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.contracts.kinds import METRIC
 from bench.contracts.metric import Metric
+from bench.contracts.verdict import NOT_TRAINED, why_untrained
 from bench.contracts.width import said_width
 from bench.fetch.missing import missing_weights
 from bench.plan.cell import Cell
@@ -92,6 +93,7 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
     for entry in plan.entries:
         state = state_of(entry, plan, store)
         end = store.read(entry.cell.key, "end.json") if entry.cell else {}
+        untrained = why_untrained(end.get("facts")) if state.status == "done" else ""
         yield {
             "suite": plan.suite.name,
             "role": entry.role,
@@ -105,8 +107,8 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
             "recipe": plan.recipe(entry.cell) if entry.cell else "",
             "epochs": epochs_of(entry.cell) if entry.cell else None,
             "key": entry.cell.key if entry.cell else "",
-            "status": state.status,
-            "reason": state.detail,
+            "status": NOT_TRAINED if untrained else state.status,
+            "reason": untrained or state.detail,
             "training_s": end.get("seconds"),
             "device": end.get("environment", {}).get("device", ""),
             "nondeterministic": ", ".join(end.get("nondeterministic", [])),
@@ -131,13 +133,14 @@ def score_rows(plan: Plan, store: Store) -> Iterator[Json]:
     `step` is that of a snapshot, and 0 for the result.
     """
     for entry, axes in zip(plan.entries, entry_rows(plan, store), strict=True):
-        if entry.cell is None or axes["status"] != "done":
+        if entry.cell is None or axes["status"] not in ("done", NOT_TRAINED):
             continue
         for score in scores_of(entry.cell, plan, store):
             metric = METRIC.declaration(score["metric"], score["metric"]).says
             said = f" ({score['variant']})" if score["variant"] else ""  # never in one column
             common = {
                 **{axis: axes[axis] for axis in AXES},
+                "status": axes["status"],
                 "metric": score["metric"] + said,
                 "label": (metric.label or score["metric"]) + said,
                 "unit": metric.unit,
