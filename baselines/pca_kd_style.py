@@ -118,7 +118,7 @@ class PCAKDStyle(BlockDistiller):
         if self.params["space"] == "basis":  # a mean over fewer channels, of what the basis keeps
             theirs, mine = self.basis(role).shape
             relative = relative * mine / theirs + floor
-        return f"{role} {relative:.2f}, needs {floor + FAR:.2f}" if relative > floor + FAR else ""
+        return f"{role} {relative:.2f} (needs {floor + FAR:.2f})" if relative > floor + FAR else ""
 
     def study(self, student: Side, teacher: Side, inputs: Iterable[Inputs]) -> Mapping[str, Any]:
         """Return what linear encoders keep, level by level; nothing of a single image."""

@@ -14,7 +14,7 @@ from bench.contracts.report import Rows, Table
 from reports._columns import Column, Line, Place, Score
 from reports._format import SIZE, Note, holes, marks, merged, ports, protocols, size
 from reports._printed import numbers
-from reports._select import widest
+from reports._select import teachers_of, widest
 
 SPREAD = (
     "Mean ± standard deviation (n - 1) over seeds, of the last checkpoint unless a note says "
@@ -84,7 +84,7 @@ def method_tables(layout: Layout, rows: Rows) -> Iterator[Table]:
         groups = [group for _, group in mine.groupby(SIZE, sort=False) if layout.covers(group)]
         if not groups:
             continue
-        teachers = _teachers(rows.entries[rows.entries["dataset"] == dataset], str(architecture))
+        teachers = teachers_of(rows.entries, str(dataset), str(architecture))
         keys = pd.concat([teachers, *groups])["key"]
         scores = rows.scores[(rows.scores["dataset"] == dataset) & rows.scores["key"].isin(keys)]
         directions = list(scores["direction"].unique())
@@ -124,13 +124,6 @@ def network_table(layout: Layout, rows: Rows) -> Iterator[Table]:
         notes += _notes(layout, str(dataset), scores)
     if blocks:
         yield _table(layout, ["Data"], "Network", blocks, notes)
-
-
-def _teachers(entries: pd.DataFrame, architecture: str) -> pd.DataFrame:
-    """Return the widest teacher: of the students' architecture, or else the one that there is."""
-    found = entries[entries["role"] == "teacher"]
-    same = found[found["architecture"] == architecture]
-    return widest(same if len(same) else found)
 
 
 def _place(

@@ -53,6 +53,13 @@ def widest(rows: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
+def teachers_of(rows: pd.DataFrame, dataset: str, architecture: str) -> pd.DataFrame:
+    """Return the rows of a data set's widest teacher: of an architecture, or else of any."""
+    found = rows[(rows["role"] == "teacher") & (rows["dataset"] == dataset)]
+    same = found[found["architecture"] == architecture]
+    return widest(same if len(same) else found)
+
+
 class Sampled(NamedTuple):
     """What has sample images at one data set, network, size of student and of discriminator."""
 
@@ -69,8 +76,7 @@ def sampled(rows: Rows) -> Iterator[Sampled]:
     groups = students.groupby(["dataset", "architecture", *SIZE], sort=False)
     for (dataset, architecture, width, judge), group in groups:
         first = group.sort_values("seed", kind="stable").drop_duplicates("method").sort_index()
-        same = done[(done["dataset"] == dataset) & (done["architecture"] == architecture)]
-        teacher = widest_teacher(same).head(1)
+        teacher = teachers_of(done, str(dataset), str(architecture)).head(1)
         network = f"{architecture}, width {size(width, judge, rows)}"
         yield Sampled(str(dataset), network, first, teacher)
 

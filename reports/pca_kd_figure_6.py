@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from bench.contracts.report import Figure, Report, Rows
 from bench.contracts.verdict import NOT_TRAINED
 from reports._format import Note, holes, places, protocols, titled
-from reports._select import finite, seeds_note, widest_teacher
+from reports._select import finite, seeds_note, teachers_of
 from reports._style import Panel, Style, legend, pages, shown, styles
 
 TEACHER = Style("black", "p", "")
@@ -23,16 +22,13 @@ UNCHANGED, RECOLOURED = Style("black", "x", ""), Style("black", "+", "")
 LOSSES = ("content_loss", "style_loss")
 LIKENESS = {"ssim": "SSIM", "fsim": "FSIM", "nima": "NIMA"}
 CAPTION = (
-    "One point per method and width: mean over seeds, bars from the least seed to the largest. "
+    "(a) One point per method and width: mean over seeds, bars from the least seed to the largest. "
     "Lower is better on both axes, and no method is expected to be so on both: what changes "
     "nothing has no content loss (x). A content whose pixels take the style's mean and covariance, "
-    "with no network at all, is +. Hollow: seeds that did not train, which rank nothing. The judge "
-    "is in the notes; another judge is another figure."
-)
-BARS = (
-    "SSIM and FSIM of each output to its content, NIMA of the output alone; higher is better, and "
-    "the unchanged content would have 1 in the first two. Bars are means over seeds, lines go from "
-    "the least seed to the largest. Hollow: seeds that did not train, which rank nothing."
+    "with no network at all, is +. The judge is in the notes; another judge is another figure. "
+    "(b) SSIM and FSIM of each output to its content, of which the unchanged content would have 1, "
+    "and NIMA of the output alone, higher is better: means over seeds, with lines from the least "
+    "seed to the largest. Hollow in both: seeds that did not train, which rank nothing."
 )
 HOLLOW = "not trained (hollow)"
 
@@ -47,47 +43,52 @@ class ContentStyle(Report):
     order = 26
 
     def make(self, rows: Rows) -> Iterator[Figure]:
-        """Yield (a) where both losses are known, and with it (b) where a likeness is."""
-        losses, likeness = _known(rows, LOSSES), _known(rows, tuple(LIKENESS))
-        if losses.empty or set(losses["metric"]) != set(LOSSES):
+        """Yield the figure where both losses are known; (b) with what is known of it."""
+        known = _known(rows)
+        if known.empty or not set(LOSSES) <= set(known["metric"]):
             return
-        looks = {"teacher": TEACHER, **styles(rows)}
-        panels = []
-        for heading, entries, mine in places(replace(rows, scores=losses)):
-            drawn = _drawn(mine)
-            draw = partial(_points, found=drawn, looks=looks)
-            notes = [*_seeds(heading, entries), *protocols(mine[mine["headline"]], heading)]
-            panels.append(Panel(heading, notes, draw))
+        looks, panels = {"teacher": TEACHER, **styles(rows)}, []
+        for heading, entries, mine in _places(rows, known):
+            students = entries[entries["role"] == "student"]
+            notes = [seeds_note(g, f"{heading}, width {w}") for w, g in students.groupby("width")]
+            notes += protocols(mine[mine["headline"]], heading)
+            losses = mine[mine["metric"].isin(LOSSES)]
+            draw = partial(_points, found=losses, looks=looks)
+            panels.append(Panel(f"(a) {heading}", notes, draw))
+            for metric, name in LIKENESS.items():
+                column = mine[(mine["metric"] == metric) & mine["headline"]]
+                if column.empty:
+                    notes += _left_out(rows, metric, name, heading, entries)
+                else:
+                    draw = partial(_bars, found=column, looks=looks)
+                    panels.append(Panel(f"(b) {heading}", (), draw))
         marks = [
             Line2D([], [], label=name, **look.curve(ls=""))
             for name, look in (("content unchanged", UNCHANGED), ("recoloured", RECOLOURED))
         ]
-        if (losses["status"] == NOT_TRAINED).any():
-            marks.append(Line2D([], [], label=HOLLOW, **TEACHER.curve(ls="", mfc="none")))
-        handles = legend(looks, {*losses["method"], "teacher"}, *marks)
-        title = "Content loss against style loss"
+        if (known["status"] == NOT_TRAINED).any():
+            marks.append(Line2D([], [], label=HOLLOW, **TEACHER.curve(ls="", mfc="white")))
+        handles = legend(looks, {*known["method"], "teacher"}, *marks)
+        title = "Content loss, style loss and likeness"
         yield from pages("pca_kd_figure_6", title, CAPTION, panels, handles)
-        if len(likeness):
-            yield from _bars(rows, likeness, looks)
 
 
-def _known(rows: Rows, metrics: Sequence[str]) -> pd.DataFrame:
-    """Return the finite scores of some metrics, those of students that did not train included."""
+def _known(rows: Rows) -> pd.DataFrame:
+    """Return the finite scores of the figure, those of students that did not train included."""
     parts = [frame for frame in (rows.scores, rows.untrained) if len(frame)]
     if not parts:
         return pd.DataFrame()
     found = pd.concat(parts)
-    return finite(found[found["metric"].isin(metrics)])
+    return finite(found[found["metric"].isin([*LOSSES, *LIKENESS])])
 
 
-def _drawn(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return those of the widest teacher and of the students."""
-    return pd.concat([widest_teacher(scores), scores[scores["role"] == "student"]])
-
-
-def _seeds(heading: str, entries: pd.DataFrame) -> list[Note]:
-    students = entries[entries["role"] == "student"]
-    return [seeds_note(g, f"{heading}, width {w}") for w, g in students.groupby("width")]
+def _places(rows: Rows, known: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
+    """Yield heading, entries and scores where there are students: theirs and their teacher's."""
+    for heading, entries, scores in places(replace(rows, scores=known)):
+        students = scores[scores["role"] == "student"]
+        if len(students):
+            dataset, architecture = students[["dataset", "architecture"]].iloc[0]
+            yield heading, entries, pd.concat([teachers_of(known, dataset, architecture), students])
 
 
 def _points(axes: Axes, found: pd.DataFrame, looks: dict[str, Style]) -> None:
@@ -115,25 +116,6 @@ def _first(found: pd.DataFrame, metric: str, name: str) -> float:
     return float(chosen.iloc[0])
 
 
-def _bars(rows: Rows, known: pd.DataFrame, looks: dict[str, Style]) -> Iterator[Figure]:
-    """Yield (b), with a note on every metric that has no value."""
-    panels = []
-    for heading, entries, mine in places(replace(rows, scores=known)):
-        notes = [*_seeds(heading, entries), *protocols(mine[mine["headline"]], heading)]
-        for metric, name in LIKENESS.items():
-            column = mine[(mine["metric"] == metric) & mine["headline"]]
-            if column.empty:
-                notes += _left_out(rows, metric, name, heading, entries)
-                continue
-            draw = partial(_columns, found=_drawn(column), looks=looks)
-            panels.append(Panel(heading, notes, draw))
-    marks = []
-    if (known["status"] == NOT_TRAINED).any():
-        marks.append(Patch(facecolor="white", edgecolor="black", label=HOLLOW))
-    title = "How alike content and output are"
-    yield from pages("pca_kd_figure_6b", title, BARS, panels, marks)
-
-
 def _left_out(
     rows: Rows, metric: str, name: str, heading: str, entries: pd.DataFrame
 ) -> list[Note]:
@@ -146,7 +128,7 @@ def _left_out(
     return [Note(name, heading, "left out, as the suite does not ask for it")]
 
 
-def _columns(axes: Axes, found: pd.DataFrame, looks: dict[str, Style]) -> None:
+def _bars(axes: Axes, found: pd.DataFrame, looks: dict[str, Style]) -> None:
     """Draw a bar per method, width and whether it trained."""
     several = found[found["role"] == "student"]["width"].nunique() > 1
     names = []

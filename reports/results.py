@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench.contracts.report import Bold, Report, Rows, Table
+from bench.contracts.verdict import NOT_TRAINED
 from bench.maths.statistics import LEVEL, best, least_p, seeds_needed
 from reports._format import (
     SIZE,
@@ -84,6 +85,8 @@ class Results(Report):
                     students = group[~group["is_control"]]
                     gains.append(_block([heading, width], students, differences))
         header = ["Data", "Width", *(label for label, *_ in COSTS.values()), "Method"]
+        if (rows.entries["status"] == NOT_TRAINED).any():
+            notes.append("Not trained: why, and the scores of these runs, is the next table.")
         notes += [*ports(rows.entries), *_too_few(rows)]
         header += [titled(first[m]) for m in columns]
         yield Table("results", "Results", CAPTION, header, blocks, merged(notes))

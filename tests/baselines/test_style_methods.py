@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -188,16 +189,13 @@ def test_a_level_that_is_far_from_the_source_means_not_trained(sides: tuple[Side
             facts[role]["relative"] = facts[role]["floor"] + 0.249 if space == "source" else 0.0
         assert not any(made._too_far(role, facts[role]) for role in ROLES)
     by_level = [
-        {
-            part.split()[0]: float(part.split()[1].rstrip(","))
-            for part in text.split(": ")[1].split(", ")[::2]
-        }
+        {role: float(x) for role, x in re.findall(r"(relu\d) ([\d.]+) \(needs", text)}
         for text in said.values()
     ]
     assert by_level[0].keys() == by_level[1].keys()
     for role, relative in by_level[0].items():
         assert by_level[1][role] == pytest.approx(relative, rel=0.2)  # floors are of whole images
-    assert f"needs {made.facts()['relu2']['floor'] + 0.25:.2f}" in said["source"]
+    assert f"(needs {made.facts()['relu2']['floor'] + 0.25:.2f})" in said["source"]
 
 
 @pytest.mark.parametrize("given", [{"bases": "image"}, {"weight": 0.0}])

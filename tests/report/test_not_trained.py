@@ -22,7 +22,7 @@ from reports.results import Results
 from reports.seed_spread import SeedSpread
 from reports.significance import Significance
 
-WHY = "features too far from the source's: relu1 0.47, needs 0.31"
+WHY = "features too far from the source's: relu1 0.47 (needs 0.31)"
 
 
 def marked(folder: Path, method: str, seeds: tuple[int, ...]) -> tuple[Plan, Store]:
@@ -117,4 +117,4 @@ def test_comparisons_gates_and_the_page_call_it_not_trained(tmp_path: Path) -> N
         "done": 23.0,
     }
     page = (tmp_path / "out" / "index.html").read_text()
-    assert "relu1 0.47, needs 0.31" in page
+    assert "relu1 0.47 (needs 0.31)" in page
