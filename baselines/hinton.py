@@ -17,6 +17,10 @@ class Hinton(Distiller):
 
     defaults = {"weight": 10.0}
     strength = ("weight",)
+    elsewhere = {
+        "style": "while a style transfer trains nothing is stylised: student and source both put "
+        "out the image that they were given, so that to imitate outputs is the reconstruction loss"
+    }
     source = "Hinton et al. 2015, in the form of Zhang et al. (WKD), CVPR 2022, eq. 3"
 
     def terms(self, student: Trace, teacher: Trace) -> dict[str, Tensor]:

@@ -26,11 +26,12 @@ from reports._format import (
     size,
 )
 from reports._printed import numbers
-from reports._select import widest
+from reports._select import teachers_of, widest
 
 SPREAD = (
     "Mean ± standard deviation (n - 1) over seeds, of the last checkpoint unless a note says "
-    "otherwise; a seed that is missing, failed or diverged is named and never averaged away."
+    "otherwise; a seed that is missing, failed, diverged or did not train is named and never "
+    "averaged away."
 )
 
 
@@ -95,7 +96,7 @@ def method_tables(layout: Layout, rows: Rows) -> Iterator[Table]:
         groups = [group for _, group in mine.groupby(SIZE, sort=False) if layout.covers(group)]
         if not groups:
             continue
-        teachers = _teachers(rows.entries[rows.entries["dataset"] == dataset], str(architecture))
+        teachers = teachers_of(rows.entries, str(dataset), str(architecture))
         keys = pd.concat([teachers, *groups])["key"]
         scores = rows.scores[(rows.scores["dataset"] == dataset) & rows.scores["key"].isin(keys)]
         directions = list(scores["direction"].unique())
@@ -139,13 +140,6 @@ def network_table(layout: Layout, rows: Rows) -> Iterator[Table]:
         notes += _notes(layout, str(dataset), scores)
     if blocks:
         yield _table(layout, ["Data"], "Network", blocks, notes)
-
-
-def _teachers(entries: pd.DataFrame, architecture: str) -> pd.DataFrame:
-    """Return the widest teacher: of the students' architecture, or else the one that there is."""
-    found = entries[entries["role"] == "teacher"]
-    same = found[found["architecture"] == architecture]
-    return widest(same if len(same) else found)
 
 
 def _place(

@@ -3,7 +3,8 @@
 `baselines/reported.csv` has a row per number as it was printed. Those that a matrix can have
 name their place and `score` as suites do, and of the protocol what was stated: `epochs` (with
 `epochs_text`, what was printed, where that leaves room for another reading), `checkpoint`,
-`discriminator_width`, and how many `looks` at the test images a best checkpoint is of.
+`discriminator_width`, and how many `looks` at the test images a best checkpoint is of. A number of
+a network as such, whatever trained it, names `architecture`, `width` and `score`, and no recipe.
 """
 
 from __future__ import annotations
@@ -24,12 +25,24 @@ PLACE = ["dataset", "direction", "architecture", "width", "recipe"]
 @functools.cache
 def numbers() -> pd.DataFrame:
     """Return the printed numbers of places that a matrix can have; what is printed twice, once."""
-    printed = pd.read_csv(REPORTED, keep_default_na=False, dtype=str)
+    printed = _printed()
     printed = printed[(printed["recipe"] != "") & (printed["mean"] != "")]
-    printed = printed.assign(width=printed["width"].astype(int))
+    widths = [int(width) if width.isdecimal() else width for width in printed["width"]]
+    printed = printed.assign(width=pd.Series(widths, printed.index, dtype=object))
     same = ["paper", *PLACE, "score", "mean", "std"]
     tables = printed.groupby(same)["table"].transform(lambda t: ", ".join(dict.fromkeys(t)))
     return printed.assign(table=tables).drop_duplicates(same)
+
+
+@functools.cache
+def networks() -> pd.DataFrame:
+    """Return the printed numbers of networks; `mean` may be OOM."""
+    printed = _printed()
+    return printed[(printed["recipe"] == "") & (printed["architecture"] != "")]
+
+
+def _printed() -> pd.DataFrame:
+    return pd.read_csv(REPORTED, keep_default_na=False, dtype=str)
 
 
 def same_place(frame: pd.DataFrame, place: pd.Series[Any]) -> pd.DataFrame:

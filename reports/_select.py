@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from bench.contracts.report import Rows
+from bench.contracts.verdict import NOT_TRAINED
 from bench.contracts.width import channels_of
 from reports._format import SIZE, Note, places, size
 
@@ -52,6 +53,13 @@ def widest(rows: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
+def teachers_of(rows: pd.DataFrame, dataset: str, architecture: str) -> pd.DataFrame:
+    """Return the rows of a data set's widest teacher: of an architecture, or else of any."""
+    found = rows[(rows["role"] == "teacher") & (rows["dataset"] == dataset)]
+    same = found[found["architecture"] == architecture]
+    return widest(same if len(same) else found)
+
+
 class Sampled(NamedTuple):
     """What has sample images at one data set, network, size of student and of discriminator."""
 
@@ -63,15 +71,23 @@ class Sampled(NamedTuple):
 
 def sampled(rows: Rows) -> Iterator[Sampled]:
     """Yield every place where a student has ended."""
-    done = rows.entries[rows.entries["status"] == "done"]
+    done = rows.entries[rows.entries["status"].isin(["done", NOT_TRAINED])]
     students = done[done["role"] == "student"]
     groups = students.groupby(["dataset", "architecture", *SIZE], sort=False)
     for (dataset, architecture, width, judge), group in groups:
         first = group.sort_values("seed", kind="stable").drop_duplicates("method").sort_index()
-        same = done[(done["dataset"] == dataset) & (done["architecture"] == architecture)]
-        teacher = widest_teacher(same).head(1)
+        teacher = teachers_of(done, str(dataset), str(architecture)).head(1)
         network = f"{architecture}, width {size(width, judge, rows)}"
         yield Sampled(str(dataset), network, first, teacher)
+
+
+def told_seeds(entries: pd.DataFrame) -> str:
+    """Return which seed of each method is shown, and which of these did not train."""
+    said = []
+    for entry in entries.to_dict("records"):
+        lost = f" ({NOT_TRAINED})" if entry["status"] == NOT_TRAINED else ""
+        said.append(f"{entry['method']} seed {entry['seed']}{lost}")
+    return ", ".join(said)
 
 
 def finite(scores: pd.DataFrame) -> pd.DataFrame:

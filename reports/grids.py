@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Drawing
 from PIL import Image, ImageDraw
 
 from bench.contracts.report import Figure, Report, Rows, sample_files
-from reports._select import sampled
+from reports._select import sampled, told_seeds
 from reports._style import PAGE, shown
 
 Values = npt.NDArray[np.float64]
@@ -26,6 +26,7 @@ TILE = 160  # pixels of an image in the figure
 GAP = 6  # pixels
 PART = 4  # a window's side is the image's divided by it
 FRAME = (213, 94, 0)  # of the window
+HEADINGS = {"target": "ground truth"}  # of roles that have another one than their name
 CAPTION = (
     "Test images at even distances over the split, not chosen. Below each, enlarged, the framed "
     "window: a quarter of each side, where the {reference} has the most detail (the largest sum of "
@@ -35,7 +36,11 @@ CAPTION = (
 
 
 class Grids(Report):
-    """One grid per data set, architecture, direction and size: input, target, teacher, methods."""
+    """One grid per data set, architecture, direction and size.
+
+    Its columns: what outputs were made from, ground truth, teacher, methods. Of what an output was
+    made from besides its input no window is shown: the two need not lie upon each other.
+    """
 
     order = 35
 
@@ -51,9 +56,8 @@ class Grids(Report):
                 several = f" {direction}" if len(directions) > 1 else ""
                 place = f"{dataset}{several}, {network}"
                 columns = [(m, found[direction]) for m, found in cells if direction in found]
-                seeds = ", ".join(f"{m} {s}" for m, s in chosen[["method", "seed"]].to_numpy())
                 grid = _Grid(columns, above.get(direction, {}))
-                yield from grid.figures(f"grids-{number}-{direction}", place, seeds)
+                yield from grid.figures(f"grids-{number}-{direction}", place, told_seeds(chosen))
 
 
 def detailed(gray: Values) -> Box:
@@ -79,17 +83,20 @@ class _Grid:
     def __init__(self, students: list[tuple[str, Samples]], teacher: Samples) -> None:
         first = students[0][1]
         self.images = list(first)[:IMAGES]
+        roles = dict.fromkeys(role for i in self.images for role in first[i] if role != "output")
+        shown = [(HEADINGS.get(role, role), first, role) for role in roles]  # none: from noise
+        self.apart = roles.keys() - {"input", "target"}
         self.given: list[Column] = []
-        for heading, samples, role in (
-            ("input", first, "input"),  # none where images are made from noise
-            ("ground truth", first, "target"),
-            ("teacher", teacher, "output"),
-        ):
+        for heading, samples, role in (*shown, ("teacher", teacher, "output")):
             files = self._files(samples, role)
             if len(files) == len(self.images):
                 self.given.append((heading, files))
         self.students = [(name, self._files(found, "output")) for name, found in students]
-        self.reference, files = [*self.given, *self.students][1 if len(self.given) > 1 else 0]
+        known = dict([*self.students, *self.given])
+        first_of_all = [*self.given, *self.students][0][0]
+        likely = ("ground truth", "input" if self.apart else "teacher", first_of_all)
+        self.reference = next(name for name in likely if name in known)
+        files = known[self.reference]
         self.boxes = {
             image: detailed(np.asarray(Image.open(file).convert("L"), dtype=np.float64))
             for image, file in files.items()
@@ -114,12 +121,15 @@ class _Grid:
         step = TILE + GAP
         size = (step * len(columns) - GAP, 2 * step * len(self.images) - GAP)
         sheet = Image.new("RGB", size, "white")
-        for number, (_, files) in enumerate(columns):
+        for number, (heading, files) in enumerate(columns):
             for row, image in enumerate(self.images):
                 if image in files:
-                    whole, part = _tiles(files[image], self.boxes[image])
+                    is_apart = number < len(self.given) and heading in self.apart
+                    box = None if is_apart else self.boxes[image]
+                    whole, part = _tiles(files[image], box)
                     sheet.paste(whole, (number * step, 2 * row * step))
-                    sheet.paste(part, (number * step, (2 * row + 1) * step - GAP // 2))
+                    if part is not None:
+                        sheet.paste(part, (number * step, (2 * row + 1) * step - GAP // 2))
         inches = min(PAGE / len(columns), 1.2)
         width, head = inches * len(columns), 0.25
         height = width * sheet.height / sheet.width
@@ -133,15 +143,17 @@ class _Grid:
         return drawing
 
 
-def _tiles(file: Path, box: Box) -> tuple[Image.Image, Image.Image]:
-    """Return an image with its framed window, and the window enlarged."""
+def _tiles(file: Path, box: Box | None) -> tuple[Image.Image, Image.Image | None]:
+    """Return an image with its framed window, and the window enlarged; without one, neither."""
     image = Image.open(file).convert("RGB")
     side = (TILE, TILE)
     whole = image.resize(side, Image.Resampling.LANCZOS)
+    ImageDraw.Draw(whole).rectangle((0, 0, TILE - 1, TILE - 1), outline="lightgray")
+    if box is None:
+        return whole, None
     left, top, right, bottom = (
         round(at * TILE / length) for at, length in zip(box, image.size * 2, strict=True)
     )
-    ImageDraw.Draw(whole).rectangle((0, 0, TILE - 1, TILE - 1), outline="lightgray")
     ImageDraw.Draw(whole).rectangle((left, top, right - 1, bottom - 1), outline=FRAME, width=3)
     part = image.crop(box).resize(side, Image.Resampling.NEAREST)
     ImageDraw.Draw(part).rectangle((0, 0, TILE - 1, TILE - 1), outline=FRAME, width=3)

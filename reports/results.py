@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench.contracts.report import Bold, Report, Rows, Table
+from bench.contracts.verdict import NOT_TRAINED
 from bench.maths.statistics import LEVEL, best, least_p, seeds_needed
 from reports._format import (
     SIZE,
@@ -32,10 +33,10 @@ from reports._format import (
 COSTS = {"params": ("#Params", 1e6, "M"), "macs": ("MACs", 1e9, "G")}
 
 CAPTION = (
-    "Mean ± standard deviation (n - 1) over seeds; a seed that is missing, failed or diverged is "
-    "named, never averaged away. Brackets after latency hold its quartiles. MACs are true "
-    "multiply-adds (C1) of one generator. Bold: the best mean of its block, from seeds that all "
-    f"ended well, and better than every other method of the block at p ≤ {LEVEL} each "
+    "Mean ± standard deviation (n - 1) over seeds; a seed that is missing, failed, diverged or did "
+    "not train is named, never averaged away. Brackets after latency hold its quartiles. MACs are "
+    "true multiply-adds (C1) of one generator. Bold: the best mean of its block, from seeds that "
+    f"all ended well, and better than every other method of the block at p ≤ {LEVEL} each "
     "(two-sided sign flips at common seeds; an intersection-union test, so without correction). "
     "Without such a method nothing is bold. Beside samples, a row of real images says what as many "
     "of them would score."
@@ -95,6 +96,8 @@ class Results(Report):
                 blocks.append(_block(["", "—", *("—" for _ in COSTS)], real, cells))
                 notes += drawn(floor, heading)
         header = ["Data", "Width", *(label for label, *_ in COSTS.values()), "Method"]
+        if (rows.entries["status"] == NOT_TRAINED).any():
+            notes.append("Not trained: why, and the scores of these runs, is the next table.")
         notes += [*ports(rows.entries), *_too_few(rows)]
         header += [titled(first[m]) for m in columns]
         yield Table("results", "Results", CAPTION, header, blocks, merged(notes))

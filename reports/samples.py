@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Drawing
 from PIL import Image
 
 from bench.contracts.report import Figure, Report, Rows, is_whole, sample_files
-from reports._select import sampled
+from reports._select import sampled, told_seeds
 from reports._style import shown
 
 Column = tuple[str, list[Path]]  # heading, one file per image
@@ -39,7 +39,7 @@ class Samples(Report):
             for direction, columns in found.items():
                 heading = f"{dataset} {direction}" if len(found) > 1 else dataset
                 title = f"{heading}, {network}"
-                seeds = ", ".join(f"{m} seed {s}" for m, s in chosen[["method", "seed"]].to_numpy())
+                seeds = told_seeds(chosen)
                 yield Figure(
                     f"samples-{number}-{direction}",
                     f"Samples: {title}",

@@ -28,7 +28,7 @@ CAPTION = (
     "after Holm's correction over the methods of the block. Bold: better than the student alone at "
     f"p ≤ {LEVEL} after it, with a score at every seed of the method. P(better) is the probability "
     "that some run of the method beats some run of the student alone, ties counting half. Seeds "
-    "that failed, diverged or are missing make no pair and are named."
+    "that failed, diverged, did not train or are missing make no pair and are named."
 )
 HEADER = ["Data", "Width", "Metric", "Method", "n", "Gain", "95 % interval", "p", "p (Holm)"]
 HEADER += ["P(better)"]

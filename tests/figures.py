@@ -18,6 +18,8 @@ ABOUT = {  # metric -> label, unit, better, judges
     "psnr": ("PSNR", "dB", "higher", "images"),
     "content_loss": ("content loss", "", "lower", "images"),
     "style_loss": ("style loss", "", "lower", "images"),
+    "ssim": ("SSIM", "", "higher", "images"),
+    "nima": ("NIMA", "", "higher", "images"),
     "swd": ("SWD", "", "lower", "images"),
     "macs": ("MACs", "", "lower", "network"),
     "latency": ("latency", "ms", "lower", "network"),

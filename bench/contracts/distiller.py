@@ -98,6 +98,7 @@ class Distiller(nn.Module):
     port: ClassVar[str] = ""  # "port of a ... method", where the paper treats another problem
     strength: ClassVar[Sequence[str]] = ()  # parameters that tuning multiplies, all by one number
     tasks: ClassVar[Sequence[str] | None] = ("paired", "unpaired")  # elsewhere skipped; None: all
+    elsewhere: ClassVar[Mapping[str, str]] = {}  # another task -> why it has no meaning there
     teachers: Sequence[str] = ("frozen", "same", "assistant", "peers", "online")
     hints: Sequence[str] = ()  # roles of the features `terms` reads
     keeps: Sequence[str] | None = None  # original terms that stay; None: all of them
@@ -166,7 +167,16 @@ class Distiller(nn.Module):
         """Return what the method found out, as JSON values, for the cell's result and its row.
 
         Asked once, when training has ended; a resumed run asks too, so what `prepare` found has
-        to be in a buffer.
+        to be in a buffer. One fact has a meaning of its own: `untrained`, why the student counts
+        as not trained (bench/contracts/verdict.py).
+        """
+        return {}
+
+    def study(self, student: Side, teacher: Side, inputs: Iterable[Inputs]) -> Mapping[str, Any]:
+        """Return facts that take another look at networks and inputs once training has ended.
+
+        They stand beside `facts` and need no buffer. Networks are in evaluation mode, gradients
+        are off, and `inputs` are those of `prepare`.
         """
         return {}
 

@@ -29,6 +29,9 @@ class Rows:
     losses: pd.DataFrame = field(default_factory=pd.DataFrame)  # axes, step, term, value, thinned
     references: pd.DataFrame = field(default_factory=pd.DataFrame)
     """The scores of real images beside samples, as rows like `scores`, of role "reference"."""
+    untrained: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """What `scores` does not hold: scores of images by students that did not train, which may be
+    shown but rank nothing (bench/contracts/verdict.py)."""
 
     @functools.cached_property
     def has_several_discriminators(self) -> bool:

@@ -266,6 +266,22 @@ class Task:
         """
         raise NotImplementedError
 
+    def facts(
+        self, networks: Networks, direction: str, items: Iterable[Batch]
+    ) -> Mapping[str, Any]:
+        """Return what a trained student shows beside its test outputs, as JSON values.
+
+        Asked once, when training has ended; called without gradients. One fact has a meaning of its
+        own: `untrained`, why the student counts as not trained (bench/contracts/verdict.py).
+
+        Args:
+            networks: as for `make`, in evaluation mode.
+            direction: which generator.
+            items: of `item`, over the test split, batch by batch; read as far as they are asked
+                for.
+        """
+        return {}
+
     def shown(self, direction: str, items: Batch) -> dict[str, Tensor]:
         """Return the images beside an output on sample sheets: role -> [N, 3, S, S] in [-1, 1].
 

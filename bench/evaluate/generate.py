@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -13,12 +12,12 @@ from torch import Tensor, nn
 from bench.contracts.image import Pixels
 from bench.contracts.making import AS_TRAINED, EVAL, ROUNDED, TRUNCATED
 from bench.maths.seed import derive
-from bench.plan.cell import Cell, open_dataset
+from bench.plan.cell import Cell
 from bench.plan.scores import count_outputs
 from bench.store.atomic import replacing
 from bench.store.layout import Store
-from bench.train.batches import normalise
 from bench.train.device import autocast, seed_step
+from bench.train.items import items
 from bench.train.learner import open_task
 from bench.train.player import Player, below
 from bench.train.trained import open_networks
@@ -80,28 +79,20 @@ def outputs(
 
     `mode` is that in which the student was opened: but for `eval`, images are made one by one.
     """
-    dataset, task = open_dataset(cell.dataset), student.task
+    task = student.task
     batch = int(cell.outputs.get("batch", BATCH)) if mode == EVAL else 1
     is_truncated = cell.outputs.get("rounding", ROUNDED) == TRUNCATED
 
-    def read(domain: str, index: int) -> Tensor:
-        return normalise(dataset.read(split, domain, index, cell.size))
-
-    def item(index: int) -> dict[str, Tensor]:
-        seed = derive("outputs", cell.dataset.name, cell.size, direction, index)
-        return task.item(read, direction, index, cell.size, np.random.default_rng(seed))
-
-    count = count_outputs(cell, direction, split)
-    for first in range(0, count, batch):
-        rows = [item(i) for i in range(first, min(first + batch, count))]
-        items = {n: torch.stack([row[n] for row in rows]).to(student.device) for n in rows[0]}
+    batches = items(cell, task, direction, split, batch, student.device)
+    for number, given in enumerate(batches):
         if mode != EVAL:
-            seed = derive("dropout", cell.dataset.name, cell.size, direction, first)
+            place = number * batch
+            seed = derive("dropout", cell.dataset.name, cell.size, direction, place)
             seed_step(seed, student.device)
         with torch.no_grad(), autocast(student.device, cell.numerics):
-            output = task.make(student.judged(), direction, items, cell.outputs)
-        truth = task.truth(direction, items)
-        shown = {role: to_8_bits(x) for role, x in task.shown(direction, items).items()}
+            output = task.make(student.judged(), direction, given, cell.outputs)
+        truth = task.truth(direction, given)
+        shown = {role: to_8_bits(x) for role, x in task.shown(direction, given).items()}
         yield Made(
             to_8_bits(output, is_truncated), None if truth is None else to_8_bits(truth), shown
         )

@@ -180,6 +180,8 @@ class _Expansion:
         task = self.datasets[dataset][0].declared.task
         for part in self.methods[method].parts:
             tasks = part.declared.tasks
+            if why := part.declared.elsewhere.get(task):
+                return f"{part.name}: {why}"
             if tasks is not None and task not in tasks:
                 return f"{part.name} treats {', '.join(tasks)} data, {dataset} is {task}"
         return ""

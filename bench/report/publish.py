@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from bench.contracts.kinds import REPORT
 from bench.contracts.report import Figure, Report, Rows, Table
+from bench.contracts.verdict import NOT_TRAINED
 from bench.plan.matrix import Plan
 from bench.plugins.source import ROOT
 from bench.report import render
@@ -74,8 +75,7 @@ def publish(
             _table(item, folder) if isinstance(item, Table) else _figure(item, folder)
             for item in _items(rows)
         ]
-    every = pd.concat([rows.scores, rows.references])
-    folder.write("rows.csv", every.map(render.defused).to_csv(index=False).encode())
+    folder.write("rows.csv", _every(rows).map(render.defused).to_csv(index=False).encode())
     bundle = _bundle(plan, store)
     page = _page(plan, rows, items, bundle["provenance"], tracking, runs)
     folder.write("index.html", page.encode())
@@ -112,9 +112,29 @@ def collect(plan: Plan, store: Store) -> Rows:
     entries = pd.DataFrame(list(entry_rows(plan, store)))
     scores = pd.DataFrame(list(score_rows(plan, store)))
     is_result = scores["step"] == 0 if len(scores) else pd.Series(dtype=bool)
-    beside = pd.DataFrame(list(reference_rows(plan, store)))
-    parts = (entries, scores[is_result], scores[~is_result], _losses(entries, store), beside)
-    return Rows(plan.suite.name, plan.suite.question, *parts)
+    counts = ~_says_nothing(scores)
+    return Rows(
+        plan.suite.name,
+        plan.suite.question,
+        entries,
+        scores[is_result & counts],
+        scores[~is_result & counts],
+        _losses(entries, store),
+        references=pd.DataFrame(list(reference_rows(plan, store))),
+        untrained=scores[is_result & ~counts],
+    )
+
+
+def _every(rows: Rows) -> pd.DataFrame:
+    """Return every score, in the order of the matrix; real images beside samples come last."""
+    return pd.concat([pd.concat([rows.scores, rows.untrained]).sort_index(), rows.references])
+
+
+def _says_nothing(scores: pd.DataFrame) -> pd.Series[bool]:
+    """Return which scores are of the images of a student that did not train."""
+    if scores.empty:
+        return pd.Series(dtype=bool)
+    return (scores["status"] == NOT_TRAINED) & (scores["judges"] == "images")
 
 
 def _losses(entries: pd.DataFrame, store: Store) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.contracts.kinds import METRIC
 from bench.contracts.metric import Metric
+from bench.contracts.verdict import NOT_TRAINED, why_untrained
 from bench.contracts.width import said_width
 from bench.fetch.missing import missing_weights
 from bench.plan.cell import Cell
@@ -95,6 +96,7 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
     for entry in plan.entries:
         state = state_of(entry, plan, store)
         end = store.read(entry.cell.key, "end.json") if entry.cell else {}
+        untrained = why_untrained(end.get("facts")) if state.status == "done" else ""
         yield {
             "suite": plan.suite.name,
             "role": entry.role,
@@ -110,8 +112,8 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
             "given": _given(entry.cell) if entry.cell else {},
             "epochs": epochs_of(entry.cell) if entry.cell else None,
             "key": entry.cell.key if entry.cell else "",
-            "status": state.status,
-            "reason": state.detail,
+            "status": NOT_TRAINED if untrained else state.status,
+            "reason": untrained or state.detail,
             "training_s": end.get("seconds"),
             "device": end.get("environment", {}).get("device", ""),
             "nondeterministic": ", ".join(end.get("nondeterministic", [])),
@@ -152,10 +154,11 @@ def score_rows(plan: Plan, store: Store) -> Iterator[Json]:
     `step` is that of a snapshot, and 0 for the result.
     """
     for entry, axes in zip(plan.entries, entry_rows(plan, store), strict=True):
-        if entry.cell is None or axes["status"] != "done":
+        if entry.cell is None or axes["status"] not in ("done", NOT_TRAINED):
             continue
         for score in scores_of(entry.cell, plan, store):
-            yield from _value_rows({axis: axes[axis] for axis in AXES}, score)
+            of_cell = {axis: axes[axis] for axis in (*AXES, "status")}
+            yield from _value_rows(of_cell, score)
 
 
 def reference_rows(plan: Plan, store: Store) -> Iterator[Json]:

@@ -16,7 +16,7 @@ from bench.errors import PluginError
 from bench.plan.cell import Cell, Nets
 from bench.plan.learning_rate import schedule_of
 from bench.train.deeper import DeeperPlayer
-from bench.train.device import seed_step
+from bench.train.device import autocast, seed_step
 from bench.train.player import Player, State, below, layout
 
 Traces = Mapping[str, Trace]  # direction -> trace
@@ -173,19 +173,35 @@ class Learner:
         """Return the weights of all players and of the methods' own modules."""
         return self._gather(lambda player: player.networks())
 
-    def facts(self) -> dict[str, dict[str, Mapping[str, Any]]]:
-        """Return what the methods found out: direction -> method -> facts, without empty ones.
+    def facts(
+        self,
+        inputs: Mapping[str, Callable[[], Iterable[Inputs]]],
+        items: Callable[[str], Iterable[Batch]],
+    ) -> dict[str, dict[str, Mapping[str, Any]]]:
+        """Return what was found out: direction -> method, or `task` -> facts, without empty ones.
 
         Among several students a direction is prefixed by the peer, as losses are.
+
+        Args:
+            inputs: as for `prepare`.
+            items: returns, by direction, what test outputs are made from.
         """
         found: dict[str, dict[str, Mapping[str, Any]]] = {}
-        for index, distillers in enumerate(self.distillers):
-            prefix = self._prefix(index)
-            for direction, method, distiller in distillers:
-                facts = distiller.facts()
-                if facts:
-                    found.setdefault(prefix + direction, {})[method] = facts
+        with self._looking():
+            for index, taught in enumerate(self.distillers):
+                known = [(d, "task", self._shown(index, d, items(d))) for d in self.task.directions]
+                for direction, method, distiller in taught:
+                    more = distiller.study(*self._sides(index, direction), inputs[direction]())
+                    known.append((direction, method, {**distiller.facts(), **more}))
+                for direction, name, facts in known:
+                    if facts:
+                        found.setdefault(self._prefix(index) + direction, {})[name] = facts
         return found
+
+    def _shown(self, index: int, direction: str, items: Iterable[Batch]) -> Mapping[str, Any]:
+        """Return what the task tells of a student."""
+        with autocast(self.device, self.cell.numerics):
+            return self.task.facts(self.students[index].judged(), direction, items)
 
     def state(self) -> State:
         """Return everything the next step depends on."""

@@ -32,6 +32,7 @@ from bench.train import checkpoint, resume
 from bench.train.batches import Batches, stream
 from bench.train.checkpoint import digest
 from bench.train.device import nondeterminism
+from bench.train.items import items
 from bench.train.learner import Learner, open_task
 from bench.train.player import Player, below
 from bench.train.resume import Left
@@ -155,13 +156,12 @@ class Member:
         self.store.write(self.key, "spec.json", spec)
         self.environments = [cohort.environment["environment"]]  # all that it trained under
         self.learner = Learner(cell, cohort.device, teacher)
+        self.inputs = {
+            direction: functools.partial(batches.inputs, direction, cohort.device)
+            for direction in self.learner.task.directions
+        }
         if not self._restored():
-            self.learner.prepare(
-                {
-                    direction: functools.partial(batches.inputs, direction, cohort.device)
-                    for direction in self.learner.task.directions
-                }
-            )
+            self.learner.prepare(self.inputs)
         self.store.rewind_losses(self.key, self.step)
         (self.store.folder(self.key) / "end.json").unlink(missing_ok=True)
 
@@ -212,10 +212,16 @@ class Member:
             raise ValueError("no score on the validation split was finite")
         networks = self.best_networks or self.learner.networks()
         checkpoint.save(self.store.checkpoint(self.key), networks, {"key": self.key})
-        facts = self.learner.facts()
+        for index, student in enumerate(self.learner.students if self.best_networks else ()):
+            student.load_networks(below(networks, f"student{index}"))
+        facts = self.learner.facts(self.inputs, self._items)
         found: dict[str, Any] = {"facts": facts} if facts else {}
         found |= {"pulls": self.pulls} if self.pulls else {}
         self._end({"status": "done", "weights": digest(networks), **found})
+
+    def _items(self, direction: str) -> Iterator[Batch]:
+        """Yield what test outputs are made from, one by one: what nobody asks for is not read."""
+        return items(self.cell, self.learner.task, direction, "test", 1, self.cohort.device)
 
     def diverge(self, step: int) -> None:
         """Record that the cell ended at a loss that was not finite."""

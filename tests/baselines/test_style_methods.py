@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from baselines.pca_kd_style import _Common, local_bases
 from bench.contracts.distiller import Distiller, Layout, Side, Trace
 from bench.contracts.kinds import METHOD, NETWORK
 from bench.losses.closed_form import start_block
 from bench.maths.least_squares import ridge_regression
+from bench.maths.local_bases import Common, kept, local_bases
 from bench.maths.pca import covariances
 
 ROLES = ("relu1", "relu2", "relu3", "relu4")
@@ -146,12 +147,12 @@ def test_what_local_bases_have_in_common_is_the_least_squares_fit() -> None:
     """By scipy's solver on all positions of all images, one equation each."""
     maps = torch.randn(5, 4, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     maps = maps * torch.tensor([1.0, 2.0, 0.5, 1.5], dtype=torch.float64)[:, None, None]
-    common = _Common()
-    common.add(maps[:2], 2)
-    common.add(maps[2:], 2)
-    bases = local_bases(covariances(maps), 2).numpy()
+    common, each = Common(), covariances(maps)
+    bases = local_bases(each, 2)
+    common.add(each[:2], bases[:2])
+    common.add(each[2:], bases[2:])
     seen = rows(maps)
-    targets = [w.T @ x for w, x in zip(bases, seen, strict=True)]
+    targets = [w.T @ x for w, x in zip(bases.numpy(), seen, strict=True)]
     wanted, *_ = scipy.linalg.lstsq(np.concatenate(seen, 1).T, np.concatenate(targets, 1).T)
     np.testing.assert_allclose(common.fit(), wanted, rtol=1e-2, atol=1e-3)
 
@@ -172,6 +173,78 @@ def test_facts_tell_the_floor_the_distance_and_who_lives(sides: tuple[Side, Side
             made.terms(mine, theirs)
     assert made.facts()["relu1"]["live"] == 1
     assert made.facts()["relu3"]["live"] == 5  # nobody looked
+
+
+@torch.no_grad()
+def test_a_level_that_is_far_from_the_source_means_not_trained(sides: tuple[Side, Side]) -> None:
+    """By the distance over the floor, the same whatever space it was measured in."""
+    said = {}
+    for space in ("source", "basis"):
+        made = prepared(method("pca_kd_style", space=space), sides)
+        for role in ROLES:
+            made.terms(*(trace(side.generator, role) for side in sides))
+        facts = made.facts()
+        said[space] = facts["untrained"]
+        for role in ROLES:
+            facts[role]["relative"] = facts[role]["floor"] + 0.249 if space == "source" else 0.0
+        assert not any(made._too_far(role, facts[role]) for role in ROLES)
+    by_level = [
+        {role: float(x) for role, x in re.findall(r"(relu\d) ([\d.]+) \(needs", text)}
+        for text in said.values()
+    ]
+    assert by_level[0].keys() == by_level[1].keys()
+    for role, relative in by_level[0].items():
+        assert by_level[1][role] == pytest.approx(relative, rel=0.2)  # floors are of whole images
+    assert f"(needs {made.facts()['relu2']['floor'] + 0.25:.2f})" in said["source"]
+
+
+@pytest.mark.parametrize("given", [{"bases": "image"}, {"weight": 0.0}])
+def test_who_was_taught_no_global_basis_is_not_judged_by_its_distance(
+    sides: tuple[Side, Side], given: dict[str, Any]
+) -> None:
+    made = prepared(method("pca_kd_style", **given), sides)
+    for role in ROLES:
+        terms(made, sides, role)
+    facts = made.facts()
+    assert facts["relu2"]["relative"] > facts["relu2"]["floor"] + 0.25
+    assert "untrained" not in facts
+
+
+@torch.no_grad()
+def test_what_linear_encoders_keep_is_of_the_centres_of_the_first_images(
+    sides: tuple[Side, Side],
+) -> None:
+    made = prepared(method("pca_kd_style"), sides)
+    inputs = [(images(6)[:4],), (images(6)[4:],)]
+    found = made.study(*sides, iter(inputs))["linear_encoders"]
+    assert (found["fitted"], found["held_out"]) == (4, 2)
+    source: Any = sides[1].generator
+    features = source.encode((images(6)[:, :, 8:24, 8:24] + 1) / 2).features
+    for role, maps, count in zip(ROLES, features, STUDENT, strict=True):
+        each = covariances(maps)
+        level = found["levels"][role]
+        assert (level["channels"], level["of"]) == (count, maps.shape[1])
+        held_out = each[4:].numpy()
+        own = np.linalg.eigvalsh(held_out)[:, -count:].sum() / np.trace(held_out, 0, 1, 2).sum()
+        assert level["own"] == pytest.approx(own, abs=1e-5)
+        wanted = kept(each[:4], each[4:], count)
+        assert level["shared"] == pytest.approx(wanted.shared, abs=1e-5)
+        assert level["local"] == pytest.approx(wanted.local, abs=1e-5)
+    assert made.study(*sides, iter([(images(1),)])) == {}
+
+
+def test_no_more_images_are_read_than_are_needed(sides: tuple[Side, Side]) -> None:
+    made, read = prepared(method("pca_kd_style"), sides), []
+
+    def inputs() -> Any:
+        for number in range(100):
+            read.append(number)
+            yield (images(20),)
+
+    with torch.no_grad():
+        found = made.study(*sides, inputs())["linear_encoders"]
+    assert (found["fitted"], found["held_out"]) == (64, 32)
+    assert read == [0, 1, 2, 3, 4]
 
 
 def test_ridge_regression_is_that_of_the_stacked_least_squares() -> None:

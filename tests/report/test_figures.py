@@ -325,7 +325,7 @@ def test_a_grid_has_the_first_seed_that_ended_and_survives_a_missing_output(tmp_
                 Image.new("RGB", (16, 16), "red").save(tmp_path / key / f"AtoB-{image}-{role}.png")
     (tmp_path / "k5" / "AtoB-1-output.png").unlink()  # of wkd
     (figure,) = made("grids", rows(frame))
-    assert "none 1, teacher 0, wkd 0" in figure.caption
+    assert "none seed 1, teacher seed 0, wkd seed 0" in figure.caption
     texts = [text.get_text() for text in figure.drawing.axes[0].texts]
     assert texts == ["input", "ground truth", "teacher", "none", "teacher", "wkd"]
 

@@ -32,7 +32,7 @@ def test_every_number_is_of_a_network_and_data_set_that_exist() -> None:
     known = {*DATASET.names(), "edges2shoes-r"}  # FESD's own split of edges2shoes
     assert set(JOINED["dataset"]) <= known
     assert set(JOINED["score"]) <= set(METRIC.names())
-    assert set(JOINED["direction"]) == {"AtoB", "BtoA"}
+    assert set(JOINED["direction"]) == {"AtoB", "BtoA", "stylise"}
     for mean in PRINTED.loc[JOINED.index, "mean"]:
         float(mean)
 
@@ -291,6 +291,31 @@ def test_a_single_printed_run_is_one_more_draw_from_our_seeds() -> None:
         (table,) = PaperGap().make(found)
         lines = [line for block in table.blocks for line in block if line[0] == "FESD Table 1"]
         assert [line[-1].partition(",")[0] for line in lines] == [verdict]
+
+
+def test_a_judge_of_other_weights_compares_with_nothing() -> None:
+    """PCA-KD's footnote prints 2.25e6 for its student of 10-20-58-64."""
+    axes = {
+        "role": "student", "dataset": "style_folder", "architecture": "pca_vgg", "method": "mine",
+        "width": "10-20-58-64", "discriminator_width": 0, "recipe": "pca_kd_style",
+        "status": "done", "port": "", "epochs": 15.0,
+    }  # fmt: skip
+    entries = [axes | {"seed": seed, "key": str(seed)} for seed in (0, 1)]
+    protocol = json.dumps({"size": 512, "judge": "vgg19, on style_folder"})
+    about = {
+        "metric": "content_loss", "direction": "stylise", "headline": True, "digits": 0, "step": 0,
+        "protocol": protocol,
+    }  # fmt: skip
+    scores = [e | about | {"value": v} for e, v in zip(entries, (2.2e6, 2.3e6), strict=True)]
+    (table,) = PaperGap().make(Rows("s", "?", pd.DataFrame(entries), pd.DataFrame(scores)))
+    found = {line[4]: dict(zip(table.header, line, strict=True)) for line in table.blocks[0]}
+    content = found["content_loss"]
+    assert (content["Printed"], content["Gap"]) == ("2250000.0", "+0")
+    assert content["Verdict"] == (
+        "not comparable: 512 px, the paper HD to FHD; the paper's source and judge are a VGG-19 "
+        "that it normalised, which ours are not; judge vgg19, on style_folder"
+    )
+    assert found["style_loss"]["Verdict"] == "not run"
 
 
 def test_nothing_that_a_paper_printed_means_no_table() -> None:

@@ -17,7 +17,7 @@ import pytest
 from test_reports import compiled
 from tiny import somewhere, tiny_plan
 
-from bench.contracts.kinds import METHOD, REPORT
+from bench.contracts.kinds import METHOD, NETWORK, REPORT
 from bench.contracts.report import Report, Rows, Table
 from bench.plan.expand import expand
 from bench.plan.scores import image_scores, record
@@ -28,6 +28,7 @@ from bench.report.publish import collect
 from bench.report.rows import entry_rows
 from bench.store.layout import Store
 from reports._layout import Layout
+from reports._printed import networks
 from reports.pca_kd_table_1 import SIZES
 
 # metric: label, unit, digits, judges, better, headline
@@ -462,6 +463,44 @@ def test_seconds_by_resolution_say_where_memory_ended() -> None:
         ["resnet9 64", "11.38M", "0.37", "3.73", "OOM"],
         ["resnet9 16", "0.716M", "0.04", "0.41", "3.28"],  # one row, whatever trained it
     ]
+
+
+def test_what_the_paper_printed_of_the_networks_stands_under_them() -> None:
+    vgg = {"architecture": "pca_vgg", "width": "10-20-58-64"}
+    wct2 = {"architecture": "wct2", "width": "64-128-256-512"}
+    times = {"latency_1280x720": 1000.0, "latency_7680x4320": math.inf}
+    found = rows(
+        *(
+            seeds("none", [{"params": {"params": count}, "latency_by_size": times}], **network)
+            for count, network in ((283_236.0, vgg), (10_121_871.0, wct2))
+        ),
+        seeds(
+            "none",
+            [{"params": {"params": 5e5}, "latency_by_size": times}],
+            **(vgg | {"width": "8"}),
+        ),
+    )
+    table = only("pca_kd_table_1", found)
+    assert table.header[2:] == ["#Params ↓", "HD 1280x720 [s]", "8K 7680x4320 [s]"]
+    assert lines(table)[3:] == [
+        ["printed by PCA-KD", "Ours-VGG (pca_vgg 10-20-58-64)", "0.283M", "0.05", "0.82"],
+        ["", "WCT2 (wct2 64-128-256-512)", "10.12M", "0.37", "OOM"],
+    ]
+    assert lines(table)[0][2:] == ["0.283M", "1.00", "OOM"]
+
+
+def test_the_printed_networks_are_those_of_the_table() -> None:
+    """Seven networks, their parameters and six sizes each; names and widths exist."""
+    found = networks()
+    found = found[found["paper"] == "PCA-KD"]
+    assert len(found) == 7 * 7
+    assert set(found["architecture"]) <= set(NETWORK.names())
+    assert set(found["score"]) == {"params", *(f"latency_{size}" for size in SIZES.values())}
+    for (network, width), group in found.groupby(["architecture", "width"]):
+        assert NETWORK.declaration(network, network).says.widths == len(width.split("-"))
+        printed = group.set_index("score")["mean"]
+        times = [math.inf if x == "OOM" else float(x) for x in printed.drop("params")]
+        assert times == sorted(times)
 
 
 HIGH = [f"{band}{level}" for level in (1, 2, 3) for band in ("LH", "HL", "HH")]

@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from harness import Runs
+from skimage.metrics import peak_signal_noise_ratio
 from test_other_tasks import drop_judges
 from test_train import stop_after
 from tiny import train_teachers, train_together, write_suite
@@ -27,6 +28,7 @@ from bench.plan.suite import load
 from bench.run.preflight import check
 from bench.store.layout import Store
 from bench.train.batches import Batches
+from bench.train.items import items
 from bench.train.learner import Learner
 from bench.train.loop import open_teacher
 
@@ -204,6 +206,43 @@ def test_an_output_is_the_content_in_the_style_under_the_contents_edges(folder: 
     assert not torch.equal(made[True].output, made[False].output)
 
 
+def test_a_network_that_cannot_reconstruct_did_not_train(folder: Path) -> None:
+    """By scikit-image's PSNR of what is held out; one that can has no verdict."""
+    plan = plan_of(folder)
+    cell = students(plan)["none"]
+    task = Learner(cell, CPU, None).task
+    given = list(items(cell, task, "stylise", "test", 2, CPU))
+    assert [len(batch["A"]) for batch in given] == [2, 1]
+    contents = torch.cat([batch["A"] for batch in given])
+    for noise, is_trained in ((0.3, False), (0.02, True)):
+        error = noise * torch.randn(contents.shape, generator=torch.Generator().manual_seed(0))
+        network = _Disturbed(contents, error)
+        facts = task.facts({"generator": {"stylise": network}}, "stylise", iter(given))
+        pairs = zip(contents.numpy(), (contents + error).clamp(-1, 1).numpy(), strict=True)
+        wanted = np.mean([peak_signal_noise_ratio(a, b, data_range=2) for a, b in pairs])
+        assert facts["reconstruction"] == pytest.approx(wanted, abs=0.01)
+        assert ("untrained" not in facts) == is_trained
+    assert task.facts({"generator": {"stylise": network}}, "stylise", iter([])) == {}
+
+
+class _Disturbed:
+    """Returns contents with an error."""
+
+    def __init__(self, contents: torch.Tensor, error: torch.Tensor) -> None:
+        self.contents, self.error = contents, error
+
+    def __call__(self, x: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        places = [int((self.contents - one).abs().sum((1, 2, 3)).argmin()) for one in x]
+        return x + self.error[places], {}
+
+
+def test_outputs_to_imitate_have_no_meaning_and_that_is_said(folder: Path) -> None:
+    plan = plan_of(folder, methods={"none": {}, "hinton": {}})
+    (entry,) = [e for e in plan.students if e.method == "hinton"]
+    assert entry.cell is None
+    assert entry.reason.startswith("hinton: while a style transfer trains nothing is stylised")
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -258,11 +297,15 @@ def test_a_suite_runs_scores_and_reports(tmp_path: Path) -> None:
     out = tmp_path / "report"
     report = runs("report", "--out", str(out), "--mlflow", "none")
     assert report.returncode == 0, report.stderr
+    table = (out / "tables" / "not_trained.md").read_text()
+    for text in ("style loss", "content loss", "SSIM", "| pca |", "| ckd |", "| none |"):
+        assert text in table  # after three steps
+    assert "features too far from the source's: relu" in table
     table = (out / "tables" / "results.md").read_text()
-    for text in ("style loss", "content loss", "SSIM", "| pca |", "| ckd |", "| teacher |"):
-        assert text in table
+    assert "| pca [1 not trained] |" in table.replace("\\", "")
     assert "†" not in table
-    for figure in ("eigenbasis", "pca_kd_figure_6"):
+    assert (out / "tables" / "pca_kd_bases.md").exists()
+    for figure in ("eigenbasis", "pca_kd_figure_6", "samples-0-stylise"):
         assert (out / "figures" / f"{figure}.pdf").exists()
     samples = {p.stem.rsplit("-", 1)[1] for p in tmp_path.glob("runs/cells/*/samples/*.png")}
     assert samples == {"input", "style", "output"}
