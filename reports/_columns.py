@@ -106,14 +106,19 @@ class Score(Column):
 
 @dataclass(frozen=True)
 class Seconds(Score):
-    """Milliseconds as seconds per image, OOM where memory ran out."""
+    """Milliseconds as seconds per image, OOM where memory ran out, or would have."""
+
+    predicted: str = ""  # value that is there where nobody tried
 
     def cell(self, line: Line) -> str:
         """Return the cell."""
         values = self.of(line, line.seeds)
         if values.empty:
             return "—"
-        return "OOM" if math.isinf(values.iloc[0]) else f"{values.iloc[0] / 1000:.2f}"
+        if math.isfinite(values.iloc[0]):
+            return f"{values.iloc[0] / 1000:.2f}"
+        untried = line.place.values(self.metric, (self.predicted,)).reindex(line.seeds["key"])
+        return "OOM (predicted)" if untried.notna().any() else "OOM"
 
 
 @dataclass(frozen=True)

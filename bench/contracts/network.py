@@ -74,6 +74,8 @@ class Generator(Network):
     """
 
     role = "generator"
+    parts: ClassVar[Mapping[str, str]] = {}  # part of a call -> submodule; they are timed apart
+    rest: ClassVar[str] = ""  # where there are parts: what a call does beside them
     model: nn.Sequential
 
     def __init__(self, width: Any, size: int, params: Mapping[str, Any]) -> None:

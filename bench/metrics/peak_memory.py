@@ -6,6 +6,7 @@ import torch
 
 from bench.contracts.metric import NetworkMetric
 from bench.contracts.network import Generator
+from bench.metrics._memory import peak_on_gpu
 from bench.metrics._timing import example
 
 
@@ -23,14 +24,10 @@ class PeakMemory(NetworkMetric):
     needs = ("gpu",)
     alone = True
 
-    @torch.inference_mode()
     def measure(self, network: Generator, device: torch.device) -> dict[str, float]:
         """Run one image after a warm-up call, from an empty cache."""
         before = torch.cuda.memory_allocated(device)
         network = network.eval().to(device)
         inputs = example(network, device)
-        network(*inputs)
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
-        network(*inputs)
-        return {"peak_memory": (torch.cuda.max_memory_allocated(device) - before) / 2**20}
+        peak = peak_on_gpu(lambda: network(*inputs), device)
+        return {"peak_memory": (peak - before) / 2**20}

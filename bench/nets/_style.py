@@ -100,6 +100,8 @@ class StyleNet(Generator):
     taps = {"relu1": 1, "relu2": 2, "relu3": 3, "relu4": 4}
     multiple = 8
     widths = 4
+    parts = {"encode": "encoder", "decode": "decoder"}
+    rest = "transform"
     encoder: nn.ModuleList
     decoder: nn.ModuleList
     variance: Tensor

@@ -445,12 +445,14 @@ def test_seconds_by_resolution_say_where_memory_ended() -> None:
         return {"latency_1280x720": hd, "latency_3840x2160": 10 * hd, "latency_7680x4320": largest}
 
     small = [RESNET_16 | {"latency_by_size": times(41.0, 3280.0)}] * 2
+    untried = times(93.0, math.inf) | {"predicted_7680x4320": 1.0}
     found = rows(
         seeds(
             "none", [RESNET | {"latency_by_size": times(372.6, math.inf)}], role="teacher", width=64
         ),
         seeds("none", small),
         seeds("wkd", small),
+        seeds("none", [RESNET | {"latency_by_size": untried}], width=32),
     )
     table = only("pca_kd_table_1", found)
     assert table.header[2:] == [
@@ -462,6 +464,7 @@ def test_seconds_by_resolution_say_where_memory_ended() -> None:
     assert [line[1:] for line in lines(table)] == [
         ["resnet9 64", "11.38M", "0.37", "3.73", "OOM"],
         ["resnet9 16", "0.716M", "0.04", "0.41", "3.28"],  # one row, whatever trained it
+        ["resnet9 32", "11.38M", "0.09", "0.93", "OOM (predicted)"],
     ]
 
 
