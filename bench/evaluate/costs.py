@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -13,7 +13,7 @@ from bench.contracts.kinds import NETWORK
 from bench.contracts.metric import Metric, NetworkMetric
 from bench.contracts.network import Discriminator, Generator
 from bench.contracts.width import Width, channels
-from bench.errors import SuiteError
+from bench.errors import Interrupted, SuiteError
 from bench.maths.count import Count
 from bench.plan.cell import Cell
 from bench.plan.scores import network_id, network_metrics, network_protocol, record, score_id
@@ -29,12 +29,16 @@ def measure(
     metrics: Sequence[Part[Metric]],
     device: torch.device,
     environment: Mapping[str, Any],
+    stop: Callable[[], bool],
     again: bool = False,
 ) -> dict[str, str]:
     """Score a cell's generator as a network, by every metric that it lacks, or by all `again`.
 
     Returns:
         Metric -> traceback, of those that failed; they leave no score, and the others do.
+
+    Raises:
+        Interrupted: `stop` said so, after the last metric; what was measured before is kept.
     """
     path = store.network(network_id(cell))
     scores, failures = read_json(path), {}
@@ -44,6 +48,8 @@ def measure(
         wanted = score_id(part, protocol)
         if wanted in scores and not again:
             continue
+        if stop():
+            raise Interrupted("stopped between two measurements.")
         values: Mapping[str, float] = {}
         reason = "needs a GPU" if "gpu" in declared.needs and device.type == "cpu" else ""
         if not reason:
@@ -56,7 +62,7 @@ def measure(
                 continue
         found = record(part, protocol, values, reason, time.time())
         scores[wanted] = found | ({"clocks": clocks(device)} if declared.alone else {})
-    write_json(path, scores)
+        write_json(path, scores)
     return failures
 
 

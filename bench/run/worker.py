@@ -37,7 +37,7 @@ def work(job: Job, emit: Emit, stop: Callable[[], bool]) -> None:
         check(job.cells, job.teachers, lambda text: emit("note", "", {"text": text}))
     elif job.action == "measure":
         for cell in job.cells:
-            failures = measure(cell, store, job.metrics, device, flags, job.again)
+            failures = measure(cell, store, job.metrics, device, flags, stop, job.again)
             for metric, failure in failures.items():
                 reason = f"{metric} failed: {failure.strip().splitlines()[-1]}"
                 emit("error", cell.key, {"reason": reason})

@@ -10,7 +10,7 @@ import torch
 from tiny import by_method, tiny_plan
 
 from bench.contracts.metric import NetworkMetric
-from bench.errors import SuiteError
+from bench.errors import Interrupted, SuiteError
 from bench.evaluate.costs import count_network, measure
 from bench.plan.scores import network_id
 from bench.plugins import registry as plugins
@@ -54,7 +54,7 @@ def test_a_network_is_measured_once_or_again_if_asked(
     store = Store(tmp_path / "runs")
     (cell,) = by_method(plan).values()
     for again, expected in ((False, 101.0), (False, 101.0), (True, 102.0)):
-        failures = measure(cell, store, plan.metrics, CPU, HERE, again)
+        failures = measure(cell, store, plan.metrics, CPU, HERE, lambda: False, again)
         assert list(failures) == ["macs"]
         assert "too small to measure" in failures["macs"]
         found = scores(store, cell)
@@ -65,6 +65,18 @@ def test_a_network_is_measured_once_or_again_if_asked(
     assert "clocks" not in found["params"]
     assert found["latency"]["protocol"].items() >= HERE.items()
     assert "device" not in found["params"]["protocol"]
+
+
+def test_measuring_stops_between_two_metrics_and_keeps_the_first(tmp_path: Path) -> None:
+    plan = tiny_plan(tmp_path, methods=["none"], metrics=["params", "macs"])
+    store = Store(tmp_path / "runs")
+    (cell,) = by_method(plan).values()
+    answers = iter([False, True])
+    with pytest.raises(Interrupted):
+        measure(cell, store, plan.metrics, CPU, HERE, lambda: next(answers))
+    assert list(scores(store, cell)) == ["params"]
+    assert measure(cell, store, plan.metrics, CPU, HERE, lambda: False) == {}
+    assert set(scores(store, cell)) == {"params", "macs"}
 
 
 def test_a_discriminators_cost_is_of_one_image() -> None:
