@@ -48,8 +48,8 @@ def test_a_network_is_held_against_the_first_with_the_same_method_seed_by_seed()
     said, reach = table.notes
     assert said == "edges, width 8: gated in place of lite: nothing shown by SWD."
     assert reach == (
-        "edges, width 8: with 3 common seeds the smallest p is 0.25, so nothing can be shown, "
-        "whatever its size, before there are 6."
+        "edges, width 8: with 3 common seeds the smallest p is 0.25, and 0.25 after Holm over 1 "
+        "pair: nothing can be shown, whatever its size, before there are 6 seeds."
     )
 
 
@@ -75,7 +75,7 @@ def test_one_parameter_is_held_against_its_default_and_nothing_else_is(
     assert [row[8] for row in block] == [f"{2 * p:.4f}"] * 2
     assert all(isinstance(row[8], Bold) for row in block)
     assert table.notes[0].endswith(f"(frequency: 0.0, not 0.1): {verdict} by SWD.")
-    assert table.notes[-1].endswith("the smallest p is 0.0078, before Holm's correction.")
+    assert table.notes[-1].endswith("is 0.0078, and 0.016 after Holm over 2 pairs.")
 
 
 def test_a_seed_that_one_of_the_methods_lacks_makes_no_pair() -> None:
