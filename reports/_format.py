@@ -106,6 +106,34 @@ def ports(entries: pd.DataFrame) -> list[str]:
     return [f"† {port}." for port in entries["port"].unique() if port]
 
 
+def beside(rows: Rows, entries: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores of real images that stand beside the samples of one place, if any do."""
+    found = rows.references
+    if found.empty or scores.empty:
+        return pd.DataFrame(columns=scores.columns)
+    for axis in ("dataset", "architecture"):
+        found = found[found[axis] == entries[axis].iloc[0]]
+    return found[
+        found["direction"].isin(scores["direction"]) & found["metric"].isin(scores["metric"])
+    ]
+
+
+def as_entries(scores: pd.DataFrame, like: pd.DataFrame) -> pd.DataFrame:
+    """Return the one entry that real images would have, with the columns of others."""
+    first = scores.drop_duplicates("key")
+    return first.reindex(columns=like.columns).assign(status="done", port="")
+
+
+def drawn(scores: pd.DataFrame, heading: str) -> list[Note]:
+    """Say what real images beside samples are."""
+    said: dict[str, None] = {}
+    for text in scores["protocol"].unique():
+        protocol = json.loads(text)
+        said[f"{protocol['images']} drawn {protocol['drawn']}"] = None
+    rank = "held against the real set as the samples are; without seeds, and ranked with nothing"
+    return [Note("real images", heading, f"{text}, {rank}") for text in said]
+
+
 class Note(NamedTuple):
     """What holds for something at one place."""
 

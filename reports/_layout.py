@@ -12,7 +12,19 @@ import pandas as pd
 
 from bench.contracts.report import Rows, Table
 from reports._columns import Column, Line, Place, Score
-from reports._format import SIZE, Note, holes, marks, merged, ports, protocols, size
+from reports._format import (
+    SIZE,
+    Note,
+    as_entries,
+    beside,
+    drawn,
+    holes,
+    marks,
+    merged,
+    ports,
+    protocols,
+    size,
+)
 from reports._printed import numbers
 from reports._select import widest
 
@@ -95,6 +107,10 @@ def method_tables(layout: Layout, rows: Rows) -> Iterator[Table]:
                 blocks += _place(layout, rows, heading, groups, teachers, found)
                 notes += _notes(layout, heading, found)
                 notes.append(_counts(f"{dataset}, {architecture}", groups, teachers))
+                floor = beside(rows, groups[0], found)
+                if len(floor):
+                    blocks.append(_floor(layout, floor, groups[0]))
+                    notes += drawn(floor, heading)
     if blocks:
         yield _table(layout, ["Data", "Width"], "Method", blocks, notes)
 
@@ -159,6 +175,15 @@ def _place(
         width, judge = (group[axis].iloc[0] for axis in SIZE)
         yield _Block([first, size(width, judge, rows)], lines)
         first = ""
+
+
+def _floor(layout: Layout, scores: pd.DataFrame, students: pd.DataFrame) -> _Block:
+    """Return the block of real images beside samples."""
+    real = as_entries(scores, students)
+    nothing = real.iloc[:0]
+    place = Place(scores, _printed(layout).iloc[:0])
+    line = Line("real images", ("",) * len(layout.marks), real, nothing, nothing, place)
+    return _Block(["", "—"], [line])
 
 
 def _name(seeds: pd.DataFrame, students: pd.DataFrame) -> str:

@@ -12,7 +12,10 @@ from bench.maths.statistics import LEVEL, best, least_p, seeds_needed
 from reports._format import (
     SIZE,
     Note,
+    as_entries,
+    beside,
     by_seed,
+    drawn,
     holes,
     marks,
     merged,
@@ -34,7 +37,8 @@ CAPTION = (
     "multiply-adds (C1) of one generator. Bold: the best mean of its block, from seeds that all "
     f"ended well, and better than every other method of the block at p ≤ {LEVEL} each "
     "(two-sided sign flips at common seeds; an intersection-union test, so without correction). "
-    "Without such a method nothing is bold."
+    "Without such a method nothing is bold. Beside samples, a row of real images says what as many "
+    "of them would score."
 )
 GAINS = (
     "Gain over the student alone at the same seed and width, positive where better: mean ± "
@@ -83,6 +87,13 @@ class Results(Report):
                     differences = [_gains(found.get(metric), group) for metric in gained]
                     students = group[~group["is_control"]]
                     gains.append(_block([heading, width], students, differences))
+            floor = beside(rows, entries, quality)
+            if len(floor):
+                of_metric = {str(metric): column for metric, column in floor.groupby("metric")}
+                real = as_entries(floor, entries)
+                cells = [_cells(of_metric.get(metric), real) for metric in columns]
+                blocks.append(_block(["", "—", *("—" for _ in COSTS)], real, cells))
+                notes += drawn(floor, heading)
         header = ["Data", "Width", *(label for label, *_ in COSTS.values()), "Method"]
         notes += [*ports(rows.entries), *_too_few(rows)]
         header += [titled(first[m]) for m in columns]

@@ -7,7 +7,19 @@ from collections.abc import Iterator
 import pandas as pd
 
 from bench.contracts.report import Report, Rows, Table
-from reports._format import SIZE, Note, marks, merged, places, ports, protocols, size, spread
+from reports._format import (
+    SIZE,
+    Note,
+    beside,
+    drawn,
+    marks,
+    merged,
+    places,
+    ports,
+    protocols,
+    size,
+    spread,
+)
 from reports._select import finite
 from reports.spectra import levels
 
@@ -45,6 +57,10 @@ class SpectralSign(Report):
             if block:
                 blocks.append(block)
                 notes += protocols(mine, heading)
+                if len(floor := beside(rows, entries, mine)):
+                    cells = [spread(part, 1, 2, signed=True) for part in signs(floor)]
+                    block.append(["", "—", "real images", *cells])
+                    notes += drawn(floor, heading)
         if blocks:
             header = ["Data", "Width", "Method", "low [dB]", "high [dB]", "all [dB]"]
             said = merged([*notes, *ports(rows.entries)])

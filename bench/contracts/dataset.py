@@ -38,6 +38,9 @@ class Dataset:
     licence: ClassVar[str] = ""
     task: ClassVar[str] = "paired"  # a file name in bench/tasks/
     size: ClassVar[int] = 256  # image side in pixels, unless the suite says otherwise
+    redrawn: ClassVar[str] = ""
+    """A further split, if there is one: another draw of what the train split is a draw of, and none
+    of its images. What a generator of samples could reach is measured on it."""
     domains: ClassVar[Sequence[str]] = DOMAINS  # or ("A",); the images of others are none
     names: ClassVar[Sequence[str]] = ("A", "B")  # what the domains show
     labels: ClassVar[Mapping[str, Colour]] = {}  # class -> its colour in the label maps, if any

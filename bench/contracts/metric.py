@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 from bench.contracts.kinds import FEATURES
@@ -30,6 +31,8 @@ if TYPE_CHECKING:  # planning reads this file without torch
 Features: TypeAlias = "Mapping[str, Tensor]"  # name -> [N, ...] float32, on the CPU
 Predictor: TypeAlias = "Callable[[Tensor], Tensor]"
 """Images [N, 3, S, S] in [-1, 1] -> what a network makes of them."""
+Denoiser: TypeAlias = "Callable[[Mapping[str, Tensor]], tuple[Tensor, Tensor]]"
+"""A batch with its noise and time -> as `Task.denoise`."""
 
 
 class Setting(NamedTuple):
@@ -41,6 +44,9 @@ class Setting(NamedTuple):
     size: int  # image side in pixels
     source: str  # domain that the outputs are made from; "": from noise
     real_images: int  # how many real images a set of outputs is held against
+    images: int = 0  # how many outputs there are
+    held_out: int = 0  # images of the test split in the outputs' domain
+    task_params: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ class Scoring(NamedTuple):
     protocol: Mapping[str, Any]  # what it adds to the protocol
     reason: str = ""  # why there can be no score
     judge: Judge | None = None
+    label: str = ""  # heading of a table's column, where the metric's own would mislead
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,7 @@ class Scene:
     judge: Callable[[], Predictor] | None = None
     """Opens the network of `Scoring.judge`, or the scored one itself where it makes no images."""
     split: str = "test"  # of the data set, whose outputs come
+    denoise: Denoiser | None = None  # the scored network, if its task has it denoise
 
 
 PRESETS = ("paper", "modern", "offline")
@@ -96,10 +104,13 @@ class Metric:
     digits: ClassVar[int] = 2  # after the decimal point, in tables
     better: ClassVar[str] = ""  # "higher" or "lower"
     judges: ClassVar[str] = ""  # "images" or "network"
-    needs: ClassVar[Sequence[str]] = ()  # "target": a ground truth; "labels": its classes; "gpu"
+    needs: ClassVar[Sequence[str]] = ()
+    """`target`: a ground truth; `labels`: its classes; `gpu`; `denoiser`: a network that finds the
+    noise in images, which is asked itself: no outputs are made for such a metric."""
     features: ClassVar[str] = ""  # of sets: a file in bench/features/; see `extractor`
     reads: ClassVar[str] = ""  # of sets: the one of its features by name, where it reads one
     one_set: ClassVar[bool] = False  # of sets: whether the real images play no part
+    few: ClassVar[int] = 0  # of sets: below so many samples its bias is large, and tables say so
     presets: ClassVar[Sequence[str]] = ()  # of `PRESETS`, those that hold it
     weights: ClassVar[Sequence[str]] = ()  # pretrained networks of bench/fetch/weights.py
     weights_by: ClassVar[Mapping[str, Mapping[str, str]]] = {}  # parameter -> value -> network
@@ -132,10 +143,14 @@ class Metric:
             protocol["features"] = f"{features} {extractor.version}"
             if not cls.one_set:
                 protocol["real images"] = setting.real_images
+        label = ""
+        if not setting.source and setting.images < cls.few:
+            protocol["bias"] = f"large, of fewer than {cls.few:,} samples"
+            label = f"{cls.label} of {setting.images:,} samples (biased)"
         if "target" in cls.needs and not setting.task.paired:
             made = "the data are unpaired" if setting.source else "images are made from noise"
             return Scoring(protocol, f"needs a ground truth, and {made}")
-        return Scoring(protocol)
+        return Scoring(protocol, label=label)
 
     @classmethod
     def extractor(cls, params: Mapping[str, Any]) -> str:

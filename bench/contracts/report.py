@@ -27,6 +27,8 @@ class Rows:
     scores: pd.DataFrame  # one row per value: axes, metric, name, value, protocol
     snapshots: pd.DataFrame = field(default_factory=pd.DataFrame)  # the same, of steps on the way
     losses: pd.DataFrame = field(default_factory=pd.DataFrame)  # axes, step, term, value, thinned
+    references: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """The scores of real images beside samples, as rows like `scores`, of role "reference"."""
 
     @functools.cached_property
     def has_several_discriminators(self) -> bool:

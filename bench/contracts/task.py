@@ -90,6 +90,7 @@ class Task:
     cell's key. `samples`: how many are made from noise; `batch`: how many at once; `modes`: a list,
     each of which is scored, and `rounding`, as in `bench/contracts/making.py`."""
     real: ClassVar[str] = "test"  # the split that sets of outputs are held against
+    denoises: ClassVar[bool] = False  # whether `denoise` answers; `times` then says how many
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self.params = params
@@ -252,6 +253,18 @@ class Task:
         """
         output: Tensor = networks["generator"][direction](*self.inputs(direction, items))[0]
         return output
+
+    def denoise(self, networks: Networks, direction: str, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the noise that a network finds in noised images, and the clean images it implies.
+
+        Called without gradients; both results are [N, 3, S, S], float32, not cut to a range.
+
+        Args:
+            networks: as for `make`.
+            direction: which generator.
+            batch: as in training: images, and their `noise` and `time`.
+        """
+        raise NotImplementedError
 
     def shown(self, direction: str, items: Batch) -> dict[str, Tensor]:
         """Return the images beside an output on sample sheets: role -> [N, 3, S, S] in [-1, 1].

@@ -30,12 +30,20 @@ from bench.fetch import weights
 from bench.maths.bootstrap import Draws, draw
 from bench.plan.cell import Cell, open_dataset, real_split, without_path
 from bench.plan.identity import identity
-from bench.plan.scores import RESIZE, Wanted, image_scores, modes_of, record, snapshot_scores
+from bench.plan.scores import (
+    RESIZE,
+    Wanted,
+    image_scores,
+    modes_of,
+    needs_no_outputs,
+    record,
+    snapshot_scores,
+)
 from bench.plugins.registry import Part
 from bench.store.layout import Store
 from bench.train import checkpoint
 from bench.train.batches import normalise
-from bench.train.device import full_precision
+from bench.train.device import autocast, full_precision
 from bench.train.player import Player
 
 
@@ -85,7 +93,7 @@ def evaluate(
     for w in wanted:
         if w.reason or values[w.id]:
             mean = _mean(values[w.id])
-            protocol = w.protocol | _weights_protocol(w.metric)
+            protocol = w.protocol | weights_protocol(w.metric)
             errors = sampled.keep(kept, w, sampled.mean(samples[w.id]))
             scores[w.id] = record(w.metric, protocol, mean, w.reason, time.time(), errors)
     if wanted:
@@ -100,17 +108,26 @@ def _score(
     """Make a student's test outputs in one direction; return what scored them, and id -> values."""
     direction, device = wanted[0].direction, student.device
     dataset = open_dataset(cell.dataset)
+    denoise = functools.partial(_denoise, cell, student, direction)
     scenes = {
-        w.id: Scene(device, dataset, cell.size, _judge(cell, student, w, store), cell.scored_on)
+        w.id: Scene(
+            device,
+            dataset,
+            cell.size,
+            _judge(cell, student, w, store),
+            cell.scored_on,
+            denoise if cell.task.declared.denoises else None,
+        )
         for w in wanted
     }
     feed = Feed({w.id: w.metric for w in wanted}, scenes)
-    for batch in outputs(cell, student, direction, cell.scored_on, wanted[0].mode):
-        if keeps_samples:
-            keep_samples(store, cell, direction, batch, feed.count)
-        with full_precision():
-            feed.add(Images(batch.output, batch.target))
-    real = functools.partial(_real_features, cell, direction, store)
+    if keeps_samples or not all(needs_no_outputs(w.metric) for w in wanted):
+        for batch in outputs(cell, student, direction, cell.scored_on, wanted[0].mode):
+            if keeps_samples:
+                keep_samples(store, cell, direction, batch, feed.count)
+            with full_precision():
+                feed.add(Images(batch.output, batch.target))
+    real = functools.partial(real_features, cell, direction, store)
     task = cell.task.declared
     drawn = functools.partial(draw, paired=task.paired and task.real == "test")
     with full_precision():
@@ -141,13 +158,22 @@ def _predict(player: Player, images: Tensor) -> Tensor:
     return output
 
 
-def _weights_protocol(metric: Part[Metric]) -> dict[str, Any]:
+@torch.no_grad()
+def _denoise(
+    cell: Cell, student: Player, direction: str, batch: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return which noise a network finds in a batch, and the clean images that this implies."""
+    with autocast(student.device, cell.numerics):
+        return student.task.denoise(student.judged(), direction, batch)
+
+
+def weights_protocol(metric: Part[Metric]) -> dict[str, Any]:
     """Return the sha256 of every pretrained network that had a say in a score."""
     needed = metric.declared.pretrained(metric.params)
     return {"weights": {name: weights.look(name)[1] for name in needed}} if needed else {}
 
 
-def _real_features(
+def real_features(
     cell: Cell, direction: str, store: Store, features: str, extractor: Extractor
 ) -> Features:
     """Return the features of the real images of a direction, from the store if they are there.

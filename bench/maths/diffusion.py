@@ -55,6 +55,20 @@ def noised(images: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
     return signal * images + rest * noise
 
 
+def implied(x: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
+    """Return the x_0 of which x_t would be made with this noise: what `noised` undoes.
+
+    Args:
+        x: x_t, [N, C, H, W].
+        noise: of the same shape, as predicted.
+        alpha_bar: [N], of each image's time.
+    """
+    signal, rest = (
+        y.to(x.dtype).view(-1, 1, 1, 1) for y in (alpha_bar.sqrt(), (1 - alpha_bar).sqrt())
+    )
+    return (x - rest * noise) / signal
+
+
 def ddim_times(times: int, steps: int, offset: int, last: int) -> list[tuple[int, int]]:
     """Return the pairs (time, time after the step) of DDIM, from noise to image.
 

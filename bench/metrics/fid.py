@@ -17,7 +17,8 @@ class FID(SetMetric):
 
     Biased upwards where images are few: 5,000 and 1,000 images of the same two distributions give
     very different values. With fewer than 2048 images in a set its covariance is singular; the
-    value is still exact, and the bias is large: KID has none.
+    value is still exact, and the bias is large: KID has none. Where so few are samples, the heading
+    of a table and the protocol say so.
 
     `features` is a file in `bench/features/`: `inception` as torch-fidelity resizes images,
     `inception_pytorch_fid` (what the papers of this field used) or `inception_clean`. Values by
@@ -31,6 +32,7 @@ class FID(SetMetric):
     label = "FID"
     presets = ("paper", "modern")
     better = "lower"
+    few = 2048
     checks = {
         "means 1 apart, variances 2 and 8": (
             {"pool": torch.tensor([[0.0], [2.0]])},

@@ -16,7 +16,7 @@ from bench.contracts.dataset import Dataset
 from bench.contracts.kinds import METHOD, NETWORK, TASK
 from bench.contracts.making import EVAL, ROUNDED
 from bench.contracts.metric import Judge, Metric, Scoring, Setting
-from bench.plan.cell import Cell, Nets, open_dataset, real_split
+from bench.plan.cell import Cell, Nets, open_dataset, real_split, without_path
 from bench.plan.identity import identity
 from bench.plan.learning_rate import schedule_of
 from bench.plan.suite import Budget
@@ -42,6 +42,7 @@ class Wanted(NamedTuple):
     step: int = 0  # of a snapshot; 0 is the result
     judge: Cell | None = None  # a network that the metric judges by
     mode: str = EVAL  # in which outputs are made
+    label: str = ""  # a heading, where the metric's own would mislead
 
 
 def snapshot_scores(cell: Cell, metrics: Iterable[Part[Metric]]) -> Iterator[Wanted]:
@@ -93,17 +94,87 @@ def image_scores(cell: Cell, metrics: Iterable[Part[Metric]]) -> Iterator[Wanted
     """Yield every score of images that a cell should have."""
     for mode in modes_of(cell) if cell.scored_on else []:
         for asked in _asked(cell, metrics):
-            protocol = {
-                **image_protocol(cell, asked.direction, asked.images, mode),
-                **asked.scoring.protocol,
-            }
+            made = image_protocol(cell, asked.direction, asked.images, mode)
+            if needs_no_outputs(asked.metric):
+                made = {n: x for n, x in made.items() if n not in (*cell.outputs, "made from")}
+            protocol = {**made, **asked.scoring.protocol}
             if asked.judge:
                 protocol[asked.role] = asked.judge.key
             name = score_id(asked.metric, protocol)
-            reason, judge = asked.scoring.reason, asked.judge
+            _, reason, _, label = asked.scoring
             yield Wanted(
-                name, asked.direction, asked.metric, protocol, reason, judge=judge, mode=mode
+                name,
+                asked.direction,
+                asked.metric,
+                protocol,
+                reason,
+                judge=asked.judge,
+                mode=mode,
+                label=label,
             )
+
+
+def needs_no_outputs(metric: Part[Metric]) -> bool:
+    """Say whether a metric asks the network itself, in place of looking at what it makes."""
+    return "denoiser" in metric.declared.needs
+
+
+def references(cell: Cell, metrics: Iterable[Part[Metric]]) -> Iterator[Wanted]:
+    """Yield the scores of real images that stand beside a cell's samples: its floor.
+
+    Of as many real images as there are samples, held against the same real set. Where images are
+    made from inputs, or nothing but the images decides a score, there are none.
+    """
+    task = cell.task.declared
+    for asked in _asked(cell, metrics) if cell.scored_on else ():
+        source, _ = task.directions[asked.direction]
+        if source or asked.scoring.reason or asked.judge or asked.metric.declared.needs:
+            continue
+        protocol = {
+            "split": real_split(task, cell.scored_on),
+            "direction": asked.direction,
+            "images": asked.images,
+            "size": cell.size,
+            "resize": RESIZE,
+            "real": cell.dataset.fingerprint,
+            "drawn": redraw(cell, asked.direction).said,
+            **asked.scoring.protocol,
+        }
+        name = score_id(asked.metric, protocol)
+        yield Wanted(name, asked.direction, asked.metric, protocol, "", label=asked.scoring.label)
+
+
+class Redraw(NamedTuple):
+    """Where real images beside the samples of one direction come from."""
+
+    split: str
+    images: int  # how many it has
+    is_disjoint: bool  # from the real set
+
+    @property
+    def said(self) -> str:
+        """What a table says of it."""
+        if self.is_disjoint:
+            return f"at random from the {self.images} images of split {self.split}"
+        return "at random, with replacement, from the real set itself"
+
+
+def redraw(cell: Cell, direction: str) -> Redraw:
+    """Return the data set's other draw of its images, where it has enough, or the real set."""
+    task, other = cell.task.declared, cell.dataset.declared.redrawn
+    _, domain = task.directions[direction]
+    split = real_split(task, cell.scored_on)
+    if other and split == "train":
+        count = open_dataset(cell.dataset).count(other, domain)
+        if count >= int(cell.outputs["samples"]):
+            return Redraw(other, count, True)
+    return Redraw(split, cell.dataset.images[f"{split}{domain}"], False)
+
+
+def reference_id(cell: Cell) -> str:
+    """Return what cells share whose samples are held against the same real images."""
+    data = cell.dataset
+    return identity([data.name, data.version, data.fingerprint, without_path(data.params)])
 
 
 def judges(cell: Cell, metrics: Iterable[Part[Metric]]) -> dict[str, tuple[str, Cell]]:
@@ -142,7 +213,17 @@ def _asked_of(
     for direction, (source, target) in declared.directions.items():
         images = dataset.images.get(f"{split}{source}", 0) if source else samples  # 0: not here
         real_images = dataset.images.get(f"{real_split(declared, split)}{target}", 0)
-        setting = Setting(declared, opened, dataset.name, size, source, real_images)
+        setting = Setting(
+            declared,
+            opened,
+            dataset.name,
+            size,
+            source,
+            real_images,
+            images,
+            dataset.images.get(f"test{target}", 0),
+            task.params,
+        )
         for part in metrics:
             if part.declared.judges != "images":
                 continue

@@ -21,7 +21,7 @@ from bench.contracts.report import Figure, Report, Rows, Table
 from bench.plan.matrix import Plan
 from bench.plugins.source import ROOT
 from bench.report import render
-from bench.report.rows import AXES, entry_rows, score_rows
+from bench.report.rows import AXES, entry_rows, reference_rows, score_rows
 from bench.store.atomic import replacing
 from bench.store.layout import Store, read_json, write_json
 
@@ -74,7 +74,8 @@ def publish(
             _table(item, folder) if isinstance(item, Table) else _figure(item, folder)
             for item in _items(rows)
         ]
-    folder.write("rows.csv", rows.scores.map(render.defused).to_csv(index=False).encode())
+    every = pd.concat([rows.scores, rows.references])
+    folder.write("rows.csv", every.map(render.defused).to_csv(index=False).encode())
     bundle = _bundle(plan, store)
     page = _page(plan, rows, items, bundle["provenance"], tracking, runs)
     folder.write("index.html", page.encode())
@@ -111,7 +112,8 @@ def collect(plan: Plan, store: Store) -> Rows:
     entries = pd.DataFrame(list(entry_rows(plan, store)))
     scores = pd.DataFrame(list(score_rows(plan, store)))
     is_result = scores["step"] == 0 if len(scores) else pd.Series(dtype=bool)
-    parts = (entries, scores[is_result], scores[~is_result], _losses(entries, store))
+    beside = pd.DataFrame(list(reference_rows(plan, store)))
+    parts = (entries, scores[is_result], scores[~is_result], _losses(entries, store), beside)
     return Rows(plan.suite.name, plan.suite.question, *parts)
 
 

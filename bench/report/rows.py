@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from bench.contracts.kinds import METRIC
@@ -21,6 +22,8 @@ from bench.plan.scores import (
     network_id,
     network_metrics,
     record,
+    reference_id,
+    references,
     snapshot_scores,
 )
 from bench.plugins.registry import Part
@@ -52,7 +55,7 @@ def scores_of(cell: Cell, plan: Plan, store: Store) -> list[Json]:
             score = _hole(wanted._replace(reason="its record is damaged"))
         variant = wanted.mode if wanted.mode != modes_of(cell)[0] else ""
         where = {"direction": wanted.direction, "directions": directions, "step": wanted.step}
-        where |= {"variant": variant}
+        where |= {"variant": variant} | ({"label": wanted.label} if wanted.label else {})
         found.append({**score, **where})
     measured = read_json(store.network(network_id(cell))).values()
     of_network = sorted(measured, key=lambda score: float(score["scored_at"]))
@@ -103,6 +106,8 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
             "seed": entry.seed,
             "is_control": bool(entry.cell and entry.cell.method == "none"),
             "recipe": plan.recipe(entry.cell) if entry.cell else "",
+            "family": plan.recipe(_by_default(entry.cell)) if entry.cell else "",
+            "given": _given(entry.cell) if entry.cell else {},
             "epochs": epochs_of(entry.cell) if entry.cell else None,
             "key": entry.cell.key if entry.cell else "",
             "status": state.status,
@@ -117,6 +122,22 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
             "pulls": end.get("pulls", []),
             "tuned": dict(entry.tuned),
         }
+
+
+def _by_default(cell: Cell) -> Cell:
+    """Return a cell whose methods have no parameters of their own."""
+    methods = (replace(part, params=part.declared.defaults) for part in cell.methods)
+    return replace(cell, methods=tuple(methods))
+
+
+def _given(cell: Cell) -> Json:
+    """Return the parameters of methods that are not the default: name -> value, default."""
+    return {
+        f"{part.short}.{name}": [value, part.declared.defaults[name]]
+        for part in cell.methods
+        for name, value in part.params.items()
+        if value != part.declared.defaults[name]
+    }
 
 
 def port_of(cell: Cell) -> str:
@@ -134,31 +155,55 @@ def score_rows(plan: Plan, store: Store) -> Iterator[Json]:
         if entry.cell is None or axes["status"] != "done":
             continue
         for score in scores_of(entry.cell, plan, store):
-            metric = METRIC.declaration(score["metric"], score["metric"]).says
-            said = f" ({score['variant']})" if score["variant"] else ""  # never in one column
-            common = {
-                **{axis: axes[axis] for axis in AXES},
-                "metric": score["metric"] + said,
-                "label": (metric.label or score["metric"]) + said,
-                "unit": metric.unit,
-                "digits": metric.digits,
-                "judges": metric.judges,
-                "better": metric.better,
-                "direction": score["direction"],
-                "step": score["step"],
-                "protocol": json.dumps(score["protocol"], sort_keys=True),
-                "reason": score["reason"],
-                "undefined": metric.undefined,
-            }
-            values = score["values"] or {metric.headline or score["metric"]: None}
-            for name, value in values.items():
-                yield {
-                    **common,
-                    "name": name + said,
-                    "value": value,
-                    "image_error": score.get("errors", {}).get(name),
-                    "headline": len(values) == 1 or name == metric.headline,
-                }
+            yield from _value_rows({axis: axes[axis] for axis in AXES}, score)
+
+
+def reference_rows(plan: Plan, store: Store) -> Iterator[Json]:
+    """Yield the values of real images beside the samples of each data set and architecture."""
+    seen = set()
+    for entry in plan.entries:
+        place = {"dataset": entry.dataset, "architecture": entry.architecture}
+        if entry.cell is None or entry.role != "student" or tuple(place.values()) in seen:
+            continue
+        seen.add(tuple(place.values()))
+        name = reference_id(entry.cell)
+        scores = read_json(store.reference(name))
+        axes = {"role": "reference", "is_control": False, **place, "method": "real images"}
+        axes |= {"width": "—", "discriminator_width": 0, "seed": 0, "key": f"reference {name}"}
+        for wanted in references(entry.cell, plan.metrics):
+            score = scores.get(wanted.id, {})
+            if _is_of(score, wanted.metric):
+                where = {"direction": wanted.direction, "step": 0, "variant": ""}
+                yield from _value_rows(axes, {**score, **where, "label": wanted.label})
+
+
+def _value_rows(axes: Json, score: Json) -> Iterator[Json]:
+    """Yield one row per value of a score; one without a value where it has none."""
+    metric = METRIC.declaration(score["metric"], score["metric"]).says
+    said = f" ({score['variant']})" if score["variant"] else ""  # never in one column
+    common = {
+        **axes,
+        "metric": score["metric"] + said,
+        "label": (score.get("label") or metric.label or score["metric"]) + said,
+        "unit": metric.unit,
+        "digits": metric.digits,
+        "judges": metric.judges,
+        "better": metric.better,
+        "direction": score["direction"],
+        "step": score["step"],
+        "protocol": json.dumps(score["protocol"], sort_keys=True),
+        "reason": score["reason"],
+        "undefined": metric.undefined,
+    }
+    values = score["values"] or {metric.headline or score["metric"]: None}
+    for name, value in values.items():
+        yield {
+            **common,
+            "name": name + said,
+            "value": value,
+            "image_error": score.get("errors", {}).get(name),
+            "headline": len(values) == 1 or name == metric.headline,
+        }
 
 
 AXES = (

@@ -19,6 +19,8 @@ from bench.plan.scores import (
     image_scores,
     network_id,
     network_metrics,
+    reference_id,
+    references,
     snapshot_scores,
 )
 from bench.run.executors import Executor, InProcess, Processes
@@ -52,7 +54,10 @@ def is_scored(cell: Cell, plan: Plan, store: Store) -> bool:
     wanted = [*image_scores(cell, plan.metrics), *snapshot_scores(cell, plan.watched)]
     found = [scores.get(score.id) for score in wanted]
     has_lost = any(score and score.get("errors") for score in found)
-    return None not in found and not (has_lost and not store.images(cell.key).exists())
+    if None in found or (has_lost and not store.images(cell.key).exists()):
+        return False
+    beside = {score.id for score in references(cell, plan.metrics)}
+    return not beside or beside <= read_json(store.reference(reference_id(cell))).keys()
 
 
 def is_finished(cell: Cell, plan: Plan, store: Store) -> bool:

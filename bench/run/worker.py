@@ -12,6 +12,7 @@ import torch
 from bench.errors import Busy, Damaged, DistillbenchError, Interrupted, StoreError
 from bench.evaluate.costs import measure
 from bench.evaluate.feed import evaluate
+from bench.evaluate.references import score_references
 from bench.evaluate.validation import validate
 from bench.plan.cell import Cell
 from bench.run.job import Emit, Job
@@ -92,6 +93,7 @@ def _score(cell: Cell, job: Job, store: Store, device: torch.device, emit: Emit)
             job.watched,
             lambda text: emit("note", "", {"text": text}),
         )
+        failures |= score_references(cell, store, job.metrics, device)
     except Damaged as error:
         emit("ended", cell.key, {"status": "failed", "reason": str(error)})
         return

@@ -12,6 +12,7 @@
     cells/KEY/samples/              some test images as the student makes them
     cells/KEY/log                   tracebacks
     networks/ID.json                scores of a network as such: size, cost, latency
+    references/ID.json              scores of real images beside samples, by the images' content
     reals/ID.safetensors            features of real images, by content
     provenance/ID.json              commit, changes, versions, machine, command line
 
@@ -110,6 +111,10 @@ class Store:
     def network(self, network: str) -> Path:
         """Return the file of a network's own scores."""
         return self.root / "networks" / f"{network}.json"
+
+    def reference(self, content: str) -> Path:
+        """Return the file of the scores that real images have beside samples."""
+        return self.root / "references" / f"{content}.json"
 
     def real(self, content: str) -> Path:
         """Return the file of a real set's features."""

@@ -21,6 +21,7 @@ from bench.maths.diffusion import (
     averaging,
     ddim_steps,
     ddim_times,
+    implied,
     noised,
 )
 
@@ -79,6 +80,7 @@ class Diffusion(Task):
         "clip": "both",
     }
     real = "train"
+    denoises = True
 
     def check(self) -> None:
         """Refuse schedules, averages and decays that are none."""
@@ -178,6 +180,12 @@ class Diffusion(Task):
             fresh = _fresh(items["seed"], now, x) if outputs["eta"] else None
             x = step(x, noise.float(), fresh)
         return x
+
+    def denoise(self, networks: Networks, direction: str, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the noise that a network finds at a batch's times, and the image it leaves."""
+        x, time = self.inputs(direction, batch)
+        noise, _ = networks["generator"][direction](x, time)
+        return noise.float(), implied(x, noise.float(), self._alpha_bar(x.device)[time])
 
     def _alpha_bar(self, device: torch.device) -> Tensor:
         p = self.params

@@ -2,6 +2,7 @@
 
 cell/...            the cell's folder: spec, end, scores, losses, samples; no weights
 networks/ID.json    scores of its network as such
+references/ID.json  scores of real images beside its samples
 provenance/ID.json  where it was trained
 """
 
@@ -19,17 +20,18 @@ from bench.errors import FetchError, StoreError
 from bench.fetch.archive import Limits, extract
 from bench.plan.cell import Cell
 from bench.plan.identity import is_identity
-from bench.plan.scores import network_id
+from bench.plan.scores import network_id, reference_id
 from bench.store.atomic import make_folder
 from bench.store.layout import Json, Store, read_json, write_json
 
+SHARED = ("networks", "references")  # scores that are no cell's own
 FILES = ("spec.json", "end.json", "scores.json", "losses.jsonl")
 LIMITS = Limits(members=10_000, size=1 << 30, ratio=1032)  # text may shrink by all that deflate can
 
 
 MEMBER = re.compile(
     r"cell/(spec\.json|end\.json|scores\.json|losses\.jsonl|samples/[\w-]{1,100}\.png)"
-    r"|(networks|provenance)/[0-9a-f]{12}\.json"
+    r"|(networks|references|provenance)/[0-9a-f]{12}\.json"
 )
 
 
@@ -85,8 +87,9 @@ def _check(inside: Path) -> None:
     if end := read_json(inside / "cell" / "end.json"):
         _End.model_validate(end)
     scores = [*read_json(inside / "cell" / "scores.json").values()]
-    for file in inside.glob("networks/*.json"):
-        scores += read_json(file).values()
+    for folder in SHARED:
+        for file in inside.glob(f"{folder}/*.json"):
+            scores += read_json(file).values()
     for score in scores:
         _Score.model_validate(score)
     log = inside / "cell" / "losses.jsonl"
@@ -100,7 +103,8 @@ def pack(cell: Cell, store: Store, path: Path) -> None:
     provenance = store.read(cell.key, "spec.json").get("provenance", "")
     named = {f"cell/{name}": folder / name for name in FILES}
     named |= {f"cell/samples/{p.name}": p for p in sorted(folder.glob("samples/*.png"))}
-    for inner in (f"networks/{network_id(cell)}.json", f"provenance/{provenance}.json"):
+    inside = [f"networks/{network_id(cell)}.json", f"references/{reference_id(cell)}.json"]
+    for inner in (*inside, f"provenance/{provenance}.json"):
         named[inner] = store.root / inner
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for name, source in named.items():
@@ -137,6 +141,7 @@ def unpack(key: str, path: Path, store: Store) -> None:
         checked(read_json(inside / "cell" / "spec.json"), key)
         make_folder(store.folder(key).parent)
         (inside / "cell").rename(store.folder(key))
-        for source in (*inside.glob("networks/*.json"), *inside.glob("provenance/*.json")):
-            target = store.root / source.relative_to(inside)  # several cells bring the same
-            write_json(target, read_json(target) | read_json(source))
+        for folder in (*SHARED, "provenance"):
+            for source in inside.glob(f"{folder}/*.json"):
+                target = store.root / source.relative_to(inside)  # several cells bring the same
+                write_json(target, read_json(target) | read_json(source))
