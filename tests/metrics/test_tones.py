@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from bench.contracts.metric import Scene, Setting
 from bench.data.photo_crops import PhotoCrops
 from bench.data.tones import Tones as Data
 from bench.errors import DataError, SuiteError
+from bench.maths.diffusion import alpha_bars
+from bench.metrics.tone_errors import ToneErrors
 from bench.metrics.tones import Tones
 
 CPU = torch.device("cpu")
@@ -123,3 +126,41 @@ def test_scores_do_not_depend_on_batches() -> None:
     for part in np.split(signals, [1, 4]):
         parts.add(images(part), torch.empty(0))
     assert whole.value() == pytest.approx(parts.value())
+
+
+def test_an_error_is_that_of_the_tone_alone_and_all_see_the_same_noise() -> None:
+    """A network that takes the noisy signal's own amplitude at 11 for noise, and finds the rest."""
+    seen: list[torch.Tensor] = []
+    bar = alpha_bars("linear", 1e-4, 0.02, 1000)[50].item()
+
+    def denoise(batch: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.append(batch["noise"])
+        assert batch["time"].tolist() == [50] * 8
+        tone = torch.fft.rfft(batch["A"][:, :1])
+        tone[..., torch.arange(33) != 11] = 0
+        return batch["noise"] + bar**0.5 * torch.fft.irfft(tone), batch["A"]
+
+    metric = ToneErrors(METRIC.declaration("tone_errors", "test").params({"noises": 8}, "test"))
+    metric.open(Scene(CPU, data(), 64, denoise=denoise))
+    found = metric.value()
+    assert [found[f"error_{k:02}"] for k in (3, 5, 7, 9)] == pytest.approx([0] * 4, abs=1e-9)
+    assert found["error_11"] == pytest.approx(bar / 2, rel=1e-5)  # the mean square of a cosine
+    assert found["tone_errors"] == pytest.approx(bar / 10, rel=1e-5)
+    assert all(torch.equal(noise, seen[0]) for noise in seen)
+    assert seen[0].shape == (8, 1, 1, 64)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [({"time": 1000}, "should be 0 to 999"), ({"noises": 0}, "at least 1")]
+)
+def test_errors_that_cannot_be_asked_for_are_said(given: dict[str, Any], said: str) -> None:
+    task = TASK.declaration("signals", "test").says
+    params = METRIC.declaration("tone_errors", "test").params(given, "test")
+    setting = Setting(task, data(), "long tail", 64, "", 300, task_params=task.defaults)
+    with pytest.raises(SuiteError, match=said):
+        ToneErrors.scoring(params, setting)
+    photos = setting._replace(dataset=PhotoCrops({}), name="photos")
+    fine = METRIC.declaration("tone_errors", "test").params({}, "test")
+    found = ToneErrors.scoring(fine, photos)
+    assert found
+    assert found.reason == "needs tones, and photos has none"
