@@ -73,7 +73,7 @@ def difference(control: Path, taught: Path) -> tuple[int, Values] | None:
         np.mean([_magnitude(found[place]["output"]) for place in common], axis=0)
         for found in (ours, theirs)
     )
-    least = 1e-6 * below.max()
+    least = max(1e-6 * below.max(), np.finfo(float).tiny)  # were the samples black
     return len(common), 20 * np.log10(np.maximum(above, least) / np.maximum(below, least))
 
 
