@@ -134,8 +134,9 @@ def _block(
             row += [p_value(found.p), Bold(p_value(after)) if shown else p_value(after)]
             each = "; ".join(f"{held} {signed(gain, digits)}" for held, gain in singles.items())
             block.append([*row, each if len(singles) > 1 else ""])
-    notes = [_sentence(what, by) for what, by in verdicts.items()]
-    return block, [f"{' '.join(where[:1])}, width {where[1]}: {n}" for n in [*notes, _reach(most)]]
+    place = f"{where[0]}, width {where[1]}"
+    notes = [*(_sentence(what, by) for what, by in verdicts.items()), _reach(most, len(contrasts))]
+    return block, [f"{place}: {note}" for note in notes]
 
 
 def _compared(
@@ -162,12 +163,14 @@ def _sentence(what: str, verdicts: Mapping[str, list[str]]) -> str:
     return f"{what}: {'; '.join(said)}."
 
 
-def _reach(seeds: int) -> str:
+def _reach(seeds: int, contrasts: int) -> str:
     """Say what so many seeds can show at best."""
-    needed, text = seeds_needed(1), f"{seeds} common seed{'s' * (seeds != 1)}"
-    if seeds >= needed:
-        return f"with {text} the smallest p is {least_p(seeds):.2g}, before Holm's correction."
-    return (
-        f"with {text} the smallest p is {least_p(seeds):.2g}, so nothing can be shown, whatever "
-        f"its size, before there are {needed}."
+    single, corrected = least_p(seeds), min(1.0, contrasts * least_p(seeds))
+    text = (
+        f"with {seeds} common seed{'s' * (seeds != 1)} the smallest p is {single:.2g}, and "
+        f"{corrected:.2g} after Holm over {contrasts} pair{'s' * (contrasts != 1)}"
     )
+    if corrected > LEVEL:
+        needed = seeds_needed(contrasts)
+        text += f": nothing can be shown, whatever its size, before there are {needed} seeds"
+    return f"{text}."

@@ -11,18 +11,18 @@ from reports._layout import SPREAD, Layout, Row, method_tables
 LAYOUT = Layout(
     "sd_table_5",
     "SD, Table 5: terms",
-    "SD here is a port of a diffusion method to translation; the paper's third component, wavelet "
-    f"gating, is of its own network. {SPREAD} Δ is the gain over the student alone at the same "
-    "seed, positive where better.",
+    "The paper's third component, wavelet gating, is the network's: there is a block for each, and "
+    f'"One thing apart" has one against the other. {SPREAD} Δ is the gain over the student alone '
+    "on the same network at the same seed, positive where better.",
     "SpectralDiffusion",
     ("Table 5",),
     columns=(Score("fid"), Gain("fid")),
     marks=("Spatial", "Frequency"),
     rows=(
         Row("none"),
-        Row("sd(frequency=0.0)", ("✓", "")),
-        Row("sd(spatial=0.0)", ("", "✓")),
-        Row("sd", ("✓", "✓")),
+        Row("sd_native(frequency=0.0)", ("✓", "")),
+        Row("sd_native(spatial=0.0)", ("", "✓")),
+        Row("sd_native", ("✓", "✓")),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Images in folders: pairs side by side as Pix2Pix has them, two domains as CycleGAN has them.
+"""Images in folders: pairs side by side as Pix2Pix has them, two domains as CycleGAN has them, one.
 
 A data set lies in `path`, or, where it is published under a name of its own, in
 `$DISTILLBENCH_HOME/data/NAME`. Listings are read once per process; contents are hashed once per
@@ -181,6 +181,75 @@ class Unpaired(Folders):
     def read(self, split: str, domain: str, index: int, size: int) -> Pixels:
         """Return one image."""
         return resize(decode(self.files(split, domain)[index]), size)
+
+
+class Nested(Folders):
+    """Images of one domain, in a folder per split and at any depth below it; read by their middles.
+
+    Published sets that a person has to bring: `bring` says how, `instead` what else people have in
+    its place, and what to do about that.
+    """
+
+    task = "diffusion"
+    domains = ("A",)
+    names = ("image",)
+    bring: ClassVar[str] = ""
+    instead: ClassVar[Mapping[str, str]] = {}  # name in `path` -> what it is, and what to do
+
+    def remedy(self) -> str:
+        """Say how an absent data set is brought."""
+        return f"{self.bring}, or give `path`. "
+
+    def expected(self) -> str:
+        """Say which layout is expected."""
+        named = " and ".join(f"{folder}/" for folder in dict.fromkeys(self.folders.values()))
+        return f"{named} with images at any depth"
+
+    def files(self, split: str, domain: str) -> tuple[Path, ...]:
+        """Return the images of a split, folder by folder."""
+        is_there = split in self.folders and domain == "A"
+        return nested(self.root / self.folders[split]) if is_there else ()
+
+    def check(self) -> None:
+        """Look for images of each split."""
+        missing = [f"{f}/" for split, f in self.folders.items() if not self.files(split, "A")]
+        if missing:
+            there = {path.name for path in self.root.iterdir()}
+            hints = "".join(f" {said}" for name, said in self.instead.items() if name in there)
+            raise DataError(
+                f"{self.root}: no images in {', '.join(dict.fromkeys(missing))}. Expected "
+                f"{self.expected()}; found {contents(self.root)}.{hints}"
+            )
+
+    def read(self, split: str, domain: str, index: int, size: int) -> Pixels:
+        """Return the middle of one image; see `middle` for errors."""
+        return middle(self.files(split, domain)[index], size)
+
+
+@functools.cache
+def nested(folder: Path) -> tuple[Path, ...]:
+    """Return the images of a folder, and then of those below it, one by one in their order."""
+    below = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    return images(folder) + tuple(file for path in below for file in nested(path))
+
+
+def middle(path: Path, size: int) -> Pixels:
+    """Return the largest square in the middle of an image, resized to [size, size, 3].
+
+    Raises:
+        DataError: it cannot be decoded, or is smaller than `size`: enlarged images have no high
+            frequencies.
+    """
+    pixels = decode(path)
+    height, width, _ = pixels.shape
+    side = min(height, width)
+    if side < size:
+        raise DataError(
+            f"{path}: {width} x {height} pixels are less than {size} x {size}; set `size`, or "
+            "leave it out."
+        )
+    top, left = (height - side) // 2, (width - side) // 2
+    return resize(pixels[top : top + side, left : left + side], size)
 
 
 def contents(path: Path) -> str:

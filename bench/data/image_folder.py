@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.contracts.dataset import resize
-from bench.contracts.image import Pixels, decode, images
-from bench.data._folders import Folders, contents
+from bench.contracts.image import Pixels, images
+from bench.data._folders import Folders, contents, middle
 from bench.errors import DataError
 
 
@@ -39,19 +38,5 @@ class ImageFolder(Folders):
             )
 
     def read(self, split: str, domain: str, index: int, size: int) -> Pixels:
-        """Return the middle of one image.
-
-        Raises:
-            DataError: it cannot be decoded, or is smaller than `size`.
-        """
-        path = self.files(split, domain)[index]
-        pixels = decode(path)
-        height, width, _ = pixels.shape
-        side = min(height, width)
-        if side < size:
-            raise DataError(
-                f"{path}: {width} x {height} pixels are less than {size} x {size}; set `size`, or "
-                "leave it out."
-            )
-        top, left = (height - side) // 2, (width - side) // 2
-        return resize(pixels[top : top + side, left : left + side], size)
+        """Return the middle of one image; see `middle` for errors."""
+        return middle(self.files(split, domain)[index], size)

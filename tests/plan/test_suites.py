@@ -73,17 +73,16 @@ PROTOCOLS = {
     "fesd_table5_ratio": Protocol(200, 1, "lsgan", {16}, {MOBILE}),
     "fesd_table6_components": Protocol(200, 1, "lsgan", {16}, {MOBILE}),
     "fesd_table7_latency": Protocol(None, 1, "lsgan", {16, 64}, set()),
-    "sd_table5_terms": Protocol(200, 1, "vanilla", {16}, {RESNET}),
 }
+SAMPLED = ("sd_table1", "sd_table2", "sd_table5")
 UNTRAINED = {"pca_kd_table1_vgg", "pca_kd_table1_small"}  # time networks, whatever trained them
-
 OURS = {"sd_toy", "sd_toy_terms"}  # whose protocols the paper hardly states
 
 
 def test_every_suite_of_a_paper_has_a_protocol() -> None:
     names = ("wkd_", "fesd_", "pca_kd_", "sd_")
     papers = {path.stem for path in SUITES if path.stem.startswith(names)}
-    assert papers == set(PROTOCOLS) | UNTRAINED | {"pca_kd_fig6_vgg"} | OURS
+    assert papers == {*PROTOCOLS, *UNTRAINED, *SAMPLED, *OURS, "pca_kd_fig6_vgg"}
 
 
 def test_style_transfer_trains_by_the_papers_protocol() -> None:
@@ -103,6 +102,32 @@ def test_style_transfer_trains_by_the_papers_protocol() -> None:
     taught = [cell for cell in cells if cell.teacher]
     (teacher,) = {plan.cells[cell.teacher].nets.architecture.name for cell in taught}
     assert (teacher, {c.methods[0].params["start"] for c in taught}) == ("vgg19", {"random"})
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_a_diffusion_model_trains_and_is_sampled_by_the_papers_protocol(name: str) -> None:
+    """What is kept of it, as the plan has it; the suite's text says what is not."""
+    path = ROOT / "suites" / f"{name}.yaml"
+    assert "# Protocol of the paper:" in path.read_text()
+    plan = expand(load(path), elsewhere=somewhere)
+    cells = [entry.cell for entry in plan.students if entry.cell]
+    networks = ("ldm_unet", "sd_unet")
+    assert {(c.nets.architecture.name, c.nets.width) for c in cells} == {(n, 64) for n in networks}
+    assert len({c.seed for c in cells}) == 8
+    (teacher,) = {(plan.cells[c.teacher].nets.architecture.name, plan.cells[c.teacher].nets.width)
+                  for c in cells if c.teacher}  # fmt: skip
+    assert teacher == ("ldm_unet", 224)
+    for nets in (cells[0].nets, cells[-1].nets):
+        assert nets.architecture.params == nets.architecture.declared.defaults
+    (budget,) = {(c.budget.steps, c.budget.batch, c.budget.lr, c.budget.decay) for c in cells}
+    assert budget == (150_000, 256, 1e-4, 1.0)
+    for cell in cells:
+        assert cell.size == 64
+        assert [cell.task.params[n] for n in ("betas", "first_beta", "last_beta", "times")] == [
+            "scaled linear", 0.0015, 0.0195, 1000,
+        ]  # fmt: skip
+        outputs = [cell.outputs[n] for n in ("samples", "sampler", "steps", "offset", "eta")]
+        assert outputs == [50_000, "ddim", 200, 1, 0.0]
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
@@ -158,6 +183,8 @@ def test_a_suite_trains_on_photographs_in_place_of_its_data(path: Path, tmp_path
         sets += ["widths=[[2, 3, 4, 5]]", "teacher.width=[4, 5, 6, 7]", "stages={}"]
         # the other sources are files of one width
         sets += ["teacher.architecture=random_vgg", "teacher.budget.steps=2"]
+    if tasks == {"diffusion"}:  # gates split widths by four
+        sets += ["widths=[4]", "teacher.width=8", "budget.batch=2"]
     sets += [judges] * (not tasks & {"style", "diffusion"})  # where nobody discriminates
     sets += ["task.lambda_vgg=0"] * ("pix2pixhd" in suite.architectures)
     deeper = [n for n, row in suite.methods.items() if row.get("teacher", {}).get("deeper")]

@@ -9,6 +9,7 @@ import math
 import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ METRICS = {
     "miou": ("mIoU", "%", 2, "images", "higher", "miou"),
     "lpips": ("LPIPS", "", 3, "images", "lower", "lpips"),
     "psnr": ("PSNR", "dB", 2, "images", "higher", "psnr"),
-    "band_error": ("band error", "", 2, "images", "lower", ""),
+    "denoising": ("denoising error", "", 3, "images", "lower", "denoising"),
     "params": ("#Params", "", 2, "network", "lower", "params"),
     "macs": ("MACs", "", 2, "network", "lower", "macs"),
     "latency": ("latency", "ms", 2, "network", "lower", "latency"),
@@ -464,20 +465,43 @@ def test_seconds_by_resolution_say_where_memory_ended() -> None:
     ]
 
 
-HIGH = [f"{band}{level}" for level in (1, 2, 3) for band in ("LH", "HL", "HH")]
+BANDS = {"low_20": 0.1, "high_20": 0.9, "low_50": 0.2, "high_50": 1.1}
 
 
-def test_high_frequency_error_is_the_mean_of_nine_bands_and_of_no_fewer() -> None:
-    whole = {"LL3": 0.1, **{band: 0.5 + 0.1 * n for n, band in enumerate(HIGH)}}  # mean 0.9
+def test_sds_errors_are_those_of_one_step_by_band() -> None:
+    lost = {name: value for name, value in BANDS.items() if name != "high_20"}
     found = rows(
-        seeds("none", [{"band_error": whole}, {"band_error": whole}]),
-        seeds("sd", [{"band_error": whole | {"HH2": math.nan}}, {"band_error": whole}]),
+        seeds("none", [{"denoising": {"denoising": 5.0, **BANDS}}] * 2, architecture="ldm_unet"),
+        seeds("sd_native", [{"denoising": BANDS}, {"denoising": lost}], architecture="ldm_unet"),
     )
     table = only("sd_table_1", found)
-    assert [line[2:] for line in lines(table)] == [
-        ["none", "0.10 ± 0.00", "0.90 ± 0.00"],
-        ["sd", "0.10 ± 0.00", "0.90 (n=1/2)"],
+    assert table.header[3] == "Low frequencies, t = 20 ↓"
+    assert [line[2:5] for line in lines(table)] == [
+        ["none", "0.100 ± 0.000", "0.900 ± 0.000"],
+        ["sd_native", "0.100 ± 0.000", "0.900 (n=1/2)"],
     ]
+
+
+def test_real_images_stand_below_in_the_columns_that_they_have() -> None:
+    found = rows(
+        seeds("none", fid(20.0, 22.0), role="teacher", width=64),
+        seeds("none", fid(90.0, 92.0)),
+        *(seeds(f"sd_native{of}", fid(80.0, 81.0)) for of in TERMS),
+    )
+    protocol = json.dumps({"images": 50, "drawn": "from elsewhere"})
+    floor = found.scores.iloc[:1].assign(
+        role="reference", method="real images", key="reference", width="—", value=1.5, seed=0,
+        protocol=protocol,
+    )  # fmt: skip
+    table = only("sd_table_5", replace(found, references=floor))
+    assert lines(table)[-1][1:] == ["—", "real images", "", "", "1.50", ""]
+    assert any(
+        note.startswith("real images (horse2zebra, resnet9): 50 drawn from elsewhere, held against")
+        for note in table.notes
+    )
+
+
+TERMS = ("(frequency=0.0)", "(spatial=0.0)", "")
 
 
 def test_sds_other_tables_have_costs_and_ticks() -> None:
@@ -490,13 +514,13 @@ def test_sds_other_tables_have_costs_and_ticks() -> None:
             width=64,
         ),
         seeds("none", fid(90.0, 92.0, network=fast)),
-        seeds("sd", fid(80.0, 81.0, network=fast)),
-        seeds("sd(frequency=0.0)", fid(85.0, 85.0, network=fast)),
-        seeds("sd(spatial=0.0)", fid(84.0, 84.0, network=fast)),
+        seeds("sd_native", fid(80.0, 81.0, network=fast)),
+        seeds("sd_native(frequency=0.0)", fid(85.0, 85.0, network=fast)),
+        seeds("sd_native(spatial=0.0)", fid(84.0, 84.0, network=fast)),
     )
     costs = only("sd_table_2", found)
     assert lines(costs)[-1][2:] == [
-        "sd",
+        "sd_native",
         "0.716M (15.90×)",
         "3.33G (14.89×)",
         "66.7",
@@ -505,9 +529,9 @@ def test_sds_other_tables_have_costs_and_ticks() -> None:
     terms = only("sd_table_5", found)
     assert [line[2:5] for line in lines(terms)[1:]] == [
         ["none", "", ""],
-        ["sd(frequency=0.0)", "✓", ""],
-        ["sd(spatial=0.0)", "", "✓"],
-        ["sd", "✓", "✓"],
+        ["sd_native(frequency=0.0)", "✓", ""],
+        ["sd_native(spatial=0.0)", "", "✓"],
+        ["sd_native", "✓", "✓"],
     ]
 
 
@@ -529,9 +553,11 @@ TABLES = {  # suite -> table -> how many of its cells have a printed number, in 
     "fesd_table7_latency": {"fesd_table_7": 0},
     "pca_kd_table1_vgg": {"pca_kd_table_1": 0},
     "pca_kd_table1_small": {"pca_kd_table_1": 0},
-    "sd_table5_terms": {"sd_table_1": 0, "sd_table_5": 0},
-    "matrix": {"sd_table_1": 0},
-    "nightly": {"sd_table_1": 0, "sd_table_2": 0},
+    "sd_table1": {"sd_table_1": 0},
+    "sd_table2": {"sd_table_2": 0},
+    "sd_table5": {"sd_table_1": 0, "sd_table_5": 0},
+    "matrix": {},
+    "nightly": {},
 }
 
 
@@ -543,7 +569,7 @@ def test_every_suite_of_a_paper_fills_its_table(suite: str, tmp_path: Path) -> N
         elsewhere=somewhere,
     )
     metrics = {part.name: part.params for part in plan.metrics if part.name in METRICS}
-    names = {"macs": ["macs", "macs_c2", "macs_c3"], "band_error": ["LL3", *HIGH]}
+    names = {"macs": ["macs", "macs_c2", "macs_c3"], "denoising": list(BANDS)}
     names["latency"] = ["latency", "latency_mean"]
     sizes = metrics.get("latency_by_size", {}).get("sizes", [])
     names["latency_by_size"] = [f"latency_{width}x{height}" for width, height in sizes]
