@@ -123,8 +123,9 @@ def _points(axes: Axes, found: pd.DataFrame, looks: dict[str, Style], cost: str)
         place = (price, group["high"].max())
         axes.annotate(widths, place, (0, 6), textcoords="offset points", fontsize=7, ha="center")
     order = np.argsort(costs[front])
-    where = "post" if is_cheap_low else "pre"
-    axes.step(costs[front][order], means[front][order], where=where, **STEPS)
+    axes.step(
+        costs[front][order], means[front][order], where="post" if is_cheap_low else "pre", **STEPS
+    )
     log_x(axes)
     axes.set(xlabel=cost, ylabel=titled(found.iloc[0]))
     axes.margins(x=0.15, y=0.15)

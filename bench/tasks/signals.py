@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ class Signals(Diffusion):
         "weight_decay": 0.0,
     }
     source = "Yang et al. (Spectral Diffusion), CVPR 2023, Figure 4; Ho et al.; Song et al."
-    drawn_by: Sequence[str] = ("betas", "first_beta", "last_beta", "times")
+    drawn_by = ("betas", "first_beta", "last_beta", "times")
     outputs = {
         "samples": 300,
         "batch": 300,
