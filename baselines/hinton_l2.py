@@ -19,7 +19,7 @@ class HintonL2(Distiller):
     defaults = {"weight": 1.0}
     strength = ("weight",)
     source = "Hinton et al. 2015; the output term of BK-SDM, Kim et al., ECCV 2024"
-    tasks = ("diffusion",)
+    tasks = ("diffusion", "signals")
     teachers = ("frozen", "same", "assistant", "online", "peers")
 
     def terms(self, student: Trace, teacher: Trace) -> dict[str, Tensor]:

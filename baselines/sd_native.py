@@ -38,7 +38,7 @@ class SDNative(SpectralDistillation):
     choices = {"spectrum_of": ("sample", "batch")}
     strength = ("spatial", "frequency")
     source = "Yang et al. (Diffusion Probabilistic Model Made Slim), CVPR 2023, section 4.2"
-    tasks = ("diffusion",)
+    tasks = ("diffusion", "signals")
     teachers = ("frozen", "same", "assistant")
 
     def __init__(self, params: Mapping[str, Any]) -> None:

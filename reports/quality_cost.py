@@ -1,4 +1,4 @@
-"""Quality against cost: what each method and width gives for its multiply-adds and its time."""
+"""Quality against cost: what each method and width gives for multiply-adds, time, throughput."""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ from reports._style import Panel, Style, legend, log_x, pages, styles
 
 Values = npt.NDArray[np.float64]
 
-COSTS = {"macs": "MACs of the generator (C1)", "latency": "latency"}
+COSTS = {
+    "macs": "MACs of the generator (C1)",
+    "latency": "latency",
+    "throughput": "throughput",  # the more, the cheaper: SD's Figure 6
+}
 TEACHER = Style("black", "p", "")
 APART = 2  # points between methods at one cost
 RING: dict[str, Any] = {"marker": "o", "ms": 9, "mfc": "none", "mew": 0.8, "color": "0.3"}
@@ -42,7 +46,7 @@ CAPTION = (
 
 
 class QualityCost(Report):
-    """MACs or latency on x, the foremost metric of quality on y."""
+    """MACs, latency or throughput on x, the foremost metric of quality on y."""
 
     order = 25
 
@@ -67,7 +71,9 @@ class QualityCost(Report):
                 ]
                 for metric, name in COSTS.items():
                     price = mine[mine["metric"] == metric].drop_duplicates("key")
-                    found = points.merge(price[["key", "value"]], on="key", suffixes=("", "_cost"))
+                    found = points.merge(
+                        price[["key", "value", "better"]], on="key", suffixes=("", "_cost")
+                    )
                     if found.empty:
                         continue
                     unit = f" [{price['unit'].iloc[0]}]" if price["unit"].iloc[0] else ""
@@ -98,7 +104,8 @@ def _points(axes: Axes, found: pd.DataFrame, looks: dict[str, Style], cost: str)
     by = ["role", "method", "width"]
     table = summary(found, by).merge(found.groupby(by)["value_cost"].mean().reset_index(), on=by)
     costs, means = table["value_cost"].to_numpy(), table["mean"].to_numpy()
-    front = pareto(costs, means, found["better"].iloc[0])
+    is_cheap_low = found["better_cost"].iloc[0] != "higher"
+    front = pareto(costs if is_cheap_low else -costs, means, found["better"].iloc[0])
     for bound in ("low", "high"):  # what is moved apart does not count for the limits
         axes.update_datalim(np.column_stack([costs, table[bound]]))
     for price in np.unique(costs):
@@ -116,7 +123,9 @@ def _points(axes: Axes, found: pd.DataFrame, looks: dict[str, Style], cost: str)
         place = (price, group["high"].max())
         axes.annotate(widths, place, (0, 6), textcoords="offset points", fontsize=7, ha="center")
     order = np.argsort(costs[front])
-    axes.step(costs[front][order], means[front][order], where="post", **STEPS)
+    axes.step(
+        costs[front][order], means[front][order], where="post" if is_cheap_low else "pre", **STEPS
+    )
     log_x(axes)
     axes.set(xlabel=cost, ylabel=titled(found.iloc[0]))
     axes.margins(x=0.15, y=0.15)

@@ -25,6 +25,10 @@ ABOUT = {  # metric -> label, unit, better, judges
     "latency": ("latency", "ms", "lower", "network"),
     "band_error": ("band error", "", "lower", "images"),
     "spectrum": ("spectral error", "dB", "lower", "images"),
+    "throughput": ("throughput", "images/s", "higher", "network"),
+    "tones": ("power off the tones", "", "lower", "images"),
+    "tone_errors": ("error of tones", "", "lower", "images"),
+    "gates": ("gates", "", "", "images"),
 }
 
 

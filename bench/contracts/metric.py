@@ -33,6 +33,9 @@ Predictor: TypeAlias = "Callable[[Tensor], Tensor]"
 """Images [N, 3, S, S] in [-1, 1] -> what a network makes of them."""
 Denoiser: TypeAlias = "Callable[[Mapping[str, Tensor]], tuple[Tensor, Tensor]]"
 """A batch with its noise and time -> as `Task.denoise`."""
+Hints: TypeAlias = "Callable[[Mapping[str, Tensor], Sequence[str]], Mapping[str, Tensor]]"
+"""A batch as in training, and roles -> what the network's hints of it are, [N, C, H, W] float32 by
+role. SuiteError or PluginError: a role that it does not have."""
 
 
 class Setting(NamedTuple):
@@ -85,6 +88,7 @@ class Scene:
     """Opens the network of `Scoring.judge`, or the scored one itself where it makes no images."""
     split: str = "test"  # of the data set, whose outputs come
     denoise: Denoiser | None = None  # the scored network, if its task has it denoise
+    hints: Hints | None = None  # what the scored network sees
 
 
 PRESETS = ("paper", "modern", "offline")

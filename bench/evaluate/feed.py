@@ -44,6 +44,7 @@ from bench.store.layout import Store
 from bench.train import checkpoint
 from bench.train.batches import normalise
 from bench.train.device import autocast, full_precision
+from bench.train.learner import check_hints
 from bench.train.player import Player
 
 
@@ -109,6 +110,7 @@ def _score(
     direction, device = wanted[0].direction, student.device
     dataset = open_dataset(cell.dataset)
     denoise = functools.partial(_denoise, cell, student, direction)
+    hints = functools.partial(_hints, cell, student, direction)
     scenes = {
         w.id: Scene(
             device,
@@ -117,6 +119,7 @@ def _score(
             _judge(cell, student, w, store),
             cell.scored_on,
             denoise if cell.task.declared.denoises else None,
+            hints,
         )
         for w in wanted
     }
@@ -165,6 +168,18 @@ def _denoise(
     """Return which noise a network finds in a batch, and the clean images that this implies."""
     with autocast(student.device, cell.numerics):
         return student.task.denoise(student.judged(), direction, batch)
+
+
+@torch.no_grad()
+def _hints(
+    cell: Cell, student: Player, direction: str, batch: Mapping[str, Tensor], roles: Sequence[str]
+) -> dict[str, Tensor]:
+    """Return what a network sees in a batch, by role."""
+    network = student.judged()["generator"][direction]
+    check_hints(cell.nets, roles, cell.method)
+    with autocast(student.device, cell.numerics):
+        _, found = network(*student.task.inputs(direction, batch), hints=roles)
+    return {role: feature.float() for role, feature in found.items()}
 
 
 def weights_protocol(metric: Part[Metric]) -> dict[str, Any]:

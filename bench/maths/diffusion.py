@@ -1,11 +1,10 @@
-"""The equations of diffusion: schedules, noising, DDIM's steps, and the optimal linear denoiser.
+"""The equations of diffusion: schedules, noising and DDIM's steps.
 
 x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise, with alpha_bar_t the product of 1 - beta
 up to t. Everything here is of float64, however coarse the images are.
 
 Sources: Ho et al. (DDPM), NeurIPS 2020; Song et al. (DDIM), ICLR 2021, eq. 12 and 16; Rombach et
-al. (LDM), CVPR 2022, whose word "linear" means `scaled linear` here; Yang et al. (Spectral
-Diffusion), CVPR 2023, for the Wiener filters.
+al. (LDM), CVPR 2022, whose word "linear" means `scaled linear` here.
 """
 
 from __future__ import annotations
@@ -138,21 +137,3 @@ def averaging(step: int, most: float) -> float:
     over its own length. `most` acts only after some 9 / (1 - most) steps.
     """
     return min(most, (1 + step) / (10 + step))
-
-
-def wiener(frequency: Tensor, alpha_bar: float) -> tuple[Tensor, Tensor]:
-    """Return the filters that denoise best among all linear ones: for the image, for its noise.
-
-    For images of power 1 / f^2: H = sqrt(alpha_bar) P / (alpha_bar P + 1 - alpha_bar) takes x_t to
-    the expected x_0, E = sqrt(1 - alpha_bar) / (alpha_bar P + 1 - alpha_bar) to the expected noise,
-    and sqrt(alpha_bar) H + sqrt(1 - alpha_bar) E = 1. With little noise left, H passes high
-    frequencies too: that is Spectral Diffusion's Figure 3. The exponent 2 and the constant 1 are
-    our reading of two symbols that could not be read.
-
-    Args:
-        frequency: above 0, in any unit, float64.
-        alpha_bar: between 0 and 1, exclusively.
-    """
-    power = frequency.pow(-2)
-    total = alpha_bar * power + 1 - alpha_bar
-    return math.sqrt(alpha_bar) * power / total, math.sqrt(1 - alpha_bar) / total

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -68,7 +68,7 @@ class Diffusion(Task):
     source = "Ho et al. (DDPM), NeurIPS 2020; Song et al. (DDIM), ICLR 2021; Rombach et al. (LDM)"
     directions = {"sample": ("", "A")}
     terms = ("noise",)
-    drawn_by = ("betas", "first_beta", "last_beta", "times", "flip")
+    drawn_by: ClassVar[Sequence[str]] = ("betas", "first_beta", "last_beta", "times", "flip")
     outputs = {
         "samples": 256,
         "batch": 64,

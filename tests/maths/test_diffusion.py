@@ -21,7 +21,6 @@ from bench.maths.diffusion import (
     ddim_steps,
     ddim_times,
     noised,
-    wiener,
 )
 
 LDM = ("scaled linear", 0.0015, 0.0195, 1000)
@@ -133,33 +132,3 @@ def test_an_average_is_short_sighted_first() -> None:
     assert found == pytest.approx([11 / 20, 101 / 110, 1001 / 1010])
     assert averaging(10**6, 0.9999) == 0.9999
     assert averaging(1789, 0.995) < 0.995 == averaging(1791, 0.995)
-
-
-def test_wiener_filters_are_the_closed_forms() -> None:
-    frequency = torch.linspace(0.01, 20, 400, dtype=torch.float64)
-    crossings = []
-    for bar in (0.01, 0.1, 0.5, 0.9, 0.99):
-        image, noise = wiener(frequency, bar)
-        assert (image.diff() < 0).all()
-        torch.testing.assert_close(
-            bar**0.5 * image + (1 - bar) ** 0.5 * noise, torch.ones_like(image)
-        )
-        crossings.append((bar / (1 - bar)) ** 0.5)
-        half, _ = wiener(torch.tensor([crossings[-1]], dtype=torch.float64), bar)
-        assert bar**0.5 * half.item() == pytest.approx(0.5, rel=1e-12)
-        lowest, _ = wiener(torch.tensor([1e-9], dtype=torch.float64), bar)
-        assert lowest.item() == pytest.approx(bar**-0.5)
-    assert crossings == pytest.approx([0.1005038, 1 / 3, 1, 3, 9.9498744])
-    one, _ = wiener(torch.tensor([0.1, 1.0, 3.0], dtype=torch.float64), 0.5)
-    assert one.tolist() == pytest.approx([1.40021145, 0.5**0.5, 0.14142136], rel=1e-7)
-
-
-def test_wiener_filters_are_what_least_squares_finds() -> None:
-    """Signals of power 1 / f^2 per bin, noise of power 1; a regression over many draws per bin."""
-    rng = np.random.default_rng(0)
-    frequency, bar = np.arange(1.0, 9.0), 0.5
-    clean = rng.standard_normal((40_000, 8)) / frequency
-    seen = bar**0.5 * clean + (1 - bar) ** 0.5 * rng.standard_normal(clean.shape)
-    fitted = (seen * clean).sum(0) / (seen * seen).sum(0)
-    expected, _ = wiener(torch.from_numpy(frequency), bar)
-    np.testing.assert_allclose(fitted, expected, atol=0.01)

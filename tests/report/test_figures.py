@@ -28,7 +28,7 @@ from reports.spectral_sign import SpectralSign
 
 FIGURES = (
     "band_error", "discriminator_size", "eigenbasis", "grids", "losses", "pca_kd_figure_6", "quality_cost",
-    "seed_spread", "spectra", "training_curve",
+    "sd_figure_10", "sd_figure_3", "sd_figure_4", "sd_figure_9", "seed_spread", "spectra", "training_curve",
 )  # fmt: skip
 
 
@@ -404,6 +404,9 @@ def test_a_hostile_name_is_drawn_as_text(name: str, tmp_path: Path) -> None:
     for metric in ("content_loss", "style_loss"):
         named = {metric: 1.0, "unchanged": 2.0, "recoloured": 3.0}
         parts.append(scores(frame, metric, named))
+    tones = {"tones": 0.0, "real_share_03": 1.0, "real_03": 1.0, "out_03": 1.0, "share_03": 1.0}
+    gates = {"down1_ll_0000": 0.5, "down1_ll_0000_spread": 0.1}
+    parts += [scores(frame, "tones", tones), scores(frame, "gates", gates)]
     snapshots = scores(frame[frame["role"] == "student"], "swd", 1.0, step=3)
     log = losses(frame, [1], {"gan": [1.0], "discriminator.AtoB": [1.0]})
     figures = made(name, rows(frame, *parts, snapshots=snapshots, losses=log))
