@@ -15,11 +15,11 @@ from reports._select import seeds_note
 from reports._style import Panel, Style, legend, mean_and_range, pages, styles
 
 CAPTION = (
-    "Left the generator, right the discriminator: means over seeds of the original losses as they "
-    "are weighted in training, without what a method adds; shaded: the seeds' range. Seeds that "
-    "did not end well are thin lines and in no mean; that of a diverged one ends in a cross. Only "
-    "the control's losses come from the task alone; a method may leave out terms of the task. In a "
-    "group of peers, those of the first."
+    "Left the generator, right the discriminator if there is one: means over seeds of the original "
+    "losses as they are weighted in training, without what a method adds; shaded: the seeds' "
+    "range. Seeds that did not end well or did not train are thin lines and in no mean; that of a "
+    "diverged one ends in a cross. Only the control's losses come from the task alone; a method "
+    "may leave out terms of the task. In a group of peers, those of the first."
 )
 
 
@@ -45,6 +45,8 @@ class Losses(Report):
             status = dict(zip(entries[key]["key"], entries[key]["status"], strict=True))
             for player in ("generator", "discriminator"):
                 mine = group[group["player"] == player]
+                if mine.empty:  # nobody discriminates
+                    continue
                 draw = partial(_curves, curves=mine, looks=looks, status=status, player=player)
                 panels.append(Panel(heading, notes, draw))
         handles = legend(looks, curves["method"].unique())

@@ -116,6 +116,9 @@ def test_losses_are_the_sums_of_the_original_terms_of_each_player() -> None:
     assert line(generator, GREY).tolist() == [[10, 12], [20, 23]]  # seeds: 11, 13 and 22, 24
     assert line(discriminator, GREY)[:, 1] == pytest.approx([0.75, 0.55])
     assert "loss of the generator" in generator.get_ylabel()
+    alone = rows(frame, losses=log[~log["term"].str.startswith("discriminator")])
+    (generator,) = panels("losses", alone)  # nobody discriminates
+    assert "loss of the generator" in generator.get_ylabel()
 
 
 def test_of_peers_the_first_counts() -> None:
