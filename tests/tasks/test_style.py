@@ -212,7 +212,7 @@ def test_an_output_is_the_content_in_the_style_under_the_contents_edges(folder: 
         ({"widths": [[5, 4, 5, 6]]}, "'relu1' has 5 channels in the student and 4 in the source"),
         (
             {"architectures": ["pca_mobile"], "methods": {"pca": STYLE["methods"]["pca"]}},
-            "of one layout, without depthwise convolutions; PCAMobile and RandomVGG are not",
+            "of one layout; PCAMobile and RandomVGG are not",
         ),
         ({"widths": [[3, 4, 5]]}, "a width of pca_vgg has 4 numbers"),
         ({"outputs": {"ridge": "much"}}, "expected float like 0.1, found 'much'"),
