@@ -209,6 +209,10 @@ def test_an_output_is_the_content_in_the_style_under_the_contents_edges(folder: 
     [
         ({"size": 24}, "images of 24 px are too small; take 32 or more"),
         ({"size": 68}, "a multiple of 8 pixels, those of photos have 68"),
+        (
+            {"size": 72, "architectures": ["pca_mobile"], "methods": ["none"]},
+            "a multiple of 16 pixels, those of photos have 72",
+        ),
         ({"widths": [[5, 4, 5, 6]]}, "'relu1' has 5 channels in the student and 4 in the source"),
         (
             {"architectures": ["pca_mobile"], "methods": {"pca": STYLE["methods"]["pca"]}},
