@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from bench.contracts.dataset import resize
 from bench.contracts.image import Pixels, decode, images
@@ -13,9 +14,8 @@ from bench.errors import DataError
 class StyleFolder(Folders):
     """`path/train/*`, and `path/content/*` with a style of the same name in `path/style/`.
 
-    The ending may differ. PCA-KD's own data have this layout with MS-COCO's `train2017` as `train`
-    (a link will do) and the 786 pairs of PST as `content` and `style`. Images are resized to a
-    square, as the paper does in training; it tries its pairs at their own sides.
+    The ending may differ. PCA-KD's own data are `pst`, which has this layout. Images are resized to
+    a square, as the paper does in training; it tries its pairs at their own sides.
     """
 
     source = "a layout of this project"
@@ -23,15 +23,19 @@ class StyleFolder(Folders):
     task = "style"
     size = 512
     names = ("content", "style")
+    photographs: ClassVar[str] = "train"  # the folder of what is trained on
 
     def expected(self) -> str:
         """Say which layout is expected."""
-        return "train/, content/ and style/ with images; a pair has one name in the last two"
+        return (
+            f"{self.photographs}/, content/ and style/ with images; a pair has one name in the "
+            "last two"
+        )
 
     def files(self, split: str, domain: str) -> tuple[Path, ...]:
         """Return the photographs, which both domains share in training, or a side of the pairs."""
         if split == "train":
-            return images(self.root / "train")
+            return images(self.root / self.photographs)
         if split == "val":
             return ()
         contents_of = images(self.root / "content")
@@ -42,7 +46,8 @@ class StyleFolder(Folders):
 
     def check(self) -> None:
         """Look for images everywhere, and for the partner of each."""
-        missing = [f"{n}/" for n in ("train", "content", "style") if not images(self.root / n)]
+        needed = (self.photographs, "content", "style")
+        missing = [f"{n}/" for n in needed if not images(self.root / n)]
         if missing:
             raise DataError(
                 f"{self.root}: no images in {', '.join(missing)}. Expected {self.expected()}; "

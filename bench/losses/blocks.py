@@ -91,7 +91,8 @@ class BlockDistiller(EigenbasisDistiller):
     def _start(self, level: int, student: Side, teacher: Side) -> None:
         role, images = self.hints[level], self.examples.float().div(127.5).sub(1)
         basis = self.start_basis(role)
-        start_block(student.generator, teacher.generator, level, basis, images)
+        below = self.start_basis(self.hints[level - 1]) if level else None
+        start_block(student.generator, teacher.generator, level, basis, images, below)
         self.settle(role, student, teacher, images)
 
     def observe(self, role: str, maps: Tensor) -> None:

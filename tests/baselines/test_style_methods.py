@@ -10,12 +10,13 @@ import pytest
 import scipy.linalg
 import torch
 import torch.nn.functional as F
+from sklearn.decomposition import IncrementalPCA
 from torch import Tensor
 
 from bench.contracts.distiller import Distiller, Layout, Side, Trace
 from bench.contracts.kinds import METHOD, NETWORK
 from bench.losses.closed_form import start_block
-from bench.maths.least_squares import ridge_regression
+from bench.maths.least_squares import rank_one_regression, ridge_regression
 from bench.maths.local_bases import Common, kept, local_bases
 from bench.maths.pca import covariances
 
@@ -118,6 +119,24 @@ def test_global_bases_are_numpys_and_features_are_compared_through_them(
         [np.square(a - basis.T @ b).mean() for a, b in zip(mine, theirs, strict=True)]
     )
     assert float(terms(direct, sides, role)["features"]) == pytest.approx(distance, rel=1e-4)
+
+
+def test_global_bases_are_sklearns_and_the_papers_descent_nears_them(
+    sides: tuple[Side, Side],
+) -> None:
+    """IncrementalPCA over the same two batches, and some hundred steps of gradient descent."""
+    made = prepared(method("pca_kd_style"), sides)
+    descended = prepared(method("pca_kd_style", basis="gradient", epochs=200, lr=1e-2), sides)
+    for role, count in zip(ROLES, STUDENT, strict=True):
+        _, theirs = features(sides, role, images(6))
+        peer = IncrementalPCA()
+        for part in (theirs[:4], theirs[4:]):
+            peer.partial_fit(np.concatenate(part, 1).T)
+        found, wanted = made.basis(role).double().numpy(), peer.components_[:count]
+        np.testing.assert_allclose(found @ found.T, wanted.T @ wanted, atol=1e-5)
+        kept = made.facts_of(role)["kept"]
+        assert kept == pytest.approx(peer.explained_variance_ratio_[:count].sum(), abs=1e-6)
+        assert kept - 0.02 < descended.facts_of(role)["kept"] <= kept + 1e-6
 
 
 def test_the_perceptual_term_is_that_of_the_reconstruction(sides: tuple[Side, Side]) -> None:
@@ -256,6 +275,50 @@ def test_ridge_regression_is_that_of_the_stacked_least_squares() -> None:
     wanted, *_ = scipy.linalg.lstsq(stacked[0].T, stacked[1].T)
     found = ridge_regression(torch.from_numpy(x), torch.from_numpy(y), ridge)
     np.testing.assert_allclose(found, wanted.T, rtol=1e-8)
+
+
+def test_weights_of_rank_one_are_found() -> None:
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.standard_normal((4 * 9, 400)))
+    p, q = (torch.from_numpy(rng.standard_normal((3, n))) for n in (4, 9))
+    q = q / q.norm(dim=1, keepdim=True)
+    y = torch.einsum("kc,kt,ctm->km", p, q, x.view(4, 9, -1))
+    found = rank_one_regression(x, y, 4, 0.0)
+    sign = (found * p).sum(1, keepdim=True).sign()
+    torch.testing.assert_close(sign * found, p)
+
+
+@torch.no_grad()
+def test_a_mobile_student_starts_by_regressions_channel_by_channel() -> None:
+    """The depthwise convolution that ends the second block, by scipy on explicit patches."""
+    student, source = network("pca_mobile", STUDENT), network("mobilenet", (32, 64, 128, 256))
+    x = images(4, 64)
+    bases = [torch.eye(t)[:, :s] for t, s in zip((32, 64, 128, 256), STUDENT, strict=True)]
+
+    def errors() -> list[float]:
+        image = (x + 1) / 2
+        return [float(F.mse_loss(student.block(image, n).image, image)) for n in (1, 2, 3, 4)]
+
+    before = errors()
+    for level, basis in enumerate(bases):
+        start_block(student, source, level, basis, x, bases[level - 1] if level else None)
+    assert all(now < 0.5 * then for now, then in zip(errors(), before, strict=True))
+    entering = student.encode((x + 1) / 2, 1).features[0]
+    first, pointwise, last = student.encoder[1].layers
+    entering = np.pad(
+        pointwise(first(entering)).double().numpy(), [(0, 0)] * 2 + [(0, 1)] * 2, "reflect"
+    )
+    view = np.lib.stride_tricks.sliding_window_view(entering, (3, 3), axis=(2, 3))[:, :, ::2, ::2]
+    targets = rows(source.encode((x + 1) / 2, 2).features[1][:, : STUDENT[1]])
+    for channel in range(STUDENT[1]):
+        windows = view[:, channel].reshape(len(x), -1, 9)
+        seen = (windows - windows.mean(1, keepdims=True)).reshape(-1, 9)
+        aim = np.concatenate([t[channel] for t in targets])
+        scale = np.sqrt(1e-3 * np.square(seen).sum() / 9)
+        stacked = np.concatenate([seen, scale * np.eye(9)]), np.concatenate([aim, np.zeros(9)])
+        wanted, *_ = scipy.linalg.lstsq(*stacked)
+        found = last[1].weight[channel, 0].double().numpy().ravel()
+        np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max())
 
 
 @torch.no_grad()

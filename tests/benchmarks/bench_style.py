@@ -1,4 +1,4 @@
-"""Parts of a stylisation against the whole, and PCA-KD's students against PhotoWCT2."""
+"""Parts of a stylisation against the whole, students against PhotoWCT2, bases against sklearn."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 import torch
+from sklearn.decomposition import IncrementalPCA
 from torch import Tensor
 
 from bench.contracts.kinds import NETWORK
 from bench.maths.guided_filter import guided_filter
+from bench.maths.pca import Covariance, centred, eigenbasis
 from bench.maths.zca import zca
+from bench.metrics._memory import growth_on_cpu
 from bench.nets._style import StyleNet
 
 HD = (720, 1280)
@@ -21,6 +24,8 @@ SMALL = (176, 320)
 ROUNDS = 5
 STUDENTS = {"pca_vgg": (10, 20, 58, 64), "pca_mobile": (10, 19, 37, 54)}
 PEER = ("photowct2", (64, 128, 256, 512))
+SOURCE = ("random_vgg", (64, 128, 256, 512))
+CROP, BATCH, BATCHES = 128, 2, 4  # pixels, images
 
 
 def network(name: str, width: tuple[int, ...]) -> StyleNet:
@@ -91,3 +96,55 @@ def bench_students_against_photowct2(benchmark: Any) -> None:
         "macs": {name: round(made[name].cost().macs / macs, 4) for name in STUDENTS},
     }
     print(f"\nover {PEER[0]}: {benchmark.extra_info}")
+
+
+def our_bases(batches: list[list[Tensor]]) -> list[Tensor]:
+    """Return the eigenbases of the levels, from their maps [N, C, H, W] batch by batch."""
+    seen = [Covariance() for _ in batches[0]]
+    for maps in batches:
+        for covariance, level in zip(seen, maps, strict=True):
+            covariance.add(level)
+    return [eigenbasis(one.mean(), len(one.mean())) for one in seen]
+
+
+def sklearns_bases(batches: list[list[Any]]) -> list[Any]:
+    """Return the same from rows [NHW, C], which are centred by image already."""
+    seen = [IncrementalPCA() for _ in batches[0]]
+    for rows in batches:
+        for one, level in zip(seen, rows, strict=True):
+            one.partial_fit(level)
+    return [one.components_.T for one in seen]
+
+
+@torch.no_grad()
+def bench_eigenbases_against_sklearn(benchmark: Any) -> None:
+    """Four levels of VGG-19's widths over photographs, features given; goal 3 times as fast.
+
+    Both get the same float32 features, sklearn already centred and in its order of axes. Memory is
+    what the process grew by, over as many batches and over four times as many.
+    """
+    source, made = network(*SOURCE), torch.Generator().manual_seed(0)
+    images = torch.rand(BATCHES, BATCH, 3, CROP, CROP, generator=made)
+    maps = [source.encode(batch).features for batch in images]
+    rows = [[centred(x).movedim(1, -1).flatten(0, 2).numpy() for x in batch] for batch in maps]
+    times: dict[str, list[float]] = {"ours": [], "sklearn": []}
+
+    def rounds() -> None:
+        for _ in range(3):
+            times["ours"].append(seconds(lambda: our_bases(maps)))
+            times["sklearn"].append(seconds(lambda: sklearns_bases(rows)))
+
+    benchmark.pedantic(rounds, rounds=1)
+    ours, peer = (statistics.median(times[name]) for name in times)
+    pairs = zip(our_bases(maps), sklearns_bases(rows), strict=True)
+    overlap = [
+        float(torch.linalg.svdvals(a[:, :10].T @ torch.from_numpy(b[:, :10]).double()).min())
+        for a, b in pairs
+    ]
+    grown = [growth_on_cpu(lambda m=m: our_bases(m)) / 2**20 for m in (maps, 4 * maps)]  # type: ignore[misc]
+    benchmark.extra_info |= {
+        "ours_over_peer": {"eigenbases": round(ours / peer, 3)},
+        "MiB, and over four times as many": [round(g) for g in grown],
+        "least cosine of ten components": [round(x, 4) for x in overlap],
+    }
+    print(f"\neigenbases over IncrementalPCA: {benchmark.extra_info}")

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from bench.contracts.dataset import Dataset
+from bench.contracts.image import images
 from bench.contracts.kinds import DATASET
 from bench.data import style_photos
 from bench.data._photographs import photograph
@@ -78,6 +79,49 @@ def test_two_styles_of_one_name_are_refused(tmp_path: Path) -> None:
     paint(whole(tmp_path) / "style" / "1.png", 5)
     with pytest.raises(DataError, match=r"style/1.jpg: 1.png beside it has the same name"):
         folder(tmp_path).fingerprint()
+
+
+def test_coco_pairs_its_other_photographs_two_by_two(tmp_path: Path) -> None:
+    for number in range(3):
+        paint(tmp_path / "train2017" / f"{number}.jpg", 10 * number)
+    for number in range(5):
+        paint(tmp_path / "val2017" / f"{number}.png", 40 * number)
+    data = DATASET.load("coco", "test")({"path": str(tmp_path)})
+    counts = [data.count(split, domain) for split in ("train", "test", "val") for domain in "AB"]
+    assert counts == [3, 3, 2, 2, 0, 0]  # the fifth has no partner
+    seen = [[int(data.read("test", d, i, 24)[12, 2, 0]) for d in "AB"] for i in range(2)]
+    assert seen == [[0, 40], [80, 120]]
+    assert data.fingerprint()
+    assert data.differences() == [
+        "train: 3 images, 118287 were published",
+        "test: 2 images, 2500 were published",
+    ]
+    for number in range(1, 5):
+        (tmp_path / "val2017" / f"{number}.png").unlink()
+    images.cache_clear()
+    with pytest.raises(
+        DataError, match=r"no images in val2017/\. Expected train2017/ and val2017/"
+    ):
+        DATASET.load("coco", "test")({"path": str(tmp_path)}).check()
+
+
+def test_pst_is_cocos_photographs_and_pairs_by_name(tmp_path: Path) -> None:
+    whole(tmp_path)
+    data = DATASET.load("pst", "test")({"path": str(tmp_path)})
+    with pytest.raises(DataError, match=r"no images in train2017/\. Expected train2017/, content/"):
+        data.check()
+    (tmp_path / "train").rename(tmp_path / "train2017")
+    images.cache_clear()
+    data.check()
+    assert data.differences() == [
+        "train: 3 images, 118287 were published",
+        "test: 3 images, 786 were published",
+    ]
+    assert [data.files("test", d)[1].name for d in "AB"] == ["1.png", "1.jpg"]
+    (tmp_path / "style" / "1.jpg").unlink()
+    images.cache_clear()
+    with pytest.raises(DataError, match=r"content/1.png: no image of this name in style/"):
+        data.check()
 
 
 def test_no_pixel_is_trained_on_and_tried(monkeypatch: pytest.MonkeyPatch) -> None:
