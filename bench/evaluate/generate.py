@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from bench.contracts.image import Pixels
 from bench.contracts.making import AS_TRAINED, EVAL, ROUNDED, TRUNCATED
+from bench.evaluate.from_noise import Recall, keeper
 from bench.maths.seed import derive
 from bench.plan.cell import Cell, open_dataset
 from bench.plan.scores import count_outputs
@@ -74,11 +76,17 @@ def _set_mode(network: nn.Module, mode: str) -> None:
 
 
 def outputs(
-    cell: Cell, student: Player, direction: str, split: str, mode: str = EVAL
+    cell: Cell,
+    student: Player,
+    direction: str,
+    split: str,
+    mode: str = EVAL,
+    recall: Recall = lambda places, make: make(),
 ) -> Iterator[Made]:
     """Yield a student's outputs of a split, batch by batch, and what they are held against.
 
     `mode` is that in which the student was opened: but for `eval`, images are made one by one.
+    `recall` may have a batch already.
     """
     dataset, task = open_dataset(cell.dataset), student.task
     batch = int(cell.outputs.get("batch", BATCH)) if mode == EVAL else 1
@@ -91,20 +99,23 @@ def outputs(
         seed = derive("outputs", cell.dataset.name, cell.size, direction, index)
         return task.item(read, direction, index, cell.size, np.random.default_rng(seed))
 
-    count = count_outputs(cell, direction, split)
-    for first in range(0, count, batch):
-        rows = [item(i) for i in range(first, min(first + batch, count))]
-        items = {n: torch.stack([row[n] for row in rows]).to(student.device) for n in rows[0]}
+    def make(first: int, items: Mapping[str, Tensor]) -> Tensor:
         if mode != EVAL:
             seed = derive("dropout", cell.dataset.name, cell.size, direction, first)
             seed_step(seed, student.device)
         with torch.no_grad(), autocast(student.device, cell.numerics):
-            output = task.make(student.judged(), direction, items, cell.outputs)
+            made = task.make(student.judged(), direction, items, cell.outputs)
+        return to_8_bits(made, is_truncated)
+
+    count = count_outputs(cell, direction, split)
+    for first in range(0, count, batch):
+        places = range(first, min(first + batch, count))
+        rows = [item(i) for i in places]
+        items = {n: torch.stack([row[n] for row in rows]).to(student.device) for n in rows[0]}
+        output = recall(places, functools.partial(make, first, items))
         truth = task.truth(direction, items)
         shown = {role: to_8_bits(x) for role, x in task.shown(direction, items).items()}
-        yield Made(
-            to_8_bits(output, is_truncated), None if truth is None else to_8_bits(truth), shown
-        )
+        yield Made(output, None if truth is None else to_8_bits(truth), shown)
 
 
 def to_8_bits(images: Tensor, is_truncated: bool = False) -> Tensor:
@@ -142,7 +153,8 @@ def outputs_at(
     """
     student = open_students(cell, store, device, mode=mode)[0]
     found, first = {}, 0
-    for batch in outputs(cell, student, direction, "test", mode):
+    recall = keeper(cell, store, student, direction, mode)
+    for batch in outputs(cell, student, direction, "test", mode, recall):
         for place in places:
             if first <= place < first + len(batch.output):
                 roles = {**batch.shown, "output": batch.output}

@@ -10,6 +10,7 @@
     cells/KEY/scores.json           scores by id: a metric, its version, its protocol
     cells/KEY/images.npz            what its scores are of each test image, and of resamples of them
     cells/KEY/samples/              some test images as the student makes them
+    cells/KEY/made/ID/FIRST-END.safetensors  all of them where they are made from noise, by content
     cells/KEY/log                   tracebacks
     networks/ID.json                scores of a network as such: size, cost, latency
     reals/ID.safetensors            features of real images, by content
@@ -23,6 +24,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +109,10 @@ class Store:
         """Return the file of what the errors in a cell's scores are computed from."""
         return self.folder(key) / "images.npz"
 
+    def made(self, key: str) -> Path:
+        """Return the folder of a cell's outputs that are made from noise, batch by batch."""
+        return self.folder(key) / "made"
+
     def network(self, network: str) -> Path:
         """Return the file of a network's own scores."""
         return self.root / "networks" / f"{network}.json"
@@ -122,11 +128,12 @@ class Store:
     def disown(self, key: str, reason: str) -> None:
         """Record that a cell that was done has lost its weights; the next run trains it again.
 
-        Its scores go too: they are of the weights that are lost.
+        Its scores go too, and what it made: they are of the weights that are lost.
         """
         self.fail(key, reason)
         (self.folder(key) / "scores.json").unlink(missing_ok=True)
         self.images(key).unlink(missing_ok=True)
+        shutil.rmtree(self.made(key), ignore_errors=True)
 
     def log(self, key: str, text: str) -> None:
         """Add to a cell's log."""
