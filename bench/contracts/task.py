@@ -90,9 +90,13 @@ class Task:
     cell's key. `samples`: how many are made from noise; `batch`: how many at once; `modes`: a list,
     each of which is scored, and `rounding`, as in `bench/contracts/making.py`."""
     real: ClassVar[str] = "test"  # the split that sets of outputs are held against
+    latents: ClassVar[Mapping[str, Any]] = {}
+    """How the autoencoder is made whose codes take the place of images where a suite has `task:
+    {latents: ...}`, which overlays this; {}: of images alone. `bench/plan/latents.py` reads it."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self.params = params
+        self.code_channels = 0  # of codes that take the place of images, the loop says; 0: none do
 
     @property
     def simultaneous(self) -> bool:

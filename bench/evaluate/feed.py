@@ -71,6 +71,7 @@ def evaluate(
     every = [*image_scores(cell, metrics), *snapshot_scores(cell, watched)]
     wanted = [w for w in every if w.id not in scores or sampled.is_lost(scores[w.id], w.id, kept)]
     failures: dict[str, str] = {}
+    scale: dict[str, float] = {}  # of latents
     values: dict[str, list[dict[str, float]]] = {w.id: [] for w in wanted}
     samples: dict[str, list[Sampled]] = {w.id: [] for w in wanted}
     possible = [w for w in wanted if not w.reason]
@@ -79,6 +80,7 @@ def evaluate(
         step, _, mode = place
         students = open_students(cell, store, device, step, say, mode)
         for student in students:
+            scale = {"scale": student.codec.scale} if student.codec else {}
             is_first = step == 0 and student is students[0] and mode == modes_of(cell)[0]
             is_shown = is_first and cell.scored_on == "test"
             feed, found = _score(cell, student, mine, store, is_shown, stop)
@@ -89,7 +91,7 @@ def evaluate(
     for w in wanted:
         if w.reason or values[w.id]:
             mean = _mean(values[w.id])
-            protocol = w.protocol | _weights_protocol(w.metric)
+            protocol = w.protocol | _weights_protocol(w.metric) | scale
             errors = sampled.keep(kept, w, sampled.mean(samples[w.id]))
             scores[w.id] = record(w.metric, protocol, mean, w.reason, time.time(), errors)
     if wanted:

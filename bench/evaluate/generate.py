@@ -21,6 +21,7 @@ from bench.store.atomic import replacing
 from bench.store.layout import Store
 from bench.train.batches import normalise
 from bench.train.device import autocast, seed_step
+from bench.train.latents import Codec
 from bench.train.learner import open_task
 from bench.train.player import Player, below
 from bench.train.trained import open_networks
@@ -53,6 +54,7 @@ def open_students(
         Damaged: the file of its networks is missing or damaged.
     """
     tensors = open_networks(store, cell.key, step, say)
+    codec = Codec(cell, store, device, say) if cell.latents else None
     students = []
     for number in range(cell.peers):
         student = Player(cell, cell.nets, open_task(cell), device)
@@ -61,6 +63,7 @@ def open_students(
         for network in student.judged()["generator"].values():
             _set_mode(network, mode)
         student.settle()
+        student.codec = codec
         students.append(student)
     return students
 
@@ -97,7 +100,7 @@ def outputs(
 
     def item(index: int) -> dict[str, Tensor]:
         seed = derive("outputs", cell.dataset.name, cell.size, direction, index)
-        return task.item(read, direction, index, cell.size, np.random.default_rng(seed))
+        return task.item(read, direction, index, cell.side, np.random.default_rng(seed))
 
     def make(first: int, items: Mapping[str, Tensor]) -> Tensor:
         if mode != EVAL:
@@ -105,6 +108,8 @@ def outputs(
             seed_step(seed, student.device)
         with torch.no_grad(), autocast(student.device, cell.numerics):
             made = task.make(student.judged(), direction, items, cell.outputs)
+        if student.codec:
+            made = student.codec.decode(made)
         return to_8_bits(made, is_truncated)
 
     count = count_outputs(cell, direction, split)

@@ -79,6 +79,7 @@ def image_protocol(cell: Cell, direction: str, images: int, mode: str) -> Json:
         "checkpoint": selected,
         "real": cell.dataset.fingerprint,
         **({} if source else {"made from": "noise"}),
+        **({"autoencoder": cell.latents.name} if cell.latents else {}),
         **{n: x for n, x in cell.outputs.items() if n not in ("modes", "rounding")},
     }
 
@@ -148,13 +149,13 @@ def _asked_of(
                 continue
             scoring = part.declared.scoring(part.params, setting)
             if scoring is not None:
-                judge = _cell_of(scoring.judge, dataset, size) if scoring.judge else None
+                judge = cell_of(scoring.judge, dataset, size) if scoring.judge else None
                 role = scoring.judge.role if scoring.judge else ""
                 found.append(_Asked(direction, images, part, scoring, role, judge))
     return tuple(found)
 
 
-def _cell_of(judge: Judge, dataset: Part[Dataset], size: int) -> Cell:
+def cell_of(judge: Judge, dataset: Part[Dataset], size: int) -> Cell:
     """Return the cell of a judge, which learns from one data set at one size."""
     nets = Nets(NETWORK.part(judge.network, judge.network_params, judge.role), judge.width)
     if judge.discriminator:
@@ -190,7 +191,7 @@ def network_protocol(cell: Cell, metric: Part[Metric], environment: Mapping[str,
     machine = {name: environment[name] for name in names if name in environment}
     numerics = dict(cell.numerics) if environment else {}
     batch = metric.params.get("batch", 1)
-    return {"size": cell.size, "batch": batch, **machine, **numerics}
+    return {"size": cell.side, "batch": batch, **machine, **numerics}
 
 
 def fits(score: Mapping[str, Any], cell: Cell, metric: Part[Metric]) -> bool:
@@ -198,7 +199,7 @@ def fits(score: Mapping[str, Any], cell: Cell, metric: Part[Metric]) -> bool:
 
     The machine is left open: a table shows the last one measured, and which it was.
     """
-    asked = {"size": cell.size, **(cell.numerics if metric.declared.alone else {})}
+    asked = {"size": cell.side, **(cell.numerics if metric.declared.alone else {})}
     made = {name: score["protocol"].get(name) for name in asked}
     same = (score["metric"], score["version"], score["params"])
     return same == (metric.name, metric.version, dict(metric.params)) and made == asked
@@ -207,7 +208,7 @@ def fits(score: Mapping[str, Any], cell: Cell, metric: Part[Metric]) -> bool:
 def network_id(cell: Cell) -> str:
     """Return what cells with the same generator share, whatever trained it."""
     nets = json.loads(cell.canonical)["nets"]
-    return identity([nets["architecture"], nets["width"], cell.size])
+    return identity([nets["architecture"], nets["width"], cell.side])
 
 
 def score_id(metric: Part[Metric], protocol: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@
     cells/KEY/log                   tracebacks
     networks/ID.json                scores of a network as such: size, cost, latency
     reals/ID.safetensors            features of real images, by content
+    latents/ID.safetensors, ID.json  codes of training images, and their statistics, by content
     provenance/ID.json              commit, changes, versions, machine, command line
 
 Every file appears whole or not at all.
@@ -120,6 +121,10 @@ class Store:
     def real(self, content: str) -> Path:
         """Return the file of a real set's features."""
         return self.root / "reals" / f"{content}.safetensors"
+
+    def latents(self, content: str) -> Path:
+        """Return the file of a training split's codes."""
+        return self.root / "latents" / f"{content}.safetensors"
 
     def fail(self, key: str, reason: str) -> None:
         """Record that a cell failed; the next run tries it again."""

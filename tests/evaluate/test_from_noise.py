@@ -47,6 +47,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def plan(folder: Path, **outputs: Any) -> Plan:
     return plan_of(
         folder,
+        datasets={"few": {"dataset": "test_latents:Few"}},
         methods=["none"],
         architectures={
             "lite": {"architecture": "ldm_unet", "multiples": [1, 2], "blocks": 1, "attention": []}
