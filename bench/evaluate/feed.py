@@ -80,7 +80,7 @@ def evaluate(
         step, _, mode = place
         students = open_students(cell, store, device, step, say, mode)
         for student in students:
-            scale = {"scale": student.codec.scale} if student.codec else {}
+            scale = {"scale": float(f"{student.codec.scale:.6g}")} if student.codec else {}
             is_first = step == 0 and student is students[0] and mode == modes_of(cell)[0]
             is_shown = is_first and cell.scored_on == "test"
             feed, found = _score(cell, student, mine, store, is_shown, stop)
