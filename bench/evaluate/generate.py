@@ -20,8 +20,8 @@ from bench.plan.scores import count_outputs
 from bench.store.atomic import replacing
 from bench.store.layout import Store
 from bench.train.batches import normalise
+from bench.train.codes import Codec
 from bench.train.device import autocast, seed_step
-from bench.train.latents import Codec
 from bench.train.learner import open_task
 from bench.train.player import Player, below
 from bench.train.trained import open_networks

@@ -18,7 +18,7 @@ from bench.errors import DataError, PluginError, SuiteError
 from bench.fetch import weights
 from bench.fetch.needs import in_train_and_test
 from bench.plan.cell import Cell, Nets, open_dataset, splits_of
-from bench.train.latents import open_file
+from bench.train.codes import open_file
 from bench.train.learner import check_hints, kept_terms, open_task
 from bench.train.player import discriminator, generator, layout
 

@@ -31,8 +31,8 @@ from bench.store.layout import Store
 from bench.train import checkpoint, resume
 from bench.train.batches import Batches, stream
 from bench.train.checkpoint import digest
+from bench.train.codes import Codec
 from bench.train.device import nondeterminism
-from bench.train.latents import Codec
 from bench.train.learner import Learner, open_task
 from bench.train.player import Player, below
 from bench.train.resume import Left

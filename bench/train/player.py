@@ -18,7 +18,7 @@ from bench.train.average import Average
 from bench.train.device import autocast
 
 if TYPE_CHECKING:
-    from bench.train.latents import Codec
+    from bench.train.codes import Codec
 
 State = dict[str, Tensor]
 

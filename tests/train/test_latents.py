@@ -26,7 +26,7 @@ from bench.run.verify import verify
 from bench.store.layout import Store
 from bench.train import checkpoint
 from bench.train.batches import Batches, normalise
-from bench.train.latents import Codec
+from bench.train.codes import Codec
 from bench.train.learner import open_task
 from bench.train.player import below
 
