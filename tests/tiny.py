@@ -85,8 +85,8 @@ def train_together(
 
 
 def train_teachers(plan: Plan, store: Store, device: str = "cpu") -> None:
-    """Train whatever the plan's students learn from, in order."""
-    wanted = {cell.teacher for cell in plan.cells.values()} - {""}
+    """Train whatever the plan's students learn from or by, in order."""
+    wanted = {key for cell in plan.cells.values() for key in cell.needs}
     for key in plan.order().static_order():
         if key in wanted:
             train_together([plan.cells[key]], plan, store, device=device)

@@ -50,6 +50,7 @@ class Setting(NamedTuple):
     images: int = 0  # how many outputs there are
     held_out: int = 0  # images of the test split in the outputs' domain
     task_params: Mapping[str, Any] = MappingProxyType({})
+    of_codes: bool = False  # whether networks see an autoencoder's codes in place of images
 
 
 @dataclass(frozen=True)

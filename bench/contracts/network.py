@@ -135,6 +135,26 @@ class Generator(Network):
         walk(self.model, teacher.model, kept)
 
 
+class Autoencoder(Generator):
+    """Image to itself by way of a code, [N, C, s, s], unbounded.
+
+    Has the parameters `channels`, C, and `multiples`, one number per level; each level but the
+    first halves the grid. Its output is made from the code: from the likeliest one in evaluation
+    mode. Hint `moments` is what codes are drawn by, [N, 2 C, s, s]: means, logarithms of variances.
+    """
+
+    role = "autoencoder"
+    taps = {"moments": 0}
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Return the likeliest codes, [N, C, s, s], of images [N, 3, S, S] in [-1, 1]."""
+        raise NotImplementedError
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Return the images, [N, 3, S, S] around [-1, 1], of codes."""
+        raise NotImplementedError
+
+
 class Discriminator(Network):
     """Image to maps of logits: [N, in_channels, S, S] -> one [N, 1, h, w] per scale, unbounded.
 

@@ -91,9 +91,13 @@ class Task:
     each of which is scored, and `rounding`, as in `bench/contracts/making.py`."""
     real: ClassVar[str] = "test"  # the split that sets of outputs are held against
     denoises: ClassVar[bool] = False  # whether `denoise` answers; `times` then says how many
+    latents: ClassVar[Mapping[str, Any]] = {}
+    """How the autoencoder is made whose codes take the place of images where a suite has `task:
+    {latents: ...}`, which overlays this; {}: of images alone. `bench/plan/latents.py` reads it."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self.params = params
+        self.code_channels = 0  # of codes that take the place of images, the loop says; 0: none do
 
     @property
     def simultaneous(self) -> bool:

@@ -68,7 +68,7 @@ def measure(
 
 def _as_trained(cell: Cell) -> Generator:
     """Return a cell's generator in the memory format, and compiled, as it trained."""
-    network = generator(cell.nets, cell.size)
+    network = generator(cell.nets, cell.side)
     if cell.numerics["channels_last"]:
         network = network.to(memory_format=torch.channels_last)
     if cell.numerics["compile"]:

@@ -22,8 +22,9 @@ from torch import Tensor
 from bench.contracts.feature import Extractor
 from bench.contracts.kinds import FEATURES
 from bench.contracts.metric import Features, Metric, Predictor, Scene, SetMetric
-from bench.errors import Damaged
+from bench.errors import Damaged, Interrupted
 from bench.evaluate import sampled
+from bench.evaluate.from_noise import keeper
 from bench.evaluate.generate import BATCH, keep_samples, open_students, outputs, to_8_bits
 from bench.evaluate.sampled import Sampled
 from bench.fetch import weights
@@ -55,6 +56,7 @@ def evaluate(
     device: torch.device,
     watched: Sequence[Part[Metric]] = (),
     say: Callable[[str], None] = lambda text: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, str]:
     """Score a trained cell by every metric of images that it lacks, and keep some samples.
 
@@ -65,17 +67,20 @@ def evaluate(
         device: where to compute.
         watched: metrics by which its snapshots are scored.
         say: told what a person may want to know.
+        stop: whether to stop after this batch of outputs.
 
     Returns:
         Metric -> traceback, of those that failed; they leave no score, and the others do.
 
     Raises:
         Damaged: the cell's weights on disk are not those with which it ended.
+        Interrupted: `stop` said so; what was made from noise is kept.
     """
     scores, kept = store.scores(cell.key), sampled.kept(cell, store)
     every = [*image_scores(cell, metrics), *snapshot_scores(cell, watched)]
     wanted = [w for w in every if w.id not in scores or sampled.is_lost(scores[w.id], w.id, kept)]
     failures: dict[str, str] = {}
+    scale: dict[str, float] = {}  # of latents
     values: dict[str, list[dict[str, float]]] = {w.id: [] for w in wanted}
     samples: dict[str, list[Sampled]] = {w.id: [] for w in wanted}
     possible = [w for w in wanted if not w.reason]
@@ -84,9 +89,10 @@ def evaluate(
         step, _, mode = place
         students = open_students(cell, store, device, step, say, mode)
         for student in students:
+            scale = {"scale": float(f"{student.codec.scale:.6g}")} if student.codec else {}
             is_first = step == 0 and student is students[0] and mode == modes_of(cell)[0]
             is_shown = is_first and cell.scored_on == "test"
-            feed, found = _score(cell, student, mine, store, is_shown)
+            feed, found = _score(cell, student, mine, store, is_shown, stop)
             for name, value in found.items():
                 values[name].append(value)
                 samples[name].append(feed.sampled[name])
@@ -94,7 +100,7 @@ def evaluate(
     for w in wanted:
         if w.reason or values[w.id]:
             mean = _mean(values[w.id])
-            protocol = w.protocol | weights_protocol(w.metric)
+            protocol = w.protocol | weights_protocol(w.metric) | scale
             errors = sampled.keep(kept, w, sampled.mean(samples[w.id]))
             scores[w.id] = record(w.metric, protocol, mean, w.reason, time.time(), errors)
     if wanted:
@@ -104,10 +110,15 @@ def evaluate(
 
 
 def _score(
-    cell: Cell, student: Player, wanted: Sequence[Wanted], store: Store, keeps_samples: bool
+    cell: Cell,
+    student: Player,
+    wanted: Sequence[Wanted],
+    store: Store,
+    keeps_samples: bool,
+    stop: Callable[[], bool],
 ) -> tuple[Feed, dict[str, dict[str, float]]]:
     """Make a student's test outputs in one direction; return what scored them, and id -> values."""
-    direction, device = wanted[0].direction, student.device
+    direction, mode, device = wanted[0].direction, wanted[0].mode, student.device
     dataset = open_dataset(cell.dataset)
     denoise = functools.partial(_denoise, cell, student, direction)
     hints = functools.partial(_hints, cell, student, direction)
@@ -125,7 +136,10 @@ def _score(
     }
     feed = Feed({w.id: w.metric for w in wanted}, scenes)
     if keeps_samples or not all(needs_no_outputs(w.metric) for w in wanted):
-        for batch in outputs(cell, student, direction, cell.scored_on, wanted[0].mode):
+        recall = keeper(cell, store, student, direction, mode)
+        for batch in outputs(cell, student, direction, cell.scored_on, mode, recall):
+            if stop():
+                raise Interrupted("stopped; the same command goes on from here.")
             if keeps_samples:
                 keep_samples(store, cell, direction, batch, feed.count)
             with full_precision():

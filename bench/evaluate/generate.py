@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,11 +12,13 @@ from torch import Tensor, nn
 
 from bench.contracts.image import Pixels
 from bench.contracts.making import AS_TRAINED, EVAL, ROUNDED, TRUNCATED
+from bench.evaluate.from_noise import Recall, keeper
 from bench.maths.seed import derive
 from bench.plan.cell import Cell
 from bench.plan.scores import count_outputs
 from bench.store.atomic import replacing
 from bench.store.layout import Store
+from bench.train.codes import Codec
 from bench.train.device import autocast, seed_step
 from bench.train.items import items
 from bench.train.learner import open_task
@@ -50,6 +53,7 @@ def open_students(
         Damaged: the file of its networks is missing or damaged.
     """
     tensors = open_networks(store, cell.key, step, say)
+    codec = Codec(cell, store, device, say) if cell.latents else None
     students = []
     for number in range(cell.peers):
         student = Player(cell, cell.nets, open_task(cell), device)
@@ -58,6 +62,7 @@ def open_students(
         for network in student.judged()["generator"].values():
             _set_mode(network, mode)
         student.settle()
+        student.codec = codec
         students.append(student)
     return students
 
@@ -73,29 +78,40 @@ def _set_mode(network: nn.Module, mode: str) -> None:
 
 
 def outputs(
-    cell: Cell, student: Player, direction: str, split: str, mode: str = EVAL
+    cell: Cell,
+    student: Player,
+    direction: str,
+    split: str,
+    mode: str = EVAL,
+    recall: Recall = lambda places, make: make(),
 ) -> Iterator[Made]:
     """Yield a student's outputs of a split, batch by batch, and what they are held against.
 
     `mode` is that in which the student was opened: but for `eval`, images are made one by one.
+    `recall` may have a batch already.
     """
     task = student.task
     batch = int(cell.outputs.get("batch", BATCH)) if mode == EVAL else 1
     is_truncated = cell.outputs.get("rounding", ROUNDED) == TRUNCATED
 
-    batches = items(cell, task, direction, split, batch, student.device)
-    for number, given in enumerate(batches):
+    def make(first: int, given: Mapping[str, Tensor]) -> Tensor:
         if mode != EVAL:
-            place = number * batch
-            seed = derive("dropout", cell.dataset.name, cell.size, direction, place)
+            seed = derive("dropout", cell.dataset.name, cell.size, direction, first)
             seed_step(seed, student.device)
         with torch.no_grad(), autocast(student.device, cell.numerics):
-            output = task.make(student.judged(), direction, given, cell.outputs)
+            made = task.make(student.judged(), direction, given, cell.outputs)
+        if student.codec:
+            made = student.codec.decode(made)
+        return to_8_bits(made, is_truncated)
+
+    count = count_outputs(cell, direction, split)
+    for number, given in enumerate(items(cell, task, direction, split, batch, student.device)):
+        first = number * batch
+        places = range(first, min(first + batch, count))
+        output = recall(places, functools.partial(make, first, given))
         truth = task.truth(direction, given)
         shown = {role: to_8_bits(x) for role, x in task.shown(direction, given).items()}
-        yield Made(
-            to_8_bits(output, is_truncated), None if truth is None else to_8_bits(truth), shown
-        )
+        yield Made(output, None if truth is None else to_8_bits(truth), shown)
 
 
 def to_8_bits(images: Tensor, is_truncated: bool = False) -> Tensor:
@@ -133,7 +149,8 @@ def outputs_at(
     """
     student = open_students(cell, store, device, mode=mode)[0]
     found, first = {}, 0
-    for batch in outputs(cell, student, direction, "test", mode):
+    recall = keeper(cell, store, student, direction, mode)
+    for batch in outputs(cell, student, direction, "test", mode, recall):
         for place in places:
             if first <= place < first + len(batch.output):
                 roles = {**batch.shown, "output": batch.output}

@@ -33,13 +33,15 @@ class OneStepMetric(ImageMetric):
 
     @classmethod
     def scoring(cls, params: Mapping[str, Any], setting: Setting) -> Scoring | None:
-        """Return how many held-out images there are; None where nothing denoises.
+        """Return how many held-out images there are, or why none; None where nothing denoises.
 
         Raises:
             SuiteError: a time that the task does not have, or no time or image at all.
         """
         if not setting.task.denoises:
             return None
+        if setting.of_codes:
+            return Scoring({}, "is of images, and the network sees codes in their place")
         name, last = cls.__module__.rpartition(".")[2], setting.task_params["times"] - 1
         for key in cls.asked_at:
             odd = [t for t in params[key] if not (isinstance(t, int) and 0 <= t <= last)]

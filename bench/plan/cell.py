@@ -44,6 +44,30 @@ class Deeper:
 
 
 @dataclass(frozen=True)
+class Latents:
+    """What takes the place of images: codes of an autoencoder."""
+
+    autoencoder: Cell  # the cell that trains it; or, with a file, what it would be
+    file: str = ""  # its weights on this machine
+    sha256: str = ""  # of that file
+
+    @property
+    def name(self) -> str:
+        """What decides the weights, on any machine."""
+        return self.sha256 or self.autoencoder.key
+
+    @property
+    def channels(self) -> int:
+        """How many channels a code has."""
+        return int(self.autoencoder.nets.architecture.params["channels"])
+
+    @property
+    def factor(self) -> int:
+        """How many pixels wide a place of a code's grid is."""
+        return 1 << len(self.autoencoder.nets.architecture.params["multiples"]) - 1
+
+
+@dataclass(frozen=True)
 class Cell:
     """One training run: everything that can change its numbers, and nothing else."""
 
@@ -64,6 +88,7 @@ class Cell:
     later: tuple[Budget, ...] = ()  # of a task's second stage and those after it
     alternation: Alternation | None = None  # of the mentor and its students; None: all move at once
     deeper: Deeper | None = None  # a second mentor
+    latents: Latents | None = None  # in the place of images
     outputs: Mapping[str, Any] = field(default_factory=dict)  # how test outputs are made: not keyed
     scored_on: str = "test"  # the split; "": it is not scored; not keyed
 
@@ -93,6 +118,17 @@ class Cell:
         return tuple(n for n in (self.mentor, self.deeper and self.deeper.nets) if n)
 
     @property
+    def side(self) -> int:
+        """Side of what the networks see: of images, or of the codes in their place."""
+        return self.size // self.latents.factor if self.latents else self.size
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Keys of the cells that have to be trained before this one."""
+        trained = self.latents and not self.latents.file and self.latents.autoencoder.key
+        return tuple(key for key in (self.teacher, trained) if key)
+
+    @property
     def images_per_epoch(self) -> int:
         """How many images an epoch has: those of the larger training domain."""
         return max(self.dataset.images[f"train{domain}"] for domain in DOMAINS)
@@ -105,12 +141,14 @@ class Cell:
         order += [self.size, self.seed, [params[name] for name in self.task.declared.drawn_by]]
         order += [[b.batch, b.steps, b.epochs] for b in self.budgets]
         order += [self.alternation.model_dump()] if self.alternation else []
+        order += [self.latents.name] if self.latents else []
         return json.dumps([*order, without_path(data.params), self.numerics])
 
     def sources(self) -> dict[str, str]:
         """Return plug-in -> hash of its file, to notice edits that raised no version."""
         parts: list[Part[Any]] = [self.task, self.dataset, *self.methods]
-        for nets in (self.nets, *self.mentors):
+        encoding = [self.latents.autoencoder.nets] if self.latents else []
+        for nets in (self.nets, *self.mentors, *encoding):
             parts += [nets.architecture, *([nets.discriminator] if nets.discriminator else [])]
         return {f"{part.kind.name} {part.name}": part.source_hash() for part in parts}
 
@@ -129,7 +167,7 @@ class Cell:
         return derive(purpose, *axes, self.seed, *more)
 
 
-SOME = ("later", "alternation", "deeper")  # in the keys of cells that have them
+SOME = ("later", "alternation", "deeper", "latents")  # in the keys of cells that have them
 KEYED = [f.name for f in fields(Cell) if f.name not in (*SOME, "outputs", "scored_on")]
 SELDOM = ("to_zero", "warmup")  # of a budget, left out where they say nothing
 ALONE = ("architecture", "width")  # of networks without an adversary
@@ -140,7 +178,7 @@ def _plain(value: Any) -> Json:
 
     Neither is what only some cells have, in one that does without it: an adversary, stages after
     the first, a learning rate that ends at 0 or has to rise first, turns of teacher and students, a
-    second mentor.
+    second mentor, latents.
     """
     if isinstance(value, Alternation):
         return value.model_dump()
@@ -154,6 +192,9 @@ def _plain(value: Any) -> Json:
     if isinstance(value, Nets):
         names = [f.name for f in fields(Nets)] if value.discriminator else ALONE
         return {name: getattr(value, name) for name in names}
+    if isinstance(value, Latents):
+        nets = {"nets": value.autoencoder.nets} if value.file else {}
+        return {"autoencoder": value.name, **nets}
     if isinstance(value, Deeper):
         return {"nets": value.nets, "shared": value.shared}
     has = [name for name in SOME if getattr(value, name)]

@@ -18,6 +18,7 @@ from bench.contracts.width import Width, channels
 from bench.errors import AbsentData, SuiteError, unknown
 from bench.plan import criteria
 from bench.plan.cell import Cell, Deeper, Json, Nets
+from bench.plan.latents import ROLE, latents_of
 from bench.plan.matrix import Entry, Place, Plan
 from bench.plan.only import is_chosen, said
 from bench.plan.scores import judges
@@ -96,6 +97,10 @@ class _Expansion:
         self.tasks = {name: TASK.declaration(name, where).says for name in sorted(names)}
         check_tasks(self.tasks)
         check_keys(suite, self.tasks, where)
+        self.latents = {
+            name: latents_of(suite, self._declared_task(name), part, size, where)
+            for name, (part, size) in self.datasets.items()
+        }
         check_used(suite, self.methods.values())
         self.select = criteria.of_checkpoints(suite, self.tasks, where)
         self.chooser = criteria.of_trials(suite, where) if suite.tune else None
@@ -163,6 +168,9 @@ class _Expansion:
         above = [e for e in self.teachers.values() if e.cell and e.cell.key in cells]
         for entry in entries:
             found = judges(entry.cell, metrics) if entry.cell else {}
+            latents = entry.cell.latents if entry.cell else None
+            if latents and not latents.file:
+                found[latents.autoencoder.key] = (ROLE, latents.autoencoder)
             for key, (role, judge) in found.items():
                 nets = judge.nets
                 place = (entry.dataset, nets.architecture.name, "real images", nets.width)
@@ -280,6 +288,7 @@ class _Expansion:
             later=tuple(later),
             outputs=self._outputs(dataset),
             select=self.select,
+            latents=self.latents[dataset],
             numerics={
                 "precision": suite.precision,
                 "channels_last": suite.channels_last,
@@ -311,8 +320,8 @@ class _Expansion:
     def _nets(
         self, dataset: str, architecture: str, width: Width, discriminator_width: int
     ) -> Nets:
-        generator = self._architecture(architecture)
-        size = self.datasets[dataset][1]
+        generator, latents = self._architecture(architecture), self.latents[dataset]
+        size = self.datasets[dataset][1] // (latents.factor if latents else 1)
         multiple, numbers = generator.declared.multiple, generator.declared.widths
         if len(channels(width)) != numbers:
             wanted = f"{numbers} numbers" if numbers > 1 else "one number"

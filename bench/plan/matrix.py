@@ -32,7 +32,7 @@ class Entry:
     width: Width
     discriminator_width: int  # 0: there is none
     seed: int
-    role: str  # "student", "teacher", "assistant", "trial", or a judge's, as "segmenter"
+    role: str  # "student", "teacher", "assistant", "trial", "autoencoder"; of a judge "segmenter"
     cell: Cell | None  # None: skipped, or still open
     reason: str = ""  # why there is none
     tuned: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what its trials have shown
@@ -122,10 +122,10 @@ class Plan:
         return text
 
     def order(self) -> graphlib.TopologicalSorter[str]:
-        """Return the DAG of keys: a cell comes after its teacher and its judges."""
+        """Return the DAG of keys: a cell comes after what it learns from, and after its judges."""
         needs, every = {}, (*self.metrics, *self.watched)
         for key, cell in self.cells.items():
-            needs[key] = ({cell.teacher} - {""}) | set(judges(cell, every))
+            needs[key] = set(cell.needs) | set(judges(cell, every))
         return graphlib.TopologicalSorter(needs)
 
 

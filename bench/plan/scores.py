@@ -80,6 +80,7 @@ def image_protocol(cell: Cell, direction: str, images: int, mode: str) -> Json:
         "checkpoint": selected,
         "real": cell.dataset.fingerprint,
         **({} if source else {"made from": "noise"}),
+        **({"autoencoder": cell.latents.name} if cell.latents else {}),
         **{n: x for n, x in cell.outputs.items() if n not in ("modes", "rounding")},
     }
 
@@ -195,7 +196,8 @@ class _Asked(NamedTuple):
 
 def _asked(cell: Cell, metrics: Iterable[Part[Metric]]) -> tuple[_Asked, ...]:
     samples = int(cell.outputs.get("samples", 0))
-    return _asked_of(cell.task, cell.dataset, cell.size, samples, cell.scored_on, tuple(metrics))
+    of_codes, parts = cell.latents is not None, tuple(metrics)
+    return _asked_of(cell.task, cell.dataset, cell.size, samples, cell.scored_on, of_codes, parts)
 
 
 @lru_cache(maxsize=256)  # thousands of cells differ in nothing that a metric is asked about
@@ -205,6 +207,7 @@ def _asked_of(
     size: int,
     samples: int,
     split: str,
+    of_codes: bool,
     metrics: tuple[Part[Metric], ...],
 ) -> tuple[_Asked, ...]:
     """Ask every metric of images about every direction."""
@@ -223,19 +226,20 @@ def _asked_of(
             images,
             dataset.images.get(f"test{target}", 0),
             task.params,
+            of_codes,
         )
         for part in metrics:
             if part.declared.judges != "images":
                 continue
             scoring = part.declared.scoring(part.params, setting)
             if scoring is not None:
-                judge = _cell_of(scoring.judge, dataset, size) if scoring.judge else None
+                judge = cell_of(scoring.judge, dataset, size) if scoring.judge else None
                 role = scoring.judge.role if scoring.judge else ""
                 found.append(_Asked(direction, images, part, scoring, role, judge))
     return tuple(found)
 
 
-def _cell_of(judge: Judge, dataset: Part[Dataset], size: int) -> Cell:
+def cell_of(judge: Judge, dataset: Part[Dataset], size: int) -> Cell:
     """Return the cell of a judge, which learns from one data set at one size."""
     nets = Nets(NETWORK.part(judge.network, judge.network_params, judge.role), judge.width)
     if judge.discriminator:
@@ -271,7 +275,7 @@ def network_protocol(cell: Cell, metric: Part[Metric], environment: Mapping[str,
     machine = {name: environment[name] for name in names if name in environment}
     numerics = dict(cell.numerics) if environment else {}
     batch = metric.params.get("batch", 1)
-    return {"size": cell.size, "batch": batch, **machine, **numerics}
+    return {"size": cell.side, "batch": batch, **machine, **numerics}
 
 
 def fits(score: Mapping[str, Any], cell: Cell, metric: Part[Metric]) -> bool:
@@ -279,7 +283,7 @@ def fits(score: Mapping[str, Any], cell: Cell, metric: Part[Metric]) -> bool:
 
     The machine is left open: a table shows the last one measured, and which it was.
     """
-    asked = {"size": cell.size, **(cell.numerics if metric.declared.alone else {})}
+    asked = {"size": cell.side, **(cell.numerics if metric.declared.alone else {})}
     made = {name: score["protocol"].get(name) for name in asked}
     same = (score["metric"], score["version"], score["params"])
     return same == (metric.name, metric.version, dict(metric.params)) and made == asked
@@ -288,7 +292,7 @@ def fits(score: Mapping[str, Any], cell: Cell, metric: Part[Metric]) -> bool:
 def network_id(cell: Cell) -> str:
     """Return what cells with the same generator share, whatever trained it."""
     nets = json.loads(cell.canonical)["nets"]
-    return identity([nets["architecture"], nets["width"], cell.size])
+    return identity([nets["architecture"], nets["width"], cell.side])
 
 
 def score_id(metric: Part[Metric], protocol: Mapping[str, Any]) -> str:

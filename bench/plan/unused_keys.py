@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from bench.errors import PluginError, SuiteError, unknown
+from bench.plan.latents import LATENTS
 from bench.plan.suite import Suite
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 PROTOCOL = {"split", "direction", "images", "size", "resize", "output", "mode", "checkpoint"}
 PROTOCOL |= {"real", "features", "real images", "labels", "segmenter", "weights"}
+PROTOCOL |= {"autoencoder", "scale"}
 
 
 def check_tasks(tasks: Mapping[str, type[Task]]) -> None:
@@ -45,6 +47,7 @@ def check_keys(suite: Suite, tasks: Mapping[str, type[Task]], where: str) -> Non
         SuiteError: which key, and which there are.
     """
     known = {p for task in tasks.values() for p in task.defaults}
+    known |= {LATENTS for task in tasks.values() if task.latents}
     for name in suite.task:
         if name not in known:
             raise SuiteError(unknown("parameter of the task", name, known, f"{where}: task"))

@@ -38,10 +38,10 @@ def state_of(entry: Entry, plan: Plan, store: Store) -> State:
     if entry.cell is None:
         return State("missing" if entry.like else "skipped", entry.reason)
     state = store.state(entry.cell.key)
-    if state.status == "missing" and entry.cell.teacher:
-        above = store.state(entry.cell.teacher)
+    for key in entry.cell.needs if state.status == "missing" else ():
+        above, role = store.state(key), "teacher" if key == entry.cell.teacher else "autoencoder"
         if above.status in ("failed", "diverged"):
-            return State("skipped", f"its teacher {entry.cell.teacher}: {above}")
+            return State("skipped", f"its {role} {key}: {above}")
     return state
 
 

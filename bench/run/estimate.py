@@ -38,6 +38,6 @@ def time_left(store: Store, todo: list[Cell]) -> tuple[float, int]:
 def _kinds(cell: dict[str, Any]) -> list[str]:
     """Return what decides a cell's time per step, the narrower kind first."""
     cost = [cell["task"], cell["nets"], cell["mentor"], cell["size"], cell["budget"]["batch"]]
-    cost += [cell[name] for name in ("alternation", "deeper") if name in cell]
+    cost += [cell[name] for name in ("alternation", "deeper", "latents") if name in cell]
     methods = [part["name"] for part in cell["methods"]]
     return [json.dumps([*cost, *methods]), json.dumps(cost)]

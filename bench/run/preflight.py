@@ -18,6 +18,7 @@ from bench.errors import DataError, PluginError, SuiteError
 from bench.fetch import weights
 from bench.fetch.needs import in_train_and_test
 from bench.plan.cell import Cell, Nets, open_dataset, splits_of
+from bench.train.codes import open_file
 from bench.train.learner import check_hints, kept_terms, open_task
 from bench.train.player import discriminator, generator, layout
 
@@ -51,6 +52,8 @@ def _check_networks(cell: Cell, teacher: Cell | None) -> None:
     task.check()
     task.loaded(cell.size)
     task.check_outputs(cell.outputs)
+    if cell.latents and cell.latents.file:
+        open_file(cell.latents)
     distillers = [part.load()(part.params) for part in cell.methods]
     _check_mode(cell, distillers)
     needed = [*task.weights, *(name for d in distillers for name in d.weights)]
@@ -76,7 +79,7 @@ def _check_networks(cell: Cell, teacher: Cell | None) -> None:
         _check_stages(cell, task, deeper)
         if deeper.discriminator and sides[1].discriminator:
             deeper.discriminator.share(sides[1].discriminator, cell.deeper.shared)
-    shapes = [layout(nets, cell.size, task.judged_channels, hints) for nets in (cell.nets, above)]
+    shapes = [layout(nets, cell.side, task.judged_channels, hints) for nets in (cell.nets, above)]
     with torch.device("meta"):
         for distiller in distillers:
             distiller.build(*shapes)
@@ -133,7 +136,7 @@ def _check_sizes(cell: Cell, nets: Nets, task: Task) -> Side:
     """Refuse images that are too small for a network, in training mode; return the networks."""
     batch, judge = min(budget.batch for budget in cell.budgets), None
     with torch.device("meta"):
-        maker = generator(nets, cell.size)
+        maker = generator(nets, cell.side)
         asked: list[tuple[str, Network, tuple[Tensor, ...]]] = [
             (nets.architecture.name, maker, maker.example(batch))
         ]
@@ -157,18 +160,18 @@ def _check_feeding(cell: Cell, nets: Nets, task: Task, side: Side) -> None:
     Raises:
         SuiteError: the message that calling it would end with.
     """
-    shape, rng = (cell.size, cell.size), np.random.default_rng(0)
-    batch = {
-        d: torch.empty(1, 3, *shape, device="meta") for d in open_dataset(cell.dataset).domains
-    }
-    drawn = {n: torch.from_numpy(np.stack([x])) for n, x in task.draw(cell.size, rng).items()}
+    shape, rng = (task.code_channels or 3, cell.side, cell.side), np.random.default_rng(0)
+    batch = {d: torch.empty(1, *shape, device="meta") for d in open_dataset(cell.dataset).domains}
+    drawn = {n: torch.from_numpy(np.stack([x])) for n, x in task.draw(cell.side, rng).items()}
     batch |= {name: x.to("meta") for name, x in drawn.items()}
     for direction in task.directions:
         try:
             side.generator(*task.inputs(direction, batch), hints=())
         except (TypeError, RuntimeError, ValueError) as error:
+            hint = f": latents have {task.code_channels} channels" if cell.latents else ""
             raise SuiteError(
-                f"{nets.architecture.name} cannot take what {cell.task.name} feeds it: {error}"
+                f"{nets.architecture.name} cannot take what {cell.task.name} feeds it: "
+                f"{error}{hint}"
             ) from error
 
 

@@ -40,7 +40,7 @@ def verify(
     Args:
         cell: what to repeat.
         teachers: key -> cell of its frozen teacher, which must be trained in `store`.
-        store: where the teacher's checkpoint lies.
+        store: where the checkpoints of its teacher and its autoencoder lie.
         expected: the cell's `end.json`, from a store or from a bundle.
         device: "cpu" or "cuda".
 
@@ -49,7 +49,7 @@ def verify(
     """
     if not expected.get("digest"):
         raise StoreError(f"cell {cell.key} has no digest to compare with; it has not ended.")
-    for key in (cell.key, *([cell.teacher] if cell.teacher else [])):
+    for key in (cell.key, *cell.needs):
         if (key != cell.key or store.checkpoint(key).exists()) and (wrong := damage(store, key)):
             return Verdict(cell.key, False, 0, wrong)
     then = expected["environment"]
@@ -57,10 +57,10 @@ def verify(
     steps = expected["digest_step"]
     with tempfile.TemporaryDirectory() as folder:
         scratch = Store(Path(folder))
-        if cell.teacher:
-            place = scratch.folder(cell.teacher)
-            place.parent.mkdir(parents=True)
-            place.symlink_to(store.folder(cell.teacher).resolve(), target_is_directory=True)
+        for key in cell.needs:
+            place = scratch.folder(key)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(store.folder(key).resolve(), target_is_directory=True)
         cohort = Cohort(
             cells=[cell],
             teachers=teachers,

@@ -148,7 +148,7 @@ class _Run:
         self.order = plan.order()
         self.order.prepare()
         self.ready: dict[str, Cell] = {}
-        self.awaited = Counter(cell.teacher for cell in plan.cells.values())
+        self.awaited = Counter(key for cell in plan.cells.values() for key in cell.needs)
         self.waiting = len(plan.cells)  # cells that are not taken up yet
         self.workers = 1
         self.interrupted = False
@@ -212,13 +212,13 @@ class _Run:
             running -= len(executor.wait())
 
     def _admit(self) -> None:
-        """Take up the cells whose teacher is there; pass over those with nothing left to do."""
+        """Take up the cells that have what they need; pass over those with nothing left to do."""
         while keys := self.order.get_ready():
             self.waiting -= len(keys)
             for key in keys:
                 cell = self.plan.cells[key]
-                taught = not cell.teacher or self.store.state(cell.teacher).status == "done"
-                if taught and not is_finished(cell, self.plan, self.store):
+                has_all = all(self.store.state(above).status == "done" for above in cell.needs)
+                if has_all and not is_finished(cell, self.plan, self.store):
                     self.ready[key] = cell
                 else:
                     self.order.done(key)

@@ -12,6 +12,7 @@ import torch
 from bench.errors import Busy, Damaged, DistillbenchError, Interrupted, StoreError
 from bench.evaluate.costs import measure
 from bench.evaluate.feed import evaluate
+from bench.evaluate.from_noise import check_room
 from bench.evaluate.references import score_references
 from bench.evaluate.validation import validate
 from bench.plan.cell import Cell
@@ -35,6 +36,7 @@ def work(job: Job, emit: Emit, stop: Callable[[], bool]) -> None:
         for part in (*job.metrics, *job.watched):
             part.load()(part.params)  # which refuses parameters that it cannot work with
         check(job.cells, job.teachers, lambda text: emit("note", "", {"text": text}))
+        check_room(job.cells, store)
     elif job.action == "measure":
         for cell in job.cells:
             failures = measure(cell, store, job.metrics, device, flags, stop, job.again)
@@ -79,10 +81,17 @@ def _train(
                 _fail(store, todo, str(error), emit)
         for cell in job.cells:
             if store.state(cell.key).status == "done":
-                _score(cell, job, store, device, emit)
+                _score(cell, job, store, device, emit, stop)
 
 
-def _score(cell: Cell, job: Job, store: Store, device: torch.device, emit: Emit) -> None:
+def _score(
+    cell: Cell,
+    job: Job,
+    store: Store,
+    device: torch.device,
+    emit: Emit,
+    stop: Callable[[], bool],
+) -> None:
     """Score a trained cell, whose weights on disk may have been damaged since."""
     try:
         failures = evaluate(
@@ -92,12 +101,13 @@ def _score(cell: Cell, job: Job, store: Store, device: torch.device, emit: Emit)
             device,
             job.watched,
             lambda text: emit("note", "", {"text": text}),
+            stop,
         )
         failures |= score_references(cell, store, job.metrics, device)
     except Damaged as error:
         emit("ended", cell.key, {"status": "failed", "reason": str(error)})
         return
-    except StoreError:
+    except (Interrupted, StoreError):
         raise
     except Exception as error:  # whatever a task does to make its outputs; others are still scored
         store.log(cell.key, traceback.format_exc())

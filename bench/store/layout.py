@@ -10,10 +10,12 @@
     cells/KEY/scores.json           scores by id: a metric, its version, its protocol
     cells/KEY/images.npz            what its scores are of each test image, and of resamples of them
     cells/KEY/samples/              some test images as the student makes them
+    cells/KEY/made/ID/FIRST-END.safetensors  all of them where they are made from noise, by content
     cells/KEY/log                   tracebacks
     networks/ID.json                scores of a network as such: size, cost, latency
     references/ID.json              scores of real images beside samples, by the images' content
     reals/ID.safetensors            features of real images, by content
+    latents/ID.safetensors, ID.json  codes of training images, and their statistics, by content
     provenance/ID.json              commit, changes, versions, machine, command line
 
 Every file appears whole or not at all.
@@ -24,6 +26,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +111,10 @@ class Store:
         """Return the file of what the errors in a cell's scores are computed from."""
         return self.folder(key) / "images.npz"
 
+    def made(self, key: str) -> Path:
+        """Return the folder of a cell's outputs that are made from noise, batch by batch."""
+        return self.folder(key) / "made"
+
     def network(self, network: str) -> Path:
         """Return the file of a network's own scores."""
         return self.root / "networks" / f"{network}.json"
@@ -120,6 +127,10 @@ class Store:
         """Return the file of a real set's features."""
         return self.root / "reals" / f"{content}.safetensors"
 
+    def latents(self, content: str) -> Path:
+        """Return the file of a training split's codes."""
+        return self.root / "latents" / f"{content}.safetensors"
+
     def fail(self, key: str, reason: str) -> None:
         """Record that a cell failed; the next run tries it again."""
         self.write(key, "end.json", {"status": "failed", "reason": reason})
@@ -127,11 +138,12 @@ class Store:
     def disown(self, key: str, reason: str) -> None:
         """Record that a cell that was done has lost its weights; the next run trains it again.
 
-        Its scores go too: they are of the weights that are lost.
+        Its scores go too, and what it made: they are of the weights that are lost.
         """
         self.fail(key, reason)
         (self.folder(key) / "scores.json").unlink(missing_ok=True)
         self.images(key).unlink(missing_ok=True)
+        shutil.rmtree(self.made(key), ignore_errors=True)
 
     def log(self, key: str, text: str) -> None:
         """Add to a cell's log."""

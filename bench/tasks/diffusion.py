@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.contracts.image import Pixels
@@ -17,6 +18,7 @@ from bench.errors import SuiteError
 from bench.maths.diffusion import (
     CLEAN,
     CLIPS,
+    NEVER,
     alpha_bars,
     averaging,
     ddim_steps,
@@ -50,6 +52,9 @@ class Diffusion(Task):
     one) or to the first alpha (first, as latent diffusion with offset 1). `clip`: whether the clean
     image that a step implies is cut to [-1, 1], as pixels are (`both`: with the noise that then is
     left; `image`: with the noise as predicted) and latents are not (`never`).
+
+    With `latents` all this is of codes of an autoencoder, scaled to unit variance as LDM's are; it
+    is trained as a cell of its own, or its weights are a `file`. Samples are decoded.
     """
 
     defaults = {
@@ -81,6 +86,17 @@ class Diffusion(Task):
     }
     real = "train"
     denoises = True
+    latents = {
+        "task": "autoencoding",
+        "losses": {},
+        "network": "kl_autoencoder",
+        "width": 32,
+        "params": {},
+        "steps": 2000,
+        "batch": 16,
+        "lr": 1e-3,
+        "file": "",
+    }
 
     def check(self) -> None:
         """Refuse schedules, averages and decays that are none."""
@@ -106,6 +122,8 @@ class Diffusion(Task):
             if outputs[name] not in known:
                 said = ", ".join(known)
                 raise SuiteError(f"outputs.{name}: should be one of {said}: {outputs[name]}.")
+        if self.code_channels and outputs["clip"] != NEVER:
+            raise SuiteError(f"outputs.clip: latents are not cut: never, not {outputs['clip']}.")
         if not 1 <= steps <= times:
             raise SuiteError(f"outputs.steps: should be 1 to the {times} times: {steps}.")
         most = times - 1 - (steps - 1) * (times // steps)
@@ -130,8 +148,8 @@ class Diffusion(Task):
         return {"A": image[:, ::-1] if is_mirrored else image}
 
     def draw(self, size: int, rng: np.random.Generator) -> dict[str, Drawn]:
-        """Draw N(0, 1) noise, [3, S, S], and a time of the schedule, all alike."""
-        noise = rng.standard_normal((3, size, size), dtype=np.float32)
+        """Draw N(0, 1) noise, [C, S, S], and a time of the schedule, all alike."""
+        noise = self._noise(size, rng)
         return {"noise": noise, "time": np.asarray(rng.integers(self.params["times"]))}
 
     def inputs(self, direction: str, batch: Batch) -> tuple[Tensor, ...]:
@@ -163,7 +181,7 @@ class Diffusion(Task):
         self, read: ReadTest, direction: str, index: int, size: int, rng: np.random.Generator
     ) -> dict[str, Tensor]:
         """Return the noise to start from, and a seed of all noise that is added later."""
-        noise = rng.standard_normal((3, size, size), dtype=np.float32)
+        noise = self._noise(size, rng)
         return {"noise": torch.from_numpy(noise), "seed": torch.tensor(rng.integers(2**63))}
 
     def make(
@@ -186,6 +204,9 @@ class Diffusion(Task):
         x, time = self.inputs(direction, batch)
         noise, _ = networks["generator"][direction](x, time)
         return noise.float(), implied(x, noise.float(), self._alpha_bar(x.device)[time])
+
+    def _noise(self, size: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        return rng.standard_normal((self.code_channels or 3, size, size), dtype=np.float32)
 
     def _alpha_bar(self, device: torch.device) -> Tensor:
         p = self.params

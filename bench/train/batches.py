@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -28,6 +28,9 @@ from bench.plugins.registry import Part
 
 CACHE_BYTES = 2**30  # decoded training images up to this size are kept in memory
 READERS = 2  # data sets of which they are kept
+
+Encode = Callable[[Pixels], Tensor]
+"""What a network is fed in the place of a training image, [S, S, 3] uint8."""
 
 
 class _Reader:
@@ -52,13 +55,16 @@ class Batches(TorchDataset[dict[str, Tensor]]):
     """The training batches of one stage of a cell.
 
     `batches[step]` is domain -> [N, 3, S, S] in [-1, 1], and what was drawn, by name; steps count
-    from the start of the stage.
+    from the start of the stage. With `encode` images are what it makes of them: codes, [C, s, s].
     """
 
-    def __init__(self, cell: Cell, task: Task, stage: int = 0) -> None:
+    def __init__(
+        self, cell: Cell, task: Task, stage: int = 0, encode: Encode | None = None
+    ) -> None:
         dataset = open_dataset(cell.dataset)
         self.task, self.dataset = task, dataset
-        self.size, self.batch = cell.size, cell.budgets[stage].batch
+        self.size, self.side, self.batch = cell.size, cell.side, cell.budgets[stage].batch
+        self.tensor = encode or normalise
         self.loaded = task.loaded(cell.size)
         self.seed = cell.seed_for("batches", *([stage] if stage else []))
         self.counts = {d: dataset.count("train", d) for d in dataset.domains}
@@ -81,7 +87,8 @@ class Batches(TorchDataset[dict[str, Tensor]]):
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         """Return the batch of a step, which may lie in any epoch."""
         positions = range(step * self.batch, (step + 1) * self.batch)
-        return _stacked([self._images(p) for p in positions], [self._drawn(p) for p in positions])
+        images = [self._images(p) for p in positions]
+        return _stacked(images, [self._drawn(p) for p in positions], self.tensor)
 
     def inputs(self, direction: str, device: torch.device) -> Iterator[tuple[Tensor, ...]]:
         """Yield what a direction's generator is fed of the whole split, in order, uncropped."""
@@ -90,7 +97,7 @@ class Batches(TorchDataset[dict[str, Tensor]]):
         for first in range(0, self.counts[domain], self.batch):
             places = range(first, min(first + self.batch, self.counts[domain]))
             batch = _Whole(self, places, device)
-            drawn = _stacked([{}], [self._drawn(i) for i in places])
+            drawn = _stacked([{}], [self._drawn(i) for i in places], self.tensor)
             batch.update({name: x.to(device) for name, x in drawn.items()})
             yield self.task.inputs(direction, batch)
 
@@ -103,7 +110,7 @@ class Batches(TorchDataset[dict[str, Tensor]]):
 
     def _drawn(self, position: int) -> dict[str, Drawn]:
         """Return what is drawn with the example at a position."""
-        return self.task.draw(self.size, np.random.default_rng(derive("draw", self.seed, position)))
+        return self.task.draw(self.side, np.random.default_rng(derive("draw", self.seed, position)))
 
 
 class _Whole(dict[str, Tensor]):
@@ -116,13 +123,15 @@ class _Whole(dict[str, Tensor]):
     def __missing__(self, domain: str) -> Tensor:
         of, count = self.batches, self.batches.counts[domain]
         pixels = [of.dataset.read("train", domain, i % count, of.size) for i in self.places]
-        self[domain] = torch.stack([normalise(p) for p in pixels]).to(self.device)
+        self[domain] = torch.stack([of.tensor(p) for p in pixels]).to(self.device)
         return self[domain]
 
 
-def _stacked(images: list[dict[str, Pixels]], drawn: list[dict[str, Drawn]]) -> dict[str, Tensor]:
+def _stacked(
+    images: list[dict[str, Pixels]], drawn: list[dict[str, Drawn]], tensor: Encode
+) -> dict[str, Tensor]:
     """Return examples as one batch."""
-    found = {d: torch.stack([normalise(row[d]) for row in images]) for d in images[0]}
+    found = {d: torch.stack([tensor(row[d]) for row in images]) for d in images[0]}
     return found | {n: torch.from_numpy(np.stack([row[n] for row in drawn])) for n in drawn[0]}
 
 

@@ -26,7 +26,7 @@ def items(
 
     def item(index: int) -> dict[str, Tensor]:
         seed = derive("outputs", cell.dataset.name, cell.size, direction, index)
-        return task.item(read, direction, index, cell.size, np.random.default_rng(seed))
+        return task.item(read, direction, index, cell.side, np.random.default_rng(seed))
 
     count = count_outputs(cell, direction, split)
     for first in range(0, count, batch):

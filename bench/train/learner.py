@@ -322,7 +322,7 @@ class Learner:
         """Create the methods' own modules and move everything to the device."""
         cell, channels = self.cell, self.task.judged_channels
         above = self.teacher.nets if self.teacher else cell.mentor or cell.nets
-        shapes = [layout(nets, cell.size, channels, self.hints) for nets in (cell.nets, above)]
+        shapes = [layout(nets, cell.side, channels, self.hints) for nets in (cell.nets, above)]
         for index, distillers in enumerate(self.distillers):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(cell.seed_for("adapters", index))
@@ -362,7 +362,9 @@ def _pulls(generators: nn.Module, original: State, added: State) -> dict[str, fl
 
 def open_task(cell: Cell) -> Task:
     """Return a cell's task."""
-    return cell.task.load()(cell.task.params)
+    task = cell.task.load()(cell.task.params)
+    task.code_channels = cell.latents.channels if cell.latents else 0
+    return task
 
 
 def kept_terms(task: Task, distillers: Iterable[Distiller]) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ from bench.store.layout import Store
 from bench.train import checkpoint, resume
 from bench.train.batches import Batches, stream
 from bench.train.checkpoint import digest
+from bench.train.codes import Codec
 from bench.train.device import nondeterminism
 from bench.train.items import items
 from bench.train.learner import Learner, open_task
@@ -85,7 +86,7 @@ def train(cohort: Cohort) -> dict[str, str]:
     found: set[str] = set()  # operators that were not deterministic
     with nondeterminism(found):
         # construct: what is shared, then the members where their last checkpoints left them
-        stages = _stages(cohort.cells[0])
+        stages = _stages(cohort)
         teachers = {
             key: open_teacher(cell, cohort.store, cohort.device, cohort.note)
             for key, cell in sorted(cohort.teachers.items())
@@ -370,10 +371,12 @@ def _read(losses: Sequence[Mapping[str, Tensor]]) -> list[dict[str, float]]:
     return [{name: next(values) for name in row} for row in losses]
 
 
-def _stages(cell: Cell) -> list[Batches]:
-    """Return the batches of each stage of a cell."""
-    task = open_task(cell)
-    return [Batches(cell, task, stage) for stage in range(len(cell.budgets))]
+def _stages(cohort: Cohort) -> list[Batches]:
+    """Return the batches of each stage."""
+    cell, encode = cohort.cells[0], None
+    if cell.latents:
+        encode = Codec(cell, cohort.store, cohort.device, cohort.note).codes()
+    return [Batches(cell, open_task(cell), stage, encode) for stage in range(len(cell.budgets))]
 
 
 def _batches(

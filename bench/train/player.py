@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from bench.fetch import weights
 from bench.plan.cell import Cell, Nets
 from bench.train.average import Average
 from bench.train.device import autocast
+
+if TYPE_CHECKING:
+    from bench.train.codes import Codec
 
 State = dict[str, Tensor]
 
@@ -37,12 +40,13 @@ class Player:
             made = (direction, peer, nets.architecture.name, nets.width)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(cell.seed_for("networks", *made))
-                self.generators[direction] = generator(nets, cell.size)
+                self.generators[direction] = generator(nets, cell.side)
                 if nets.discriminator and "discriminator" in self.modules:
                     judging = (nets.discriminator.name, nets.discriminator_width)
                     torch.manual_seed(cell.seed_for("networks", direction, peer, *judging))
                     self.discriminators[direction] = discriminator(nets, task.judged_channels)
         self.averages = Average(self.generators) if task.average(0) is not None else None
+        self.codec: Codec | None = None  # which makes images of its outputs, where these are codes
         self.memory = task.memory()
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
         self.scalers: dict[str, torch.amp.GradScaler] = {}

@@ -120,6 +120,7 @@ def test_what_cannot_be_asked_is_said_before_training() -> None:
     found = asked()(setting())
     assert (found.protocol["split"], found.protocol["images"], found.reason) == ("test", 128, "")
     assert "no test split" in asked()(setting(held_out=0)).reason
+    assert "sees codes" in asked()(setting()._replace(of_codes=True)).reason
     for given, said in (
         ({"times": [1000]}, "times: should be times, 0 to 999"),
         ({"bands_at": []}, "bands_at: should be times"),

@@ -189,6 +189,8 @@ def test_a_suite_trains_on_photographs_in_place_of_its_data(path: Path, tmp_path
     sets += ["task.lambda_vgg=0"] * ("pix2pixhd" in suite.architectures)
     deeper = [n for n, row in suite.methods.items() if row.get("teacher", {}).get("deeper")]
     sets += [f"methods.{name}.teacher.deeper.width=2" for name in deeper]
+    if "latents" in suite.task:
+        sets += ["task.latents.width=2", "task.latents.steps=2", "task.latents.batch=2"]
     sets += ["snapshots.times=2"] * bool(suite.snapshots)
     sets += ["tune=null"] * bool(suite.tune)  # students as they are before their weights are chosen
     plan = expand(load(path, sets))
