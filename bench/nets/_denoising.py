@@ -195,7 +195,12 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Each pixel four times, then a convolution."""
+    """Each pixel four times, then a convolution.
+
+    Taps that fall on copies of one pixel are added up first: the same values but for rounding, by
+    one transposed convolution of 4 x 4 with four multiplications per weight and pixel in place of
+    nine. What is counted (on the meta device) is the network as published.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -203,5 +208,9 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, h, w] -> [N, C, 2h, 2w]."""
-        found: Tensor = self.conv(F.interpolate(x, scale_factor=2.0))
-        return found
+        if x.is_meta:
+            counted: Tensor = self.conv(F.interpolate(x, scale_factor=2.0))
+            return counted
+        turned = self.conv.weight.flip(2, 3).transpose(0, 1)
+        kernel = F.avg_pool2d(F.pad(turned, (1, 1, 1, 1)), 2, 1, divisor_override=1)
+        return F.conv_transpose2d(x, kernel, self.conv.bias, stride=2, padding=1)

@@ -14,7 +14,7 @@ from bench.contracts.network import Generator
 from bench.errors import SuiteError
 from bench.evaluate.costs import count_network
 from bench.maths.dwt import bands
-from bench.nets._denoising import AttentionBlock, ResBlock, group_norm, time_features
+from bench.nets._denoising import AttentionBlock, ResBlock, Upsample, group_norm, time_features
 from bench.nets.sd_unet import GatedDown, GatedUp
 
 TEXT = {
@@ -203,6 +203,20 @@ def test_attention_is_ldms_qkv_attention() -> None:
     out = torch.einsum("bts,bcs->bct", weight, v).reshape(3, 16, 20)
     expected = x + block.proj_out(out).view_as(x)
     torch.testing.assert_close(block(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_taps_that_are_added_up_make_what_enlarged_pixels_make() -> None:
+    """Borders too; and weights, bias and input have the same gradients."""
+    torch.manual_seed(0)
+    up, x = Upsample(5).double(), torch.randn(2, 5, 3, 4, dtype=torch.float64, requires_grad=True)
+    expected = up.conv(nn.functional.interpolate(x, scale_factor=2.0))
+    weight = torch.randn_like(expected)
+    known = (x, up.conv.weight, up.conv.bias)
+    gradients = torch.autograd.grad((expected * weight).sum(), known)
+    found = up(x)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    again = torch.autograd.grad((found * weight).sum(), known)
+    torch.testing.assert_close(again, gradients, rtol=1e-11, atol=1e-11)
 
 
 def test_time_scales_and_shifts_where_it_should() -> None:
