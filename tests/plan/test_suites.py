@@ -173,9 +173,10 @@ def test_omgd_has_its_two_teachers_where_data_are_paired() -> None:
 def test_a_suite_trains_on_photographs_in_place_of_its_data(path: Path, tmp_path: Path) -> None:
     """All its methods, five steps, tiny networks: whatever a real run would refuse or break."""
     suite = load(path)
-    tasks = {DATASET.declaration(name, str(path)).says.task for name in suite.datasets}
+    names = [row.get("dataset", name) for name, row in suite.datasets.items()]
+    tasks = {DATASET.declaration(name, str(path)).says.task for name in names}
     stand_in = {"paired": "photo_edges", "unpaired": "grass2brick"}
-    stand_in |= {"style": "style_photos", "diffusion": "photo_crops"}
+    stand_in |= {"style": "style_photos", "diffusion": "photo_crops", "signals": "tones"}
     sets = [*TINY, f"datasets=[{', '.join(stand_in[task] for task in sorted(tasks))}]"]
     several = len(suite.discriminator_widths) > 1
     judges = "discriminator_widths=[2, 3]" if several else "discriminator_widths=[2]"
@@ -185,7 +186,7 @@ def test_a_suite_trains_on_photographs_in_place_of_its_data(path: Path, tmp_path
         sets += ["teacher.architecture=random_vgg", "teacher.budget.steps=2"]
     if tasks == {"diffusion"}:  # gates split widths by four
         sets += ["widths=[4]", "teacher.width=8", "budget.batch=2"]
-    sets += [judges] * (not tasks & {"style", "diffusion"})  # where nobody discriminates
+    sets += [judges] * (not tasks & {"style", "diffusion", "signals"})  # where nobody discriminates
     sets += ["task.lambda_vgg=0"] * ("pix2pixhd" in suite.architectures)
     deeper = [n for n, row in suite.methods.items() if row.get("teacher", {}).get("deeper")]
     sets += [f"methods.{name}.teacher.deeper.width=2" for name in deeper]
