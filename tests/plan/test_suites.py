@@ -186,6 +186,7 @@ def test_a_suite_trains_on_photographs_in_place_of_its_data(path: Path, tmp_path
         sets += ["teacher.architecture=random_vgg", "teacher.budget.steps=2"]
     if tasks == {"diffusion"}:  # gates split widths by four
         sets += ["widths=[4]", "teacher.width=8", "budget.batch=2"]
+        sets += [f"architectures.{name}.blocks=1" for name in suite.architectures]
     sets += [judges] * (not tasks & {"style", "diffusion", "signals"})  # where nobody discriminates
     sets += ["task.lambda_vgg=0"] * ("pix2pixhd" in suite.architectures)
     deeper = [n for n, row in suite.methods.items() if row.get("teacher", {}).get("deeper")]
