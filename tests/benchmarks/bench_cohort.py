@@ -65,9 +65,7 @@ def timed(cells: list[Cell], plan: Plan, store: Store) -> float:
     return (marks[-1] - marks[0]) * len(marks) / (len(marks) - 1)
 
 
-def compare(
-    plan: Plan, folder: Path, benchmark: Any, goal: float | None, *, predicts: bool = True
-) -> None:
+def compare(plan: Plan, folder: Path, benchmark: Any, goal: float | None) -> None:
     students = [e.cell for e in plan.students if e.cell is not None]
     groups = cohorts(students)
     ratios = []
@@ -90,9 +88,8 @@ def compare(
         "cohorts": len(groups),
         "ours_over_peer": {"together": round(statistics.median(ratios), 3)},
         "ratios": [round(ratio, 3) for ratio in ratios],
+        "macs_predict": round(predicted(students, plan), 3),
     }
-    if predicts:
-        benchmark.extra_info["macs_predict"] = round(predicted(students, plan), 3)
     print(f"\n{plan.suite.name}: {benchmark.extra_info}")
     if goal is not None:
         assert statistics.median(ratios) <= goal
@@ -142,10 +139,3 @@ def bench_four_methods_of_diffusion(benchmark: Any, tmp_path: Path) -> None:
     overrides = [methods, lite, "seeds=[0]", *budget]
     plan = expand(load(ROOT / "suites" / "diffusion_nightly.yaml", overrides))
     compare(plan, tmp_path, benchmark, goal=0.65)
-
-
-def bench_five_methods_of_style_transfer(benchmark: Any, tmp_path: Path) -> None:
-    """The methods of `style_quick` on its source; what stages train is no whole stylisation."""
-    stages = ["stages.block2.steps=8", "budget.steps=8", "teacher.budget.steps=2"]
-    plan = expand(load(ROOT / "suites" / "style_quick.yaml", ["seeds=[0]", *stages]))
-    compare(plan, tmp_path, benchmark, goal=0.6, predicts=False)
