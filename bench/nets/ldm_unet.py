@@ -53,6 +53,7 @@ class LDMUNet(Generator):
         "scale_shift": False,
         "residual_resampling": False,
     }
+    version = 2
     source = "Rombach et al. (LDM), CVPR 2022; CompVis/latent-diffusion, openaimodel.py"
     taps = {"decoder1": 1, "decoder2": 2, "decoder3": 3, "decoder4": 4, "decoder5": 5}
 

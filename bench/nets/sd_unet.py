@@ -25,6 +25,7 @@ class SDUNet(LDMUNet):
     K + 1, [N, 4, 1, 1] in (0, 1), in the order above.
     """
 
+    version = 1
     source = "Yang et al. (Spectral Diffusion), CVPR 2023, section 4.1; which convolutions: ours"
     taps = {
         "decoder1": 1, "decoder2": 2, "decoder3": 3, "decoder4": 4, "decoder5": 5,
