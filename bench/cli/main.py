@@ -150,12 +150,15 @@ main.add_command(cli_run.run)
 @suite_options
 def status(**where: Any) -> None:
     """Print how every cell of SUITE stands: done, failed, diverged, skipped, started, missing."""
-    from bench.report.rows import state_of
+    from bench.contracts.verdict import NOT_TRAINED
+    from bench.report.rows import reason_untrained, state_of
 
     plan, store = open_suite(**where)
     for stage, entry in plan.every_entry():
         state = state_of(entry, stage, store)
-        detail = f"  {state.detail}" if state.detail else ""
+        why = reason_untrained(entry, state, store)
+        said = f"{NOT_TRAINED}: {why}" if why else state.detail
+        detail = f"  {said}" if said else ""
         key = entry.cell.key if entry.cell else "-"
         click.echo(f"{key:12}  {state.status:8}  {entry}{detail}")
     counts = count_places(plan, store)

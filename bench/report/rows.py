@@ -45,6 +45,13 @@ def state_of(entry: Entry, plan: Plan, store: Store) -> State:
     return state
 
 
+def reason_untrained(entry: Entry, state: State, store: Store) -> str:
+    """Return why a finished student counts as not trained; "" if it does not."""
+    if entry.cell is None or state.status != "done":
+        return ""
+    return why_untrained(store.read(entry.cell.key, "end.json").get("facts"))
+
+
 def scores_of(cell: Cell, plan: Plan, store: Store) -> list[Json]:
     """Return every score that a cell should have; those not there have a reason instead."""
     directions = list(cell.task.declared.directions)
@@ -96,7 +103,7 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
     for entry in plan.entries:
         state = state_of(entry, plan, store)
         end = store.read(entry.cell.key, "end.json") if entry.cell else {}
-        untrained = why_untrained(end.get("facts")) if state.status == "done" else ""
+        untrained = reason_untrained(entry, state, store)
         yield {
             "suite": plan.suite.name,
             "role": entry.role,

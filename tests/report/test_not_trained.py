@@ -7,8 +7,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from test_reports import filled
 
+from bench.cli.main import main
 from bench.compare.accepted import not_done
 from bench.compare.methods import compare_methods
 from bench.contracts.report import Rows, Table
@@ -61,6 +63,16 @@ def test_a_reason_is_found_wherever_it_was_stated() -> None:
 )
 def test_facts_of_any_form_have_no_reason(facts: Any) -> None:
     assert why_untrained(facts) == ""
+
+
+def test_the_command_line_says_which_student_did_not_train(tmp_path: Path) -> None:
+    _, store = marked(tmp_path, "wkd", (0,))
+    (suite,) = tmp_path.glob("*.yaml")
+    found = CliRunner().invoke(main, ["status", str(suite), "--store", str(store.root)])
+    assert found.exit_code == 0, found.output
+    (line,) = (line for line in found.output.splitlines() if WHY in line)
+    assert "wkd" in line
+    assert line.endswith(f"seed 0  not trained: {WHY}")
 
 
 def test_a_method_of_which_no_seed_trained_has_no_score_in_any_ranking(tmp_path: Path) -> None:
