@@ -147,7 +147,8 @@ def _compared(
     better = column["better"].iloc[0]
     found = []
     for contrast in contrasts:
-        pairs = contrast.values(of)
+        every = contrast.values(of)
+        pairs = {held: pair for held, pair in every.items() if _meet(*pair)} or every
         new, base = (
             pd.concat(side, axis=1).mean(axis=1, skipna=False)
             for side in zip(*pairs.values(), strict=True)
@@ -155,6 +156,11 @@ def _compared(
         singles = {held: compare(*pair, better).mean for held, pair in pairs.items()}
         found.append((compare(new, base, better), singles))
     return found
+
+
+def _meet(new: pd.Series[float], base: pd.Series[float]) -> bool:
+    """Say whether there is a seed of which both have a value."""
+    return bool((new.notna() & base.reindex(new.index).notna()).any())
 
 
 def _sentence(what: str, verdicts: Mapping[str, list[str]]) -> str:

@@ -67,7 +67,7 @@ class SDFigure4(Report):
 
 def _network(row: Mapping[Hashable, Any]) -> str:
     """Return what a line is of: a width, and the method where it is not the network alone."""
-    taught = "" if row["is_control"] or row["role"] == "teacher" else f"{row['method']}, "
+    taught = "" if row["is_control"] else f"{row['method']}, "
     return f"{taught}width {row['width']}"
 
 
@@ -78,7 +78,7 @@ def _below(scores: pd.DataFrame, of: str) -> pd.DataFrame:
 
 
 def _groups(scores: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield (name, scores) of every network, in the suite's order; a teacher's is its width."""
+    """Yield (name, scores) of every network, in the suite's order."""
     named = scores.assign(network=[_network(row) for row in scores.to_dict("records")])
     for name, group in named.drop_duplicates(["key", "name"]).groupby("network", sort=False):
         yield str(name), group

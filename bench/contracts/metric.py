@@ -48,9 +48,10 @@ class Setting(NamedTuple):
     source: str  # domain that the outputs are made from; "": from noise
     real_images: int  # how many real images a set of outputs is held against
     images: int = 0  # how many outputs there are
-    held_out: int = 0  # images of the test split in the outputs' domain
+    held_out: int = 0  # images of the split that is scored, in the outputs' domain
     task_params: Mapping[str, Any] = MappingProxyType({})
     of_codes: bool = False  # whether networks see an autoencoder's codes in place of images
+    split: str = "test"  # that is scored
 
 
 @dataclass(frozen=True)

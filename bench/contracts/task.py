@@ -90,7 +90,9 @@ class Task:
     cell's key. `samples`: how many are made from noise; `batch`: how many at once; `modes`: a list,
     each of which is scored, and `rounding`, as in `bench/contracts/making.py`."""
     real: ClassVar[str] = "test"  # the split that sets of outputs are held against
-    denoises: ClassVar[bool] = False  # whether `denoise` answers; `times` then says how many
+    denoises: ClassVar[str] = ""
+    """What `denoise` takes the noise from, "images" or other; "": it does not answer. The parameter
+    `times` then says how many there are."""
     latents: ClassVar[Mapping[str, Any]] = {}
     """How the autoencoder is made whose codes take the place of images where a suite has `task:
     {latents: ...}`, which overlays this; {}: of images alone. `bench/plan/latents.py` reads it."""

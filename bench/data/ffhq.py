@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from bench.data._folders import Nested
@@ -26,7 +27,12 @@ class FFHQ(Nested):
     def files(self, split: str, domain: str) -> tuple[Path, ...]:
         """Return the images of a split, by their numbers."""
         every = super().files(split, domain)
-        return tuple(f for f in every if (_number(f) < TRAIN) == (split == "train"))
+        return _of_split(every, split)
+
+
+@functools.cache
+def _of_split(files: tuple[Path, ...], split: str) -> tuple[Path, ...]:
+    return tuple(f for f in files if (_number(f) < TRAIN) == (split == "train"))
 
 
 def _number(file: Path) -> int:

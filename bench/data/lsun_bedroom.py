@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from bench.data._folders import Nested
 
-EXPORT = "`python3 data.py export bedroom_train_lmdb --out_dir bedroom_train`"
+EXPORT = (
+    "`python3 data.py export bedroom_train_lmdb --out_dir bedroom_train`, and in the same "
+    "way bedroom_val_lmdb to bedroom_val"
+)
 
 
 class LSUNBedroom(Nested):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from bench.data._folders import Nested
 
-EXPORT = "`python3 data.py export church_outdoor_train_lmdb --out_dir church_outdoor_train`"
+EXPORT = (
+    "`python3 data.py export church_outdoor_train_lmdb --out_dir church_outdoor_train`, and in the "
+    "same way church_outdoor_val_lmdb to church_outdoor_val"
+)
 
 
 class LSUNChurch(Nested):

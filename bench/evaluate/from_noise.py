@@ -35,7 +35,10 @@ def keeper(cell: Cell, store: Store, student: Player, direction: str, mode: str)
     if source:
         return lambda places, make: make()
     how = {n: x for n, x in cell.outputs.items() if n not in ("samples", "modes")}
-    name = identity([checkpoint.digest(student.networks()), direction, mode, how])
+    made_by: list[object] = [checkpoint.digest(student.networks()), direction, mode, how]
+    if student.codec:
+        made_by += [student.codec.content, student.codec.scale]
+    name = identity(made_by)
     folder = store.made(cell.key) / name
 
     def recall(places: range, make: Callable[[], Tensor]) -> Tensor:
@@ -51,13 +54,18 @@ def keeper(cell: Cell, store: Store, student: Player, direction: str, mode: str)
     return recall
 
 
-def check_room(cells: Iterable[Cell], store: Store) -> None:
-    """Refuse more samples than the disk has room for.
+def check_room(cells: Iterable[Cell], store: Store, watched: bool) -> None:
+    """Refuse more samples than the disk has room for, beside those that it holds already.
+
+    Args:
+        cells: that will be scored.
+        store: where.
+        watched: whether their snapshots make samples too.
 
     Raises:
         StoreError: how much they need, and how much there is.
     """
-    needed = sum(_bytes(cell) for cell in cells if cell.scored_on)
+    needed = sum(_missing(cell, store, watched) for cell in cells if cell.scored_on)
     place: Path = store.root.absolute()
     while not place.exists():
         place = place.parent
@@ -67,6 +75,12 @@ def check_room(cells: Iterable[Cell], store: Store) -> None:
             f"{store.root}: samples need {needed / 1e9:,.1f} GB and {free / 1e9:,.1f} GB are free: "
             "ask for fewer `samples`, or name another store."
         )
+
+
+def _missing(cell: Cell, store: Store, watched: bool) -> int:
+    """Return how much the samples of a cell still need."""
+    there = sum(f.stat().st_size for f in store.made(cell.key).rglob("*") if f.is_file())
+    return max(0, _bytes(cell) * (1 + cell.snapshots * watched) - there)
 
 
 def _bytes(cell: Cell) -> int:

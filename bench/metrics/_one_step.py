@@ -23,8 +23,8 @@ AT_ONCE = 64  # images in a batch
 class OneStepMetric(ImageMetric):
     """A score of a network that denoises: no samples are made.
 
-    At most `images` images of the test split, at even distances, get noise that depends on an
-    image's place and the time alone, so that all networks see the same.
+    At most `images` images of the split that is scored, at even distances, get noise that depends
+    on an image's place and the time alone, so that all networks see the same.
     """
 
     needs = ("denoiser",)
@@ -40,8 +40,9 @@ class OneStepMetric(ImageMetric):
         """
         if not setting.task.denoises:
             return None
-        if setting.of_codes:
-            return Scoring({}, "is of images, and the network sees codes in their place")
+        seen = "codes" if setting.of_codes else setting.task.denoises
+        if seen != "images":
+            return Scoring({}, f"is of images, and the network sees {seen} in their place")
         name, last = cls.__module__.rpartition(".")[2], setting.task_params["times"] - 1
         for key in cls.asked_at:
             odd = [t for t in params[key] if not (isinstance(t, int) and 0 <= t <= last)]
@@ -50,16 +51,17 @@ class OneStepMetric(ImageMetric):
         if params["images"] < 1:
             raise SuiteError(f"{name}: images: should be at least 1: {params['images']}.")
         count = min(params["images"], setting.held_out)
-        protocol = {"split": "test", "images": count, "output": "of one step, not rounded"}
+        protocol = {"split": setting.split, "images": count, "output": "of one step, not rounded"}
         if not count:
-            return Scoring(protocol, "needs held-out images, and the data have no test split")
+            reason = f"needs held-out images, and the data have no {setting.split} split"
+            return Scoring(protocol, reason)
         return Scoring(protocol)
 
     def open(self, scene: Scene) -> None:
         """Keep what will be asked."""
         assert scene.dataset is not None
         self.scene, self.dataset = scene, scene.dataset
-        self.there = self.dataset.count("test", "A")
+        self.there = self.dataset.count(scene.split, "A")
         self.count = min(self.params["images"], self.there)
 
     def add(self, output: Tensor, target: Tensor) -> None:
@@ -81,7 +83,7 @@ class OneStepMetric(ImageMetric):
 
     def _drawn(self, place: int, time: int) -> tuple[Values, Values]:
         """Return a held-out image, [3, S, S] in [-1, 1], and the noise that it gets at a time."""
-        pixels = self.dataset.read("test", "A", place, self.scene.size)
+        pixels = self.dataset.read(self.scene.split, "A", place, self.scene.size)
         image = pixels.transpose(2, 0, 1).astype(np.float32) / 127.5 - 1
         rng = np.random.default_rng(derive("held-out noise", place, time))
         return image, rng.standard_normal(image.shape, dtype=np.float32)

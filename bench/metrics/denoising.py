@@ -14,14 +14,14 @@ from bench.metrics._one_step import OneStepMetric
 class Denoising(OneStepMetric):
     """Error of a diffusion model's one step from held-out images with noise: no samples are made.
 
-    At most `images` images of the test split, at even distances, get noise that depends on an
-    image's place and the time alone, so that all networks see the same. `noise_T`: mean squared
-    error of the noise that the network finds, at each of `times`; `denoising` is the mean over
-    them. Images of no noise at all would be given 1. `low_T` and `high_T`, at each of `bands_at`:
-    error of the clean image that this implies, as `band_error` has it, on one level of Haar: the
-    sum of |coefficient of the error| over that of |coefficient of the image|, of the low band and
-    of the three bands of details, of images in [0, 1]. A value of 1 is what an image without that
-    band would get. Times beyond 100 say nothing by band: every network is above 1 there.
+    At most `images` images of the split that is scored, at even distances, get noise that depends
+    on an image's place and the time alone, so that all networks see the same. `noise_T`: mean
+    squared error of the noise that the network finds, at each of `times`; `denoising` is the mean
+    over them; finding no noise would give 1. `low_T` and `high_T`, at each of `bands_at`: error of
+    the clean image that this implies, as `band_error` has it, on one level of Haar: the sum of
+    |coefficient of the error| over that of |coefficient of the image|, of the low band and of the
+    three bands of details, of images in [0, 1]. A value of 1 is what an image without that band
+    would get. Times beyond 100 say nothing by band: every network is above 1 there.
 
     Neither is the measure of Spectral Diffusion's Table 1, which its text does not give.
     """

@@ -37,9 +37,13 @@ def latents_of(
         SuiteError: which key or value is wrong, or that there is no such file.
     """
     given = suite.task.get(LATENTS)
-    if given is None or not task.latents:
+    if given is None:
         return None
     where = f"{where}: task.{LATENTS}"
+    if not task.latents:
+        raise SuiteError(f"{where}: the task of {dataset.name} has none.")
+    if suite.select.best_on_val:
+        raise SuiteError(f"{where}: its students cannot be chosen by `best_on_val`.")
     if not isinstance(given, dict):
         raise SuiteError(f"{where}: expected keys, as in {{width: 32}}, found {given!r}.")
     row = conform(given, task.latents, {}, LATENTS, where)

@@ -224,9 +224,10 @@ def _asked_of(
             source,
             real_images,
             images,
-            dataset.images.get(f"test{target}", 0),
+            dataset.images.get(f"{split}{target}", 0),
             task.params,
             of_codes,
+            split,
         )
         for part in metrics:
             if part.declared.judges != "images":

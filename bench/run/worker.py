@@ -16,6 +16,7 @@ from bench.evaluate.from_noise import check_room
 from bench.evaluate.references import score_references
 from bench.evaluate.validation import validate
 from bench.plan.cell import Cell
+from bench.plan.scores import needs_no_outputs
 from bench.run.job import Emit, Job
 from bench.run.preflight import check
 from bench.store.layout import Store
@@ -36,7 +37,7 @@ def work(job: Job, emit: Emit, stop: Callable[[], bool]) -> None:
         for part in (*job.metrics, *job.watched):
             part.load()(part.params)  # which refuses parameters that it cannot work with
         check(job.cells, job.teachers, lambda text: emit("note", "", {"text": text}))
-        check_room(job.cells, store)
+        check_room(job.cells, store, _watches_samples(job))
     elif job.action == "measure":
         for cell in job.cells:
             failures = measure(cell, store, job.metrics, device, flags, stop, job.again)
@@ -93,6 +94,7 @@ def _score(
     stop: Callable[[], bool],
 ) -> None:
     """Score a trained cell, whose weights on disk may have been damaged since."""
+    check_room([cell], store, _watches_samples(job))
     try:
         failures = evaluate(
             cell,
@@ -119,6 +121,11 @@ def _score(
         reason = f"{metric} failed: {failure.strip().splitlines()[-1]}"
         emit("error", cell.key, {"reason": reason})
     emit("scored", cell.key, {})
+
+
+def _watches_samples(job: Job) -> bool:
+    """Say whether snapshots are scored by what they make."""
+    return not all(needs_no_outputs(metric) for metric in job.watched)
 
 
 def _take_turn(

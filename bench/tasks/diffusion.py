@@ -85,7 +85,7 @@ class Diffusion(Task):
         "clip": "both",
     }
     real = "train"
-    denoises = True
+    denoises = "images"
     latents = {
         "task": "autoencoding",
         "losses": {},

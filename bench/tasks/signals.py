@@ -49,6 +49,9 @@ class Signals(Diffusion):
         "clip": "both",
     }
 
+    denoises = "signals"
+    latents = {}
+
     def example(
         self, read: Read, counts: Mapping[str, int], index: int, size: int, rng: np.random.Generator
     ) -> dict[str, Pixels]:

@@ -153,7 +153,9 @@ def _read(path: Path, sha256: str, wanted: set[str]) -> dict[str, Tensor]:
     except (OSError, SafetensorError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
         said = str(error).splitlines()[0]
         raise WeightsError(f"{path}: cannot be read as weights: {said}") from error
-    state = state.get("state_dict", state)
+    state = state.get("state_dict", state) if isinstance(state, dict) else None
+    if not isinstance(state, dict):
+        raise WeightsError(f"{path}: cannot be read as weights: they have no names.")
     named = [below(state, prefix) if prefix else state for prefix in PREFIXES]
     closest = min(named, key=lambda names: len(wanted - set(names)))
     if missing := sorted(wanted - set(closest)):

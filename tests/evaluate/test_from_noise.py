@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,14 @@ def test_more_samples_than_the_disk_has_room_for_are_refused(
     usage = namedtuple("usage", "free")
     room = 11 * 3 * 16**2  # a byte for each value of each pixel
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(room))
-    check_room(cells, store)
+    check_room(cells, store, False)
+    watching = [replace(cell, snapshots=1) for cell in cells]
+    check_room(watching, store, False)
+    with pytest.raises(StoreError, match="fewer `samples`"):
+        check_room(watching, store, True)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(room - 1))
     with pytest.raises(StoreError, match="fewer `samples`"):
-        check_room(cells, store)
+        check_room(cells, store, False)
+    store.made(cells[0].key).mkdir(parents=True)
+    (store.made(cells[0].key) / "0-1.safetensors").write_bytes(b"?")
+    check_room(cells, store, False)

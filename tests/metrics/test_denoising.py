@@ -104,6 +104,25 @@ def test_noise_depends_on_image_and_time_alone() -> None:
     assert not torch.allclose(first[0], first[1])
 
 
+def test_images_are_of_the_split_that_is_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: set[str] = set()
+    real = PhotoCrops.read
+
+    def noting(data: PhotoCrops, split: str, *place: Any) -> Any:
+        read.add(split)
+        return real(data, split, *place)
+
+    monkeypatch.setattr(PhotoCrops, "read", noting)
+    metric = Denoising(METRIC.declaration("denoising", "test").params({"images": 2}, "test"))
+
+    def nothing(batch: Batch) -> tuple[Tensor, Tensor]:
+        return batch["noise"], batch["A"]
+
+    metric.open(Scene(torch.device("cpu"), CROPS, 16, split="train", denoise=nothing))
+    metric.value()
+    assert read == {"train"}
+
+
 def setting(task: str = "diffusion", held_out: int = 266, **params: Any) -> Setting:
     says = TASK.declaration(task, "test").says
     params = {**says.defaults, **params}
@@ -121,6 +140,8 @@ def test_what_cannot_be_asked_is_said_before_training() -> None:
     assert (found.protocol["split"], found.protocol["images"], found.reason) == ("test", 128, "")
     assert "no test split" in asked()(setting(held_out=0)).reason
     assert "sees codes" in asked()(setting()._replace(of_codes=True)).reason
+    assert "sees signals" in asked()(setting("signals")).reason
+    assert asked()(setting()._replace(split="val")).protocol["split"] == "val"
     for given, said in (
         ({"times": [1000]}, "times: should be times, 0 to 999"),
         ({"bands_at": []}, "bands_at: should be times"),

@@ -92,3 +92,14 @@ def test_nothing_is_made_where_all_rows_differ_in_more() -> None:
     assert list(Contrasts().make(rows(students))) == []
     bare = entries()
     assert list(Contrasts().make(rows(bare, scores(bare, "swd", [1.0] * len(bare))))) == []
+
+
+def test_a_method_that_one_network_lacks_leaves_the_others_their_contrast() -> None:
+    students = frame(("none", "sd"), 3, ("lite", "gated"))
+    values = scores(
+        students, "swd", [10.0, 11.0, 12.0, 20.0, 21.0, 22.0, 9.0, 10.0, 11.0] + [0.0] * 3
+    )
+    lost = (students["architecture"] == "gated") & (students["method"] == "sd")
+    values = values[~values["key"].isin(students["key"][lost])]
+    ((row,),) = made(rows(students, values)).blocks
+    assert row[4:6] == ["3", "+1.00"]

@@ -271,6 +271,7 @@ def test_weights_of_a_file_make_the_same_codes_under_a_key_of_their_content(
     ("contents", "said"),
     [
         ({"nothing": torch.zeros(1)}, "not the weights of this autoencoder: .* are missing"),
+        (torch.zeros(1), "cannot be read as weights: they have no names"),
         (None, "cannot be read as weights"),
     ],
 )
@@ -302,6 +303,17 @@ def test_what_is_wrong_with_latents_is_said_when_the_suite_is_read(
 ) -> None:
     with pytest.raises(SuiteError, match=said):
         few(tmp_path, task={"latents": latents})
+
+
+def test_no_checkpoint_is_chosen_by_what_students_of_codes_make(tmp_path: Path) -> None:
+    with pytest.raises(SuiteError, match="cannot be chosen by `best_on_val`"):
+        few(tmp_path, task={"latents": {}}, select={"best_on_val": "nima"})
+
+
+def test_signals_have_no_latents(tmp_path: Path) -> None:
+    rows = {"datasets": ["tones"], "architectures": ["signal_ffn"], "size": 64, "outputs": {}}
+    with pytest.raises(SuiteError, match="'latents'"):
+        few(tmp_path, task={"latents": {}}, **rows)
 
 
 @pytest.mark.parametrize(
