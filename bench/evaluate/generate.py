@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bench.contracts.image import Pixels
 from bench.contracts.making import AS_TRAINED, EVAL, ROUNDED, TRUNCATED
+from bench.errors import Damaged
 from bench.evaluate.from_noise import Recall, keeper
 from bench.maths.seed import derive
 from bench.plan.cell import Cell
@@ -50,10 +51,15 @@ def open_students(
     `say` is told of a file that had no digest yet; `mode` is that of its generators.
 
     Raises:
-        Damaged: the file of its networks is missing or damaged.
+        Damaged: the file of its networks is missing or damaged, or they learnt other codes than
+            its autoencoder makes.
     """
     tensors = open_networks(store, cell.key, step, say)
     codec = Codec(cell, store, device, say) if cell.latents else None
+    if codec and store.read(cell.key, "spec.json").get("codes") != codec.content:
+        reason = "its autoencoder makes other codes now; `distillbench run` trains it again."
+        store.disown(cell.key, reason)
+        raise Damaged(f"cell {cell.key}: {reason}")
     students = []
     for number in range(cell.peers):
         student = Player(cell, cell.nets, open_task(cell), device)

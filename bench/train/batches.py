@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 import math
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -29,7 +30,16 @@ from bench.plugins.registry import Part
 CACHE_BYTES = 2**30  # decoded training images up to this size are kept in memory
 READERS = 2  # data sets of which they are kept
 
-Encode = Callable[[Pixels], Tensor]
+
+class Encode(Protocol):
+    """What training images become: codes of an autoencoder."""
+
+    content: str  # identity of the codes
+
+    def __call__(self, pixels: Pixels) -> Tensor:
+        """[S, S, 3] uint8 -> [C, s, s] float32."""
+
+
 """What a network is fed in the place of a training image, [S, S, 3] uint8."""
 
 
@@ -65,6 +75,7 @@ class Batches(TorchDataset[dict[str, Tensor]]):
         self.task, self.dataset = task, dataset
         self.size, self.side, self.batch = cell.size, cell.side, cell.budgets[stage].batch
         self.tensor = encode or normalise
+        self.codes = encode.content if encode else ""  # identity of what they are made of
         self.loaded = task.loaded(cell.size)
         self.seed = cell.seed_for("batches", *([stage] if stage else []))
         self.counts = {d: dataset.count("train", d) for d in dataset.domains}

@@ -72,9 +72,9 @@ class Codec:
     def codes(self) -> Codes:
         """Return the scaled codes of the training images."""
         try:
-            return Codes(checkpoint.load(self.store.latents(self.content))[0])
+            return Codes(checkpoint.load(self.store.latents(self.content))[0], self.content)
         except Damaged:
-            return Codes(self._encode_all()[0])
+            return Codes(self._encode_all()[0], self.content)
 
     @torch.no_grad()
     def _encode_all(self) -> tuple[dict[str, Tensor], float]:
@@ -101,7 +101,8 @@ class Codec:
 class Codes:
     """Scaled codes, found by the images that they stand for."""
 
-    def __init__(self, tensors: dict[str, Tensor]) -> None:
+    def __init__(self, tensors: dict[str, Tensor], content: str) -> None:
+        self.content = content
         self.codes = tensors["codes"]
         digests = tensors["digests"].numpy()
         self.places = {digest.tobytes(): place for place, digest in enumerate(digests)}

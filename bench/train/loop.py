@@ -154,6 +154,10 @@ class Member:
         self.best_networks: dict[str, Tensor] = {}
         spec = {"key": cell.key, "cell": json.loads(cell.canonical), "sources": cell.sources()}
         spec |= {"images": cell.dataset.images, **cohort.environment}
+        if batches.codes:
+            if self.store.read(self.key, "spec.json").get("codes", batches.codes) != batches.codes:
+                self.store.resume(self.key).unlink(missing_ok=True)  # it was learning others
+            spec |= {"codes": batches.codes}
         self.store.write(self.key, "spec.json", spec)
         self.environments = [cohort.environment["environment"]]  # all that it trained under
         self.learner = Learner(cell, cohort.device, teacher)

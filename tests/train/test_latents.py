@@ -235,6 +235,25 @@ def test_a_damaged_autoencoder_teaches_nobody(tmp_path: Path) -> None:
     assert store.state(autoencoder(plan).key).status == "failed"
 
 
+def test_students_of_codes_that_nobody_makes_any_more_are_trained_again(tmp_path: Path) -> None:
+    plan, store = few(tmp_path), Store(tmp_path / "runs")
+    train_teachers(plan, store)
+    (cell, *_) = students(plan)
+    first = train_together([cell], plan, store)
+    open_students(cell, store, CPU)
+    encoder = autoencoder(plan)
+    tensors, notes = checkpoint.load(store.checkpoint(encoder.key))
+    moved = {name: x + 0.01 for name, x in tensors.items()}
+    checkpoint.save(store.checkpoint(encoder.key), moved, notes)
+    end = store.read(encoder.key, "end.json")
+    store.write(encoder.key, "end.json", end | {"weights": checkpoint.digest(moved)})
+    with pytest.raises(Damaged, match="makes other codes now"):
+        open_students(cell, store, CPU)
+    assert store.state(cell.key).status == "failed"
+    assert train_together([cell], plan, store) != first
+    open_students(cell, store, CPU)
+
+
 @pytest.mark.parametrize("form", ["own.safetensors", "ldm.ckpt", "cell.safetensors"])
 def test_weights_of_a_file_make_the_same_codes_under_a_key_of_their_content(
     tmp_path: Path, form: str
