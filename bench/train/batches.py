@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -139,7 +139,9 @@ class _Whole(dict[str, Tensor]):
 
 
 def _stacked(
-    images: list[dict[str, Pixels]], drawn: list[dict[str, Drawn]], tensor: Encode
+    images: list[dict[str, Pixels]],
+    drawn: list[dict[str, Drawn]],
+    tensor: Callable[[Pixels], Tensor],
 ) -> dict[str, Tensor]:
     """Return examples as one batch."""
     found = {d: torch.stack([tensor(row[d]) for row in images]) for d in images[0]}
