@@ -57,7 +57,7 @@ def test_the_table_has_shares_purity_and_errors_by_tone() -> None:
     (block,) = table.blocks
     assert [list(row[1:]) for row in block] == [
         ["the data", "share of signals", "0.90", "0.10"],
-        ["width 32", "share of signals", "0.80", "0.00"],
+        ["teacher, width 32", "share of signals", "0.80", "0.00"],
         ["", "purity", "0.50", "—"],
         ["", "error", "0.10", "—"],
         ["width 8", "share of signals", "0.80 ± 0.28", "0.00 ± 0.00"],
