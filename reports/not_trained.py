@@ -13,7 +13,10 @@ from reports._format import Note, merged, places, ports, protocols, size, titled
 CAPTION = (
     "These runs ended, but their task or method says that what they learnt is too little for their "
     "scores to tell anything about the method, and what it would have taken. The scores are shown "
-    "as evidence. Nothing else in this report holds them: no mean, no gain, no test, no rank."
+    "as evidence. They are in no gain, test or rank, and in no mean of runs that trained; a figure "
+    "may show them apart, hollow. A reason that is of held-out contents was found on the test "
+    "split: means elsewhere are then of survivors that were selected on the very images that score "
+    "them."
 )
 
 

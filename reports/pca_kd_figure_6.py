@@ -28,7 +28,8 @@ CAPTION = (
     "with no network at all, is +. The judge is in the notes; another judge is another figure. "
     "(b) SSIM and FSIM of each output to its content, of which the unchanged content would have 1, "
     "and NIMA of the output alone, higher is better: means over seeds, with lines from the least "
-    "seed to the largest. Hollow in both: seeds that did not train, which rank nothing."
+    "seed to the largest. Hollow in both: mean and range of seeds that did not train, which "
+    "are in no other mark and rank nothing."
 )
 HOLLOW = "not trained (hollow)"
 
@@ -75,11 +76,14 @@ class ContentStyle(Report):
 
 def _known(rows: Rows) -> pd.DataFrame:
     """Return the finite scores of the figure, those of students that did not train included."""
+    found = _all(rows)
+    return finite(found[found["metric"].isin([*LOSSES, *LIKENESS])]) if len(found) else found
+
+
+def _all(rows: Rows) -> pd.DataFrame:
+    """Return the scores, those of students that did not train included."""
     parts = [frame for frame in (rows.scores, rows.untrained) if len(frame)]
-    if not parts:
-        return pd.DataFrame()
-    found = pd.concat(parts)
-    return finite(found[found["metric"].isin([*LOSSES, *LIKENESS])])
+    return pd.concat(parts) if parts else pd.DataFrame()
 
 
 def _places(rows: Rows, known: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
@@ -120,7 +124,7 @@ def _left_out(
     rows: Rows, metric: str, name: str, heading: str, entries: pd.DataFrame
 ) -> list[Note]:
     """Say why a metric has no panel."""
-    scores = rows.scores
+    scores = _all(rows)
     if len(scores):
         scores = scores[(scores["metric"] == metric) & scores["key"].isin(entries["key"])]
     if len(scores):

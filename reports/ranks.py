@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 from bench.contracts.report import Figure, Report, Rows, Table
+from bench.contracts.verdict import NOT_TRAINED
 from bench.maths.statistics import LEVEL, Ranks, ranks
 from reports._format import SIZE, by_seed, judged, p_value, places, ports, size
 
@@ -62,6 +63,7 @@ class MeanRanks(Report):
             f"{ranked.heading}, as no seed has a score of every method."
             for ranked in apart
         ]
+        notes += _untrained(rows)
         reach = max((len(r.ranks.mean) - 1 - r.ranks.critical for r in found), default=1.0)
         if reach <= 0:
             notes.append("So few places cannot show any difference: see the critical difference.")
@@ -69,6 +71,17 @@ class MeanRanks(Report):
         yield Table("ranks", TITLE, CAPTION, *_table(found), notes)
         if found:
             yield Figure("ranks", TITLE, f"{CAPTION} {BARS}", _draw(found), notes)
+
+
+def _untrained(rows: Rows) -> Iterator[str]:
+    """Name the seeds that ranks are without as they did not train."""
+    entries = rows.entries
+    lost = entries[(entries["status"] == NOT_TRAINED) & (entries["role"] == "student")]
+    axes = ["dataset", "architecture", *SIZE, "method"]
+    for (dataset, architecture, width, judge, method), group in lost.groupby(axes, sort=False):
+        where = f"{dataset}, {architecture}, at width {size(width, judge, rows)}"
+        seeds = f"seed{'s' * (len(group) > 1)} {', '.join(map(str, group['seed']))}"
+        yield f"{method}, {where}: without {seeds}, not trained."
 
 
 def _ranked(rows: Rows) -> Iterator[Ranked]:

@@ -97,7 +97,7 @@ class Results(Report):
                 notes += drawn(floor, heading)
         header = ["Data", "Width", *(label for label, *_ in COSTS.values()), "Method"]
         if (rows.entries["status"] == NOT_TRAINED).any():
-            notes.append("Not trained: why, and the scores of these runs, is the next table.")
+            notes.append('Why runs are not trained, and their scores, stand under "Not trained".')
         notes += [*ports(rows.entries), *_too_few(rows)]
         header += [titled(first[m]) for m in columns]
         yield Table("results", "Results", CAPTION, header, blocks, merged(notes))

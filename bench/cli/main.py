@@ -156,7 +156,7 @@ def status(**where: Any) -> None:
     plan, store = open_suite(**where)
     for stage, entry in plan.every_entry():
         state = state_of(entry, stage, store)
-        why = reason_untrained(entry, state, store)
+        why = reason_untrained(entry, state, stage, store)
         said = f"{NOT_TRAINED}: {why}" if why else state.detail
         detail = f"  {said}" if said else ""
         key = entry.cell.key if entry.cell else "-"

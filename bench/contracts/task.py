@@ -283,8 +283,8 @@ class Task:
         Args:
             networks: as for `make`, in evaluation mode.
             direction: which generator.
-            items: of `item`, over the test split, batch by batch; read as far as they are asked
-                for.
+            items: of `item`, over the test split, or the validation split where the student is a
+                trial that chooses a weight; batch by batch, read as far as they are asked for.
         """
         return {}
 

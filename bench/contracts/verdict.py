@@ -2,9 +2,10 @@
 
 A run may end without an error and still have learnt too little for its scores to say anything of
 its method. Only whoever trains it can tell: a method, or the task, then states a fact `untrained`,
-the reason and what it would have taken. Reports call such a cell `not trained`; its scores of
-images are shown apart and rank nothing: no mean, no bold type, no test, no rank holds them. Cells
-without the fact are judged by their status alone: so are those of stores from before it existed.
+the reason and what it would have taken. Reports call such a cell `not trained`, where the suite
+asks for scores of images; these are shown apart, in a table and hollow in a figure, and rank
+nothing: no mean of students that trained, no bold type, no test, no rank holds them. Cells without
+the fact are judged by their status alone: so are those of stores from before it existed.
 """
 
 from __future__ import annotations

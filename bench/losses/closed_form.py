@@ -120,7 +120,7 @@ def _start_convolution(
         components = below  # whose channels enter, and are not mixed
     target = torch.einsum("nchw,ck->nkhw", centred(maps[aim].double()), components.double())
     if aim != last:
-        target = target / target.square().mean().sqrt()
+        target = _scaled(target, target.square().mean())
     if is_pair:
         target = _before_depthwise(layers[place + 1], x, target)
     _fit_centred(convolution, _patches(layer, x), target)
@@ -133,6 +133,8 @@ def _is_depthwise(layer: Any) -> bool:
 def _before_depthwise(depthwise: nn.Sequential, x: Tensor, target: Tensor) -> Tensor:
     """Return what a depthwise convolution has to be fed to come near a target, of variance 1.
 
+    A channel whose target is 0 everywhere is fed 0.
+
     A pointwise convolution and a depthwise one are together, per channel, a convolution of rank
     one: a mixture of channels times a picture of places. That is regressed onto the target.
     """
@@ -140,7 +142,12 @@ def _before_depthwise(depthwise: nn.Sequential, x: Tensor, target: Tensor) -> Te
     seen = _joined(seen - seen.mean(2, keepdim=True))
     directions = rank_one_regression(seen, _joined(target.flatten(2)), x.shape[1], RIDGE)
     found = torch.einsum("nchw,kc->nkhw", centred(x.double()), directions)
-    return found / found.square().mean((0, 2, 3), keepdim=True).sqrt()
+    return _scaled(found, found.square().mean((0, 2, 3), keepdim=True))
+
+
+def _scaled(target: Tensor, variance: Tensor) -> Tensor:
+    """Bring a target to a variance of 1; one that has none stays 0."""
+    return target / torch.where(variance > 0, variance, 1.0).sqrt()
 
 
 def _start_decoder(block: Any, z: Tensor, target: Tensor, skip: Tensor) -> None:

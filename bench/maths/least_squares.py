@@ -24,7 +24,9 @@ def ridge_regression(x: Tensor, y: Tensor, ridge: float) -> Tensor:
 
 
 def ridge_of_moments(gram: Tensor, cross: Tensor, ridge: float) -> Tensor:
-    """Return W' of the same regression, [D, K], from x x' [D, D] and x y' [D, K]."""
+    """Return W' of the same regression, [D, K], from x x' [D, D] and x y' [D, K]; 0 if x is 0."""
+    if not gram.any():
+        return torch.zeros_like(cross)
     gram = gram.clone()
     gram.diagonal().add_(ridge * gram.diagonal().mean())
     solved: Tensor = torch.linalg.solve(gram, cross)
@@ -44,7 +46,7 @@ def rank_one_regression(x: Tensor, y: Tensor, channels: int, ridge: float) -> Te
         ridge: as in `ridge_regression`.
 
     Returns:
-        [K, C] float64, of a scale that goes with |q| = 1.
+        [K, C] float64, of a scale that goes with |q| = 1; 0 for a row of y that is 0.
     """
     x, y = x.double(), y.double()
     gram, cross = x @ x.mT, x @ y.mT
@@ -53,6 +55,9 @@ def rank_one_regression(x: Tensor, y: Tensor, channels: int, ridge: float) -> Te
     gram = gram.view(channels, -1, channels, free.shape[2])
     found = []
     for start, aim in zip(free, cross.mT.view_as(free), strict=True):
+        if not aim.any():
+            found.append(torch.zeros_like(aim[:, 0]))
+            continue
         q = torch.linalg.svd(start).Vh[0]
         for _ in range(ROUNDS):
             p = _ridged(torch.einsum("atbs,t,s->ab", gram, q, q), aim @ q, amount)

@@ -47,23 +47,22 @@ def by_size(
     on_cpu, per_pixel = device.type == "cpu", 0.0  # bytes
     for width, height in sorted(sizes, key=math.prod):
         name, sides = f"{width}x{height}", _sides(network, width, height)
-        if on_cpu:
-            if not per_pixel:
+        values: Mapping[str, float] | None = None
+        is_tried = False
+        try:
+            if on_cpu and not per_pixel:
                 small = (max(side // FIRST, SMALLEST) for side in (width, height))
                 first = _sides(network, *small)
                 per_pixel = _growth(network, device, first) / math.prod(first)
-            if MARGIN * per_pixel * math.prod(sides) > available():
-                yield Reached(name, None, is_predicted=True)
-                continue
-        try:
-            if on_cpu:
-                per_pixel = _growth(network, device, sides) / math.prod(sides)
-            found = Reached(name, measure(_noise(network, device, sides)))
+            if not on_cpu or MARGIN * per_pixel * math.prod(sides) <= available():
+                is_tried = True
+                if on_cpu:
+                    per_pixel = _growth(network, device, sides) / math.prod(sides)
+                values = measure(_noise(network, device, sides))
         except (torch.OutOfMemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
-            found = Reached(name, None)
-        yield found
+        yield Reached(name, values, is_predicted=not is_tried)
 
 
 def _sides(network: Generator, width: int, height: int) -> tuple[int, int]:

@@ -78,10 +78,14 @@ def times_of(network: Generator, inputs: Inputs, warmup: int, runs: int) -> list
 
 @torch.inference_mode()
 def times_by_part(network: Generator, inputs: Inputs, runs: int) -> dict[str, list[float]]:
-    """Return one time per call for each of a network's `parts`, and for the `rest` of the call."""
+    """Return one time per call for each of a network's `parts`, and for the `rest` of the call.
+
+    Nothing of a network without parts, nor of a compiled one: its graph calls no hook.
+    """
     found: dict[str, list[float]] = {}
     clock = _clock(inputs)
-    for _ in range(runs if network.parts else 0):
+    has_parts = bool(network.parts) and network._compiled_call_impl is None
+    for _ in range(runs if has_parts else 0):
         spans: dict[str, list[Span]] = {name: [] for name in network.parts}
         with ExitStack() as watched:
             for name, place in network.parts.items():

@@ -24,7 +24,7 @@ class LatencyBySize(NetworkMetric):
 
     A network of style transfer is timed as the whole system: both encodings, all transforms, the
     decoding; without the guided filter, of which the paper does not say whether it counts. Where a
-    network says which `parts` it has, each is timed apart, in further calls:
+    network says which `parts` it has, and is not compiled, each is timed apart, in further calls:
     `encode_WIDTHxHEIGHT` and so on, medians, in ms too.
     """
 

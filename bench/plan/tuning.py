@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.contracts.kinds import METHOD
 from bench.contracts.metric import Metric
+from bench.contracts.verdict import NOT_TRAINED
 from bench.errors import PluginError, SuiteError
 from bench.plan.cell import Cell
 from bench.plan.scores import image_scores, modes_of
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 Parts = tuple["Part[Distiller]", ...]
-Results = Callable[[str], tuple[str, Mapping[str, Json]]]
-"""Key of a cell -> its status, and its scores by id."""
+Results = Callable[[str], tuple[str, Mapping[str, Json], str]]
+"""Key of a cell -> its status, its scores by id, and why it counts as not trained, or ""."""
 
 
 class Setting(NamedTuple):
@@ -115,7 +116,8 @@ def choose(
 ) -> Choice:
     """Return the best of some trials by their mean over seeds, once all of them have ended.
 
-    A trial of which a seed diverged, or has no finite score, is not chosen. Of equals the first.
+    A trial of which a seed diverged, did not train or has no finite score is not chosen. Of equals
+    the first.
     """
     outcomes = [[_outcome(cell, metric, results) for cell in trial.cells] for trial in trials]
     flat = [outcome for row in outcomes for outcome in row]
@@ -142,7 +144,7 @@ def choose(
     if ended < len(flat):
         reason = f"its weight awaits {len(flat)} trials, of which {ended} have ended"
     elif not finite:
-        reason = "none of its trials ended with a score"
+        reason = "none of its trials ended with a score that counts"
     else:
         sign = 1 if metric.declared.better == "higher" else -1
         place = max(finite, key=lambda n: sign * (means[n] or 0.0))
@@ -160,9 +162,11 @@ class _Outcome(NamedTuple):
 
 def _outcome(cell: Cell, metric: Part[Metric], results: Results | None) -> _Outcome:
     """Return a trial's score on the validation split, the mean over directions."""
-    status, scores = results(cell.key) if results else ("missing", {})
+    status, scores, untrained = results(cell.key) if results else ("missing", {}, "")
     if status == "diverged":
         return _Outcome(True, None, status)
+    if status == "done" and untrained:
+        return _Outcome(True, None, f"{NOT_TRAINED}: {untrained}")
     wanted = [s for s in image_scores(cell, (metric,)) if s.mode == modes_of(cell)[0]]
     if status != "done" or not all(score.id in scores for score in wanted):
         return _Outcome(False, None, status if status != "done" else "not scored")

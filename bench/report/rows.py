@@ -45,8 +45,14 @@ def state_of(entry: Entry, plan: Plan, store: Store) -> State:
     return state
 
 
-def reason_untrained(entry: Entry, state: State, store: Store) -> str:
-    """Return why a finished student counts as not trained; "" if it does not."""
+def reason_untrained(entry: Entry, state: State, plan: Plan, store: Store) -> str:
+    """Return why a finished student counts as not trained; "" if it does not.
+
+    It never does where a plan has no metric of images: costs are of a network, trained or not.
+    """
+    metrics = (*plan.metrics, *plan.watched)
+    if not any(part.declared.judges == "images" for part in metrics):
+        return ""
     if entry.cell is None or state.status != "done":
         return ""
     return why_untrained(store.read(entry.cell.key, "end.json").get("facts"))
@@ -103,7 +109,7 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
     for entry in plan.entries:
         state = state_of(entry, plan, store)
         end = store.read(entry.cell.key, "end.json") if entry.cell else {}
-        untrained = reason_untrained(entry, state, store)
+        untrained = reason_untrained(entry, state, plan, store)
         yield {
             "suite": plan.suite.name,
             "role": entry.role,

@@ -34,6 +34,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from bench.contracts.verdict import why_untrained
 from bench.errors import Busy, StoreError
 from bench.plan.identity import identity, is_identity
 from bench.store.atomic import append, make_folder, replacing
@@ -91,9 +92,10 @@ class Store:
             return State(end["status"], end.get("reason", ""), end.get("step", 0))
         return State("started" if (self.folder(key) / "spec.json").exists() else "missing")
 
-    def result(self, key: str) -> tuple[str, Json]:
-        """Return how a cell ended, and its scores by id."""
-        return self.state(key).status, self.scores(key)
+    def result(self, key: str) -> tuple[str, Json, str]:
+        """Return how a cell ended, its scores by id, and why it counts as not trained, or ""."""
+        why = why_untrained(self.read(key, "end.json").get("facts"))
+        return self.state(key).status, self.scores(key), why
 
     def read(self, key: str, name: str) -> Json:
         """Return a JSON file of a cell; {} where there is none."""

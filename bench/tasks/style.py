@@ -52,11 +52,13 @@ class Style(Task):
 
     A network that cannot return the contents of the test split, unstylised, at more than 24 dB
     (PSNR of values in [0, 1], the mean over up to 64 of them) counts as not trained: whatever its
-    outputs look like, its transfers are made by a decoder that does not know its encoder. Nothing
-    is chosen by it. The limit is ours, from trials with a random source and networks of three
-    levels: where training held they ended at 28 to 31 dB, where it did not at 11 to 23 dB. The
-    authors' released students have 28 to 36 dB on photographs of some 700 to 1000 px. How many
-    channels are alive is no criterion: 27 of 64 are, at the last level of the released VGG student.
+    outputs look like, its transfers are made by a decoder that does not know its encoder. So the
+    contents of the test split decide which seeds enter a mean, which is then one of survivors; no
+    checkpoint is chosen by it, and a trial of a weight is judged on the validation split. The limit
+    is ours, from trials with a random source and networks of three levels: where training held they
+    ended at 28 to 31 dB, where it did not at 11 to 23 dB. The authors' released students have 28 to
+    36 dB on photographs of some 700 to 1000 px. How many channels are alive is no criterion: 27 of
+    64 are, at the last level of the released VGG student.
     """
 
     defaults = {"beta1": 0.9, "beta2": 0.999}

@@ -226,7 +226,8 @@ class Member:
 
     def _items(self, direction: str) -> Iterator[Batch]:
         """Yield what test outputs are made from, one by one: what nobody asks for is not read."""
-        return items(self.cell, self.learner.task, direction, "test", 1, self.cohort.device)
+        split = self.cell.scored_on or "test"  # what is tried on val learns nothing of test images
+        return items(self.cell, self.learner.task, direction, split, 1, self.cohort.device)
 
     def diverge(self, step: int) -> None:
         """Record that the cell ended at a loss that was not finite."""

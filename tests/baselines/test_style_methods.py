@@ -204,9 +204,12 @@ def test_a_level_that_is_far_from_the_source_means_not_trained(sides: tuple[Side
             made.terms(*(trace(side.generator, role) for side in sides))
         facts = made.facts()
         said[space] = facts["untrained"]
-        for role in ROLES:
-            facts[role]["relative"] = facts[role]["floor"] + 0.249 if space == "source" else 0.0
-        assert not any(made._too_far(role, facts[role]) for role in ROLES)
+        for role, mine, theirs in zip(ROLES, STUDENT, SOURCE, strict=True):
+            for above in (0.249, 0.251):
+                in_basis = above * theirs / mine
+                relative = facts[role]["floor"] + above if space == "source" else in_basis
+                is_far = bool(made._too_far(role, {**facts[role], "relative": relative}))
+                assert is_far == (above > 0.25)
     by_level = [
         {role: float(x) for role, x in re.findall(r"(relu\d) ([\d.]+) \(needs", text)}
         for text in said.values()
@@ -286,6 +289,30 @@ def test_weights_of_rank_one_are_found() -> None:
     found = rank_one_regression(x, y, 4, 0.0)
     sign = (found * p).sum(1, keepdim=True).sign()
     torch.testing.assert_close(sign * found, p)
+
+
+def test_nothing_to_make_or_to_see_is_weights_of_zero() -> None:
+    x = torch.randn(4 * 9, 100, generator=torch.Generator().manual_seed(0))
+    y = torch.stack([x[0], torch.zeros(100)])
+    found = rank_one_regression(x, y, 4, 1e-3)
+    torch.testing.assert_close(found[0], rank_one_regression(x, y[:1], 4, 1e-3)[0])
+    assert found[0].any()
+    assert not found[1].any()
+    assert not ridge_regression(0 * x, y, 1e-3).any()
+
+
+@pytest.mark.parametrize(("place", "dead"), [(2, 1), (2, 4), (0, 32)])
+@torch.no_grad()
+def test_a_source_with_dead_channels_starts_a_student_of_numbers(place: int, dead: int) -> None:
+    """Components of the second block that are 0 everywhere: one, all, all of the first layer's."""
+    student, source = network("pca_mobile", STUDENT), network("mobilenet", (32, 64, 128, 256))
+    for weights in source.encoder[1].layers[place].parameters():
+        weights[:dead] = 0
+    bases = [torch.eye(count)[:, :own] for count, own in zip((32, 64), STUDENT[:2], strict=True)]
+    start_block(student, source, 1, bases[1], images(4, 64), bases[0])
+    assert all(x.isfinite().all() for x in student.state_dict().values())
+    if place == 2:
+        assert not student.encoder[1].layers[2][1].weight[:dead].any()
 
 
 @torch.no_grad()

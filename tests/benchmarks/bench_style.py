@@ -118,7 +118,7 @@ def sklearns_bases(batches: list[list[Any]]) -> list[Any]:
 
 @torch.no_grad()
 def bench_eigenbases_against_sklearn(benchmark: Any) -> None:
-    """Four levels of VGG-19's widths over photographs, features given; goal 3 times as fast.
+    """Four levels of VGG-19's widths over uniform noise, features given; goal 3 times as fast.
 
     Both get the same float32 features, sklearn already centred and in its order of axes. Memory is
     what the process grew by, over as many batches and over four times as many.

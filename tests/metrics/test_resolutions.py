@@ -74,6 +74,14 @@ def test_parts_are_timed_apart_and_what_is_left_is_the_rest(
     }
 
 
+@pytest.mark.filterwarnings("default")  # torch's compiler warns about its own insides
+def test_a_compiled_network_has_no_parts() -> None:
+    """Its graph would call no hook, and each part would take no time."""
+    network = Parted([0])
+    network.compile(backend="eager")
+    assert times_by_part(network, (torch.zeros(1, 3, 8, 8),), 2) == {}
+
+
 @pytest.mark.parametrize("name", ["pca_mobile", "wct2", "photowct"])
 def test_a_stylisation_has_three_parts(name: str) -> None:
     """Layers in lists, in lists of lists, and transforms within the encoder."""
@@ -123,6 +131,17 @@ def test_on_a_cpu_a_size_that_would_not_fit_is_not_tried(
     assert found.pop("predicted_256x128") == 1
     assert set(found) == {"latency_64x32", "latency_128x64"}
     assert set(network.seen) == {(64, 64), (32, 64), (64, 128)}  # the first estimate is of 64 x 64
+
+
+def test_memory_may_end_at_the_first_estimate(
+    network: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def growth(act: Callable[[], Any]) -> float:
+        raise RuntimeError("can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(_resolutions, "growth_on_cpu", growth)
+    found = LatencyBySize({"sizes": SIZES[:1], "warmup": 0, "runs": 1}).measure(network, CPU)
+    assert found == {"latency_64x32": math.inf, "predicted_64x32": 1}
 
 
 def test_nothing_is_tried_where_the_first_size_would_not_fit(

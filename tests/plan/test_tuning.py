@@ -14,6 +14,7 @@ from tiny import tiny_plan, write_suite
 
 from bench.contracts.image import Pixels
 from bench.contracts.kinds import METHOD
+from bench.contracts.task import Task
 from bench.data.photo_edges import PhotoEdges
 from bench.errors import PluginError, SuiteError
 from bench.evaluate.generate import open_students, outputs
@@ -117,26 +118,30 @@ def test_data_without_a_validation_split_are_refused(
     assert "photo_edges has no validation split to choose on" in fault(tmp_path)
 
 
+UNTRAINED = "too far from its source"
+
+
 class Results:
     """What a store would say of trials that ended with these values."""
 
     def __init__(self, plan: Plan, values: Mapping[str, float | str]) -> None:
         assert plan.trials is not None
-        self.found: dict[str, tuple[str, dict[str, Any]]] = {}
+        self.found: dict[str, tuple[str, dict[str, Any], str]] = {}
         for entry in plan.trials.entries:
             value = values.get(f"{entry.method} {entry.seed}", values.get(entry.method))
             if value is None or entry.cell is None:
                 continue
-            if isinstance(value, str):
-                self.found[entry.cell.key] = (value, {})
+            if isinstance(value, str) and value != UNTRAINED:
+                self.found[entry.cell.key] = (value, {}, "")
                 continue
             (metric,) = plan.trials.metrics
-            values_of = {metric.declared.headline or metric.name: value, "another": 0.0}
-            scores = image_scores(entry.cell, (metric,))
-            self.found[entry.cell.key] = ("done", {s.id: {"values": values_of} for s in scores})
+            why, best = (value, 100.0) if isinstance(value, str) else ("", value)
+            values_of = {metric.declared.headline or metric.name: best, "another": 0.0}
+            scores = {s.id: {"values": values_of} for s in image_scores(entry.cell, (metric,))}
+            self.found[entry.cell.key] = ("done", scores, why)
 
-    def __call__(self, key: str) -> tuple[str, dict[str, Any]]:
-        return self.found.get(key, ("missing", {}))
+    def __call__(self, key: str) -> tuple[str, dict[str, Any], str]:
+        return self.found.get(key, ("missing", {}, ""))
 
 
 def decided(folder: Path, values: Mapping[str, float | str], **changes: Any) -> Plan:
@@ -164,7 +169,9 @@ NAMES = ("wkd (weight=0.04)", "wkd (weight=0.4)", "wkd (weight=4)")
         ((3.0, 1.0, 0.5), "swd", 4.0),  # lower is better
         ((10.0, "diverged", 9.0), "psnr", 0.04),
         ((float("nan"), 9.0, 8.0), "psnr", 0.4),
-        (("diverged",) * 3, "psnr", ("none of its trials ended with a score", False)),
+        ((10.0, UNTRAINED, 9.0), "psnr", 0.04),  # which has the best score
+        ((UNTRAINED,) * 3, "psnr", ("none of its trials ended with a score that counts", False)),
+        (("diverged",) * 3, "psnr", ("none of its trials ended with a score that counts", False)),
         ((10.0, None, 11.0), "psnr", ("its weight awaits 3 trials, of which 2 have ended", True)),
         (
             (10.0, "failed", 11.0),
@@ -186,6 +193,13 @@ def test_seeds_of_trials_count_as_their_mean(tmp_path: Path) -> None:
     assert weight(plan) == 0.04
     told = next(e.tuned for e in plan.students if e.method == "wkd")
     assert [t["value"] for t in told["trials"]] == [10.5, 10.0, 10.4]
+
+
+def test_a_trial_that_did_not_train_says_why(tmp_path: Path) -> None:
+    plan = decided(tmp_path, dict(zip(NAMES, (10.0, UNTRAINED, 9.0), strict=True)))
+    told = next(e.tuned for e in plan.students if e.method == "wkd")
+    assert told["trials"][1]["value"] is None
+    assert told["trials"][1]["outcomes"] == [f"not trained: {UNTRAINED}"]
 
 
 def test_tuning_changes_no_key_but_by_what_it_chooses(tmp_path: Path) -> None:
@@ -220,7 +234,13 @@ def test_no_test_image_is_read_before_the_choice_is_made(
         seen.append(split)
         return read(self, split, domain, index, size)
 
+    def facts(self: Task, networks: Any, direction: str, items: Any) -> dict[str, Any]:
+        if networks["generator"][direction].width == 2:  # a trial's
+            next(iter(items))
+        return {}
+
     monkeypatch.setattr(PhotoEdges, "read", watched)
+    monkeypatch.setattr(Task, "facts", facts)
     suite = load(write_suite(tmp_path, tune=TUNE, methods={"none": {}, "wkd": {}}))
     store, machine = Store(tmp_path / "runs"), Machine("cpu", 1)
     plan = expand(suite, results=store.result)

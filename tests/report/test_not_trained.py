@@ -27,9 +27,9 @@ from reports.significance import Significance
 WHY = "features too far from the source's: relu1 0.47 (needs 0.31)"
 
 
-def marked(folder: Path, method: str, seeds: tuple[int, ...]) -> tuple[Plan, Store]:
+def marked(folder: Path, method: str, seeds: tuple[int, ...], **changes: Any) -> tuple[Plan, Store]:
     """Return a plan and its filled store, in which a method did not train at some seeds."""
-    plan, store = filled(folder)
+    plan, store = filled(folder, **changes)
     for entry in plan.students:
         if entry.method == method and entry.seed in seeds and entry.cell:
             facts = {"AtoB": {"task": {"psnr": 3.0}, "wkd": {"mid": {}, "untrained": WHY}}}
@@ -73,6 +73,37 @@ def test_the_command_line_says_which_student_did_not_train(tmp_path: Path) -> No
     (line,) = (line for line in found.output.splitlines() if WHY in line)
     assert "wkd" in line
     assert line.endswith(f"seed 0  not trained: {WHY}")
+
+
+def test_where_no_image_is_judged_nobody_counts_as_not_trained(tmp_path: Path) -> None:
+    """One step is enough to know what a network costs."""
+    metrics = {"params": {}, "macs": {}, "latency": {}}
+    plan, store = marked(tmp_path, "wkd", (0,), metrics=metrics)
+    assert set(collect(plan, store).entries["status"]) == {"done"}
+    (suite,) = tmp_path.glob("*.yaml")
+    found = CliRunner().invoke(main, ["status", str(suite), "--store", str(store.root)])
+    assert found.exit_code == 0, found.output
+    assert "not trained" not in found.output
+    watched = {"times": 2, "metrics": {"psnr": {}}}
+    (tmp_path / "watched").mkdir()
+    plan, store = marked(tmp_path / "watched", "wkd", (0,), metrics=metrics, snapshots=watched)
+    assert "not trained" in set(collect(plan, store).entries["status"])
+
+
+def test_a_store_says_which_trial_did_not_train(tmp_path: Path) -> None:
+    plan, store = marked(tmp_path, "wkd", (0,))
+    found = {(e.method, e.seed): store.result(e.cell.key) for e in plan.students if e.cell}
+    assert (found["wkd", 0][0], found["wkd", 0][2]) == ("done", WHY)
+    assert (found["wkd", 1][0], found["wkd", 1][2]) == ("done", "")
+
+
+def test_ranks_name_the_seeds_that_did_not_train(tmp_path: Path) -> None:
+    datasets = ["photo_edges", "photo_textures"]
+    plan, store = marked(tmp_path, "wkd", (1,), datasets=datasets)
+    table, _ = MeanRanks().make(collect(plan, store))
+    assert [note for note in table.notes if "not trained" in note] == [
+        f"wkd, {name}, unet, at width 2: without seed 1, not trained." for name in datasets
+    ]
 
 
 def test_a_method_of_which_no_seed_trained_has_no_score_in_any_ranking(tmp_path: Path) -> None:

@@ -296,12 +296,12 @@ def test_a_single_printed_run_is_one_more_draw_from_our_seeds() -> None:
 def test_a_judge_of_other_weights_compares_with_nothing() -> None:
     """PCA-KD's footnote prints 2.25e6 for its student of 10-20-58-64."""
     axes = {
-        "role": "student", "dataset": "style_folder", "architecture": "pca_vgg", "method": "mine",
+        "role": "student", "dataset": "pst", "architecture": "pca_vgg", "method": "mine",
         "width": "10-20-58-64", "discriminator_width": 0, "recipe": "pca_kd_style",
         "status": "done", "port": "", "epochs": 15.0,
     }  # fmt: skip
     entries = [axes | {"seed": seed, "key": str(seed)} for seed in (0, 1)]
-    protocol = json.dumps({"size": 512, "judge": "vgg19, on style_folder"})
+    protocol = json.dumps({"size": 512, "judge": "vgg19, on pst"})
     about = {
         "metric": "content_loss", "direction": "stylise", "headline": True, "digits": 0, "step": 0,
         "protocol": protocol,
@@ -313,7 +313,7 @@ def test_a_judge_of_other_weights_compares_with_nothing() -> None:
     assert (content["Printed"], content["Gap"]) == ("2250000.0", "+0")
     assert content["Verdict"] == (
         "not comparable: 512 px, the paper HD to FHD; the paper's source and judge are a VGG-19 "
-        "that it normalised, which ours are not; judge vgg19, on style_folder"
+        "that it normalised, which ours are not; judge vgg19, on pst"
     )
     assert found["style_loss"]["Verdict"] == "not run"
 

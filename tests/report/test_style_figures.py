@@ -58,7 +58,7 @@ def test_the_content_and_the_recoloured_content_stand_beside_them() -> None:
     assert marks["p"] == [[0.5, 9.0]]  # the teacher
 
 
-def test_what_did_not_train_is_hollow_and_in_no_mean() -> None:
+def test_what_did_not_train_is_hollow_and_in_no_mean_of_what_did() -> None:
     (axes,) = panels("pca_kd_figure_6", lost(given(), "wkd", (1,)))
     blue = [x for x in axes.lines if x.get_color() == nth_style(0).colour]
     points = {x.get_markerfacecolor(): np.asarray(x.get_xydata()).tolist() for x in blue}
@@ -85,6 +85,16 @@ def test_bars_are_means_and_a_metric_without_values_is_a_note() -> None:
     assert "its weights are missing" in notes
     assert "FSIM (edges, unet): left out, as the suite does not ask for it." in notes
     assert "wkd: seed 1 not trained" in notes
+
+
+def test_why_a_metric_has_no_panel_is_also_told_of_who_did_not_train() -> None:
+    found = given()
+    nobody = scores(found.entries, "nima", [None] * 5, reason="its weights are missing")
+    nobody = nobody[nobody["method"] == "wkd"]
+    every = lost(rows(found.entries, found.scores, nobody), "wkd", (0, 1))
+    assert "nima" not in set(every.scores["metric"])
+    (figure,) = made("pca_kd_figure_6", every)
+    assert "its weights are missing" in " ".join(figure.notes)
 
 
 SHARES = {"channels": 5, "of": 8, "own": 0.9684, "shared": 0.9441, "local": 0.83, "random": 0.8}
