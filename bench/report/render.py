@@ -32,6 +32,8 @@ LATEX = {
     "×": r"$\times$",
     "Δ": r"$\Delta$",
     "α": r"$\alpha$",
+    "ᾱ": r"$\bar\alpha$",
+    "√": r"$\surd$",
     "σ": r"$\sigma$",
     "…": r"\ldots{}",
     "†": r"$\dagger$",
