@@ -190,7 +190,7 @@ def test_labels_of_cityscapes_are_judged_at_their_own_size(
         methods=["none"],
         metrics={"miou": {"segmenter": "drn_d_105"}},
     )
-    monkeypatch.setattr("bench.evaluate.feed._weights_protocol", lambda metric: {})
+    monkeypatch.setattr("bench.evaluate.feed.weights_protocol", lambda metric: {})
     store = Store(tmp_path / "runs")
     cell = by_method(plan)["none"]
     train_together([cell], plan, store)
