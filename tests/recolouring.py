@@ -29,7 +29,7 @@ class Photos(denoising.Photos):
         return {"train": 20, "test": 6}.get(split, 0) if domain == "A" else 0
 
 
-class Codec(Generator):
+class RecolourNet(Generator):
     """An encoder of two convolutions and a decoder of two; a width is a number for each level."""
 
     source = "nobody"
