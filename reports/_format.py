@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -36,6 +36,32 @@ def places(rows: Rows) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
 def size(width: object, discriminator_width: object, rows: Rows) -> str:
     """Return a width, with the discriminator's where the suite has several."""
     return f"{width} (D {discriminator_width})" if rows.has_several_discriminators else str(width)
+
+
+def by_method(
+    rows: Rows,
+    heading: str,
+    entries: pd.DataFrame,
+    scores: pd.DataFrame,
+    cells: Callable[[pd.DataFrame, int], Iterable[str]],
+) -> list[list[str]]:
+    """Return a line for each width and method of a place that has scores.
+
+    Args:
+        rows: of the suite.
+        heading: of the place; it stands in the first line.
+        entries: of the place.
+        scores: of the place.
+        cells: makes a line's last cells of its scores and the number of its seeds.
+    """
+    block: list[list[str]] = []
+    for (width, judge), sized in entries.groupby(SIZE, sort=False):
+        for method, group in sized.groupby("method", sort=False):
+            mine = scores[scores["key"].isin(group["key"])]
+            if len(mine):
+                first = [heading if not block else "", size(width, judge, rows)]
+                block.append([*first, f"{method}{marks(group)}", *cells(mine, len(group))])
+    return block
 
 
 def spread(values: pd.Series[float], seeds: int, digits: int, *, signed: bool = False) -> str:

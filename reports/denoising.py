@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pandas as pd
 
 from bench.contracts.report import Report, Rows, Table
-from reports._format import SIZE, Note, marks, merged, places, ports, protocols, size, spread
+from reports._format import Note, by_method, merged, places, ports, protocols, spread
 from reports._select import finite
 
 CAPTION = (
@@ -35,14 +36,7 @@ class DenoisingErrors(Report):
         notes: list[Note] = []
         for heading, entries, scores in places(rows):
             mine = taken[taken.index.isin(scores.index)]
-            block: list[list[str]] = []
-            for (width, judge), sized in entries.groupby(SIZE, sort=False):
-                for method, group in sized.groupby("method", sort=False):
-                    of_method = mine[mine["key"].isin(group["key"])]
-                    if len(of_method):
-                        first = [heading if not block else "", size(width, judge, rows)]
-                        cells = [_cell(of_method, name, len(group)) for name in names]
-                        block.append([*first, f"{method}{marks(group)}", *cells])
+            block = by_method(rows, heading, entries, mine, partial(_cells, names=names))
             if block:
                 blocks.append(block)
                 notes += protocols(mine, heading)
@@ -52,9 +46,9 @@ class DenoisingErrors(Report):
             yield Table("denoising", "One step of denoising", CAPTION, header, blocks, said)
 
 
-def _cell(scores: pd.DataFrame, name: str, seeds: int) -> str:
+def _cells(scores: pd.DataFrame, seeds: int, names: list[str]) -> list[str]:
     digits = int(scores["digits"].iloc[0])
-    return spread(scores.loc[scores["name"] == name, "value"], seeds, digits)
+    return [spread(scores.loc[scores["name"] == n, "value"], seeds, digits) for n in names]
 
 
 def _titled(name: str) -> str:

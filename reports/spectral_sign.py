@@ -8,16 +8,14 @@ import pandas as pd
 
 from bench.contracts.report import Report, Rows, Table
 from reports._format import (
-    SIZE,
     Note,
     beside,
+    by_method,
     drawn,
-    marks,
     merged,
     places,
     ports,
     protocols,
-    size,
     spread,
 )
 from reports._select import finite
@@ -45,27 +43,22 @@ class SpectralSign(Report):
         notes: list[Note] = []
         for heading, entries, scores in places(rows):
             mine = taken[taken.index.isin(scores.index)]
-            block: list[list[str]] = []
-            for (width, judge), sized in entries.groupby(SIZE, sort=False):
-                for method, group in sized.groupby("method", sort=False):
-                    of_method = mine[mine["key"].isin(group["key"])]
-                    if of_method.empty:
-                        continue
-                    first = [heading if not block else "", size(width, judge, rows)]
-                    cells = [spread(part, len(group), 2, signed=True) for part in signs(of_method)]
-                    block.append([*first, f"{method}{marks(group)}", *cells])
+            block = by_method(rows, heading, entries, mine, _cells)
             if block:
                 blocks.append(block)
                 notes += protocols(mine, heading)
                 if len(floor := beside(rows, entries, mine)):
-                    cells = [spread(part, 1, 2, signed=True) for part in signs(floor)]
-                    block.append(["", "—", "real images", *cells])
+                    block.append(["", "—", "real images", *_cells(floor, 1)])
                     notes += drawn(floor, heading)
         if blocks:
             header = ["Data", "Width", "Method", "low [dB]", "high [dB]", "all [dB]"]
             said = merged([*notes, *ports(rows.entries)])
             title = "Sign of the spectral error"
             yield Table("spectral_sign", title, CAPTION, header, blocks, said)
+
+
+def _cells(scores: pd.DataFrame, seeds: int) -> list[str]:
+    return [spread(part, seeds, 2, signed=True) for part in signs(scores)]
 
 
 def signs(scores: pd.DataFrame) -> Iterator[pd.Series[float]]:

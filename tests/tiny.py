@@ -46,6 +46,19 @@ def tiny_plan(folder: Path, **changes: Any) -> Plan:
     return expand(load(write_suite(folder, **changes)))
 
 
+def plan_without_adversary(folder: Path, keys: dict[str, Any]) -> Plan:
+    """Return the plan of a suite of some task that has no discriminator."""
+    folder.mkdir(exist_ok=True)
+    own = {name: value for name, value in SUITE.items() if name != "discriminator_widths"}
+    path = folder / "tiny.yaml"
+    path.write_text("# Is it tiny?\n" + yaml.safe_dump(own | keys, sort_keys=False))
+    return expand(load(path))
+
+
+def student_cells(plan: Plan) -> list[Cell]:
+    return [e.cell for e in plan.students if e.cell is not None]
+
+
 def somewhere(suite: Suite, name: str, part: Part, missing: AbsentData) -> Part:
     """Return a data set that is not here as if it had ten images in each place."""
     images = {f"{split}{domain}": 10 for split in SPLITS for domain in DOMAINS}

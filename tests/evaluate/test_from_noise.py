@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import torch
-from test_diffusion_task import plan_of, students
+from test_diffusion_task import plan_of
 from test_train import stop_after
-from tiny import train_together
+from tiny import student_cells, train_together
 
 from bench.errors import Interrupted, StoreError
 from bench.evaluate.feed import evaluate
@@ -72,7 +72,7 @@ def test_a_kill_at_any_batch_costs_that_batch_and_changes_no_bit(
 ) -> None:
     chance = random.Random(0)
     asked = plan(tmp_path)
-    (cell,) = students(asked)
+    (cell,) = student_cells(asked)
     whole, killed = Store(tmp_path / "whole"), Store(tmp_path / "killed")
     train_together([cell], asked, whole)
     with pytest.raises(Interrupted):  # a random step of training
@@ -102,7 +102,7 @@ def test_a_kill_at_any_batch_costs_that_batch_and_changes_no_bit(
 
 def test_a_request_to_stop_is_heard_after_a_batch(tmp_path: Path, made: list[int]) -> None:
     asked, store = plan(tmp_path), Store(tmp_path / "runs")
-    (cell,) = students(asked)
+    (cell,) = student_cells(asked)
     train_together([cell], asked, store)
     with pytest.raises(Interrupted):
         evaluate(cell, store, asked.metrics, CPU, stop=stop_after(2))
@@ -115,7 +115,7 @@ def test_what_was_made_is_found_by_its_weights_and_the_way_it_was_made(
     tmp_path: Path, made: list[int]
 ) -> None:
     asked, store = plan(tmp_path), Store(tmp_path / "runs")
-    (cell,) = students(asked)
+    (cell,) = student_cells(asked)
     train_together([cell], asked, store)
     assert evaluate(cell, store, asked.metrics[:1], CPU) == {}
     assert evaluate(cell, store, asked.metrics, CPU) == {}  # another metric: nothing is made
@@ -124,12 +124,12 @@ def test_what_was_made_is_found_by_its_weights_and_the_way_it_was_made(
 
     made.clear()
     more = plan(tmp_path, samples=12)  # full batches stay
-    assert evaluate(students(more)[0], store, more.metrics, CPU) == {}
+    assert evaluate(student_cells(more)[0], store, more.metrics, CPU) == {}
     assert made == [3]
 
     made.clear()
     other = plan(tmp_path, steps=2)
-    assert evaluate(students(other)[0], store, other.metrics, CPU) == {}
+    assert evaluate(student_cells(other)[0], store, other.metrics, CPU) == {}
     assert made == [3, 3, 3, 2]
 
     made.clear()
@@ -149,7 +149,7 @@ def test_what_was_made_is_found_by_its_weights_and_the_way_it_was_made(
 def test_more_samples_than_the_disk_has_room_for_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cells, store = students(plan(tmp_path)), Store(tmp_path / "not" / "yet")
+    cells, store = student_cells(plan(tmp_path)), Store(tmp_path / "not" / "yet")
     usage = namedtuple("usage", "free")
     room = 11 * 3 * 16**2  # a byte for each value of each pixel
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(room))

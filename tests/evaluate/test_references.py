@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_diffusion_task import plan_of, students
-from tiny import tiny_plan, train_together
+from test_diffusion_task import plan_of
+from tiny import student_cells, tiny_plan, train_together
 
 from bench.contracts.kinds import REPORT
 from bench.contracts.report import Table
@@ -43,7 +43,7 @@ def scored(tmp_path: Path) -> tuple[Cell, Plan, Store]:
         "metrics": ["params", "swd", "spectrum", "psnr", "denoising"],
     }  # fmt: skip
     plan, store = plan_of(tmp_path, **changes), Store(tmp_path / "runs")
-    (cell,) = students(plan)
+    (cell,) = student_cells(plan)
     train_together([cell], plan, store)
     assert evaluate(cell, store, plan.metrics, CPU) == {}
     return cell, plan, store
@@ -131,13 +131,13 @@ def test_without_another_draw_they_are_drawn_from_the_real_set_and_that_is_said(
     data = {"mine": {"dataset": "image_folder", "path": str(tmp_path / "images")}}
     for samples, datasets in ((6, data), (3000, ["photo_crops"])):
         plan = plan_of(tmp_path, datasets=datasets, outputs={"samples": samples})
-        cell = students(plan)[0]
+        cell = student_cells(plan)[0]
         for wanted in references(cell, plan.metrics):
             assert wanted.protocol["drawn"] == (
                 "at random, with replacement, from the real set itself"
             )
     plan = plan_of(tmp_path, datasets=data, outputs={"samples": 6}, metrics=["spectrum"])
-    assert score_references(students(plan)[0], Store(tmp_path / "r"), plan.metrics, CPU) == {}
+    assert score_references(student_cells(plan)[0], Store(tmp_path / "r"), plan.metrics, CPU) == {}
 
 
 def test_outputs_that_are_made_from_inputs_have_none(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_few_samples_are_named_in_heading_and_protocol(tmp_path: Path) -> None:
 
     for samples, heading in ((2047, "FID of 2,047 samples (biased)"), (2048, "")):
         plan = plan_of(tmp_path, outputs={"samples": samples}, metrics=["fid", "kid"])
-        fid, kid = image_scores(students(plan)[0], plan.metrics)
+        fid, kid = image_scores(student_cells(plan)[0], plan.metrics)
         assert (fid.label, kid.label) == (heading, "")
         assert ("bias" in fid.protocol) == bool(heading)
     tiny = tiny_plan(tmp_path, metrics=["fid"])

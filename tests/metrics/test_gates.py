@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from test_diffusion_task import plan_of, students
-from tiny import train_teachers, train_together
+from test_diffusion_task import plan_of
+from tiny import student_cells, train_teachers, train_together
 from torch import Tensor
 
 from bench.contracts.kinds import METRIC, NETWORK
@@ -79,7 +79,7 @@ def test_networks_without_gates_have_no_score_and_those_with_gates_have(tmp_path
     plan = plan_of(tmp_path, methods=["none"], metrics={"gates": {"images": 4, "times": [10]}})
     store = Store(tmp_path / "runs")
     train_teachers(plan, store)
-    lite, gated = students(plan)
+    lite, gated = student_cells(plan)
     train_together([lite, gated], plan, store)
     assert evaluate(lite, store, plan.metrics, CPU) == {}
     assert evaluate(gated, store, plan.metrics, CPU) == {}

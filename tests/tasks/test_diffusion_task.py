@@ -9,9 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 from test_train import losses, stop_after
-from tiny import SUITE, train_teachers, train_together, weights
+from tiny import (
+    plan_without_adversary,
+    student_cells,
+    train_teachers,
+    train_together,
+    weights,
+)
 from torch import Tensor
 
 from bench.contracts.distiller import Layout, Trace
@@ -21,10 +26,8 @@ from bench.errors import Interrupted, SuiteError
 from bench.evaluate.feed import evaluate
 from bench.evaluate.generate import open_students, outputs
 from bench.maths.diffusion import alpha_bars, noised
-from bench.plan.cell import Cell, open_dataset
-from bench.plan.expand import expand
+from bench.plan.cell import open_dataset
 from bench.plan.matrix import Plan, cohorts
-from bench.plan.suite import load
 from bench.run.preflight import check
 from bench.store.layout import Store
 from bench.tasks.diffusion import Diffusion
@@ -56,15 +59,7 @@ DIFFUSION: dict[str, Any] = {
 
 
 def plan_of(folder: Path, **changes: Any) -> Plan:
-    folder.mkdir(exist_ok=True)
-    keys = {n: x for n, x in SUITE.items() if n != "discriminator_widths"}
-    path = folder / "tiny.yaml"
-    path.write_text("# Is it tiny?\n" + yaml.safe_dump(keys | DIFFUSION | changes, sort_keys=False))
-    return expand(load(path))
-
-
-def students(plan: Plan) -> list[Cell]:
-    return [e.cell for e in plan.students if e.cell is not None]
+    return plan_without_adversary(folder, DIFFUSION | changes)
 
 
 def task(**given: Any) -> Diffusion:
@@ -76,7 +71,7 @@ def test_a_cohort_cut_off_and_resumed_has_the_bits_of_each_alone_and_is_scored(
 ) -> None:
     plan = plan_of(tmp_path)
     check(plan.cells.values(), plan.cells, print)
-    (cells,) = cohorts(students(plan))  # both architectures, all methods
+    (cells,) = cohorts(student_cells(plan))  # both architectures, all methods
     assert len(cells) == 8
     together, alone = Store(tmp_path / "together"), Store(tmp_path / "alone")
     for store in (together, alone):
@@ -103,7 +98,7 @@ def test_a_cohort_cut_off_and_resumed_has_the_bits_of_each_alone_and_is_scored(
 
 def test_how_samples_are_made_moves_no_key_and_what_is_drawn_parts_cohorts(tmp_path: Path) -> None:
     one, more, shape = (
-        students(plan_of(tmp_path, **changes))[0]
+        student_cells(plan_of(tmp_path, **changes))[0]
         for changes in (
             {},
             {"outputs": {"steps": 7, "eta": 1.0}},
@@ -122,7 +117,7 @@ def test_methods_of_translation_are_skipped_with_their_reason(tmp_path: Path) ->
 
 
 def test_what_is_fed_is_the_image_and_its_noise_at_its_time(tmp_path: Path) -> None:
-    cells = students(plan_of(tmp_path, widths=[4, 8]))
+    cells = student_cells(plan_of(tmp_path, widths=[4, 8]))
     first, last = (Batches(cell, Learner(cell, CPU, None).task) for cell in (cells[0], cells[-1]))
     batch, same = first[3], last[3]
     assert all(torch.equal(batch[name], same[name]) for name in ("A", "noise", "time"))
@@ -266,7 +261,7 @@ def test_noise_that_is_added_depends_on_index_and_time_alone() -> None:
 
 def test_samples_are_pairs_over_widths_methods_and_seeds(tmp_path: Path) -> None:
     """An untrained network predicts no noise: what it makes is what it started from."""
-    cells = students(plan_of(tmp_path, widths=[4, 8], seeds=[0, 1]))
+    cells = student_cells(plan_of(tmp_path, widths=[4, 8], seeds=[0, 1]))
     made = []
     for cell in (cells[0], cells[-1]):
         (player,) = Learner(cell, CPU, None).students
@@ -283,7 +278,7 @@ def test_a_wider_network_finds_more_of_the_noise(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, methods=["hinton_l2"], widths=[8], budget=budget, teacher=teacher)
     store = Store(tmp_path / "runs")
     train_teachers(plan, store)
-    student = students(plan)[0]
+    student = student_cells(plan)[0]
     train_together([student], plan, store)
     crops = open_dataset(student.dataset)
     images = torch.stack([normalise(crops.read("val", "A", i, 16)) for i in range(0, 266, 5)])
@@ -406,7 +401,7 @@ def test_outputs_are_imitated_by_their_mean_square() -> None:
 
 def test_the_clean_image_is_what_a_method_sees(tmp_path: Path) -> None:
     """`real` of a trace weighs the frequencies; it is neither the noise nor the noisy image."""
-    cell = students(plan_of(tmp_path))[0]
+    cell = student_cells(plan_of(tmp_path))[0]
     learner = Learner(cell, CPU, None)
     batch = Batches(cell, learner.task)[0]
     trace = learner.students[0].forward(batch, ())["sample"]

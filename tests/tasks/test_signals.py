@@ -8,9 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 from test_train import losses, stop_after
-from tiny import SUITE, train_teachers, train_together, weights
+from tiny import (
+    plan_without_adversary,
+    student_cells,
+    train_teachers,
+    train_together,
+    weights,
+)
 from torch import Tensor
 
 from bench.contracts.distiller import Layout, Trace
@@ -20,7 +25,6 @@ from bench.evaluate.costs import count_network
 from bench.evaluate.feed import evaluate
 from bench.maths.diffusion import alpha_bars
 from bench.nets._denoising import time_features
-from bench.plan.cell import Cell
 from bench.plan.expand import expand
 from bench.plan.matrix import Plan, cohorts
 from bench.plan.suite import load
@@ -46,14 +50,7 @@ TOY: dict[str, Any] = {
 
 
 def plan_of(folder: Path, **changes: Any) -> Plan:
-    keys = {n: x for n, x in SUITE.items() if n != "discriminator_widths"}
-    path = folder / "tiny.yaml"
-    path.write_text("# Is it tiny?\n" + yaml.safe_dump(keys | TOY | changes, sort_keys=False))
-    return expand(load(path))
-
-
-def students(plan: Plan) -> list[Cell]:
-    return [e.cell for e in plan.students if e.cell is not None]
+    return plan_without_adversary(folder, TOY | changes)
 
 
 def task(**given: Any) -> Signals:
@@ -65,7 +62,7 @@ def test_a_cohort_cut_off_and_resumed_has_the_bits_of_each_alone_and_is_scored(
 ) -> None:
     plan = plan_of(tmp_path)
     check(plan.cells.values(), plan.cells, print)
-    (cells,) = cohorts(students(plan))
+    (cells,) = cohorts(student_cells(plan))
     together, alone = Store(tmp_path / "together"), Store(tmp_path / "alone")
     for store in (together, alone):
         train_teachers(plan, store)
@@ -82,7 +79,7 @@ def test_a_cohort_cut_off_and_resumed_has_the_bits_of_each_alone_and_is_scored(
 
 
 def test_what_is_fed_is_a_row_and_its_noise_at_its_time(tmp_path: Path) -> None:
-    cell = students(plan_of(tmp_path))[0]
+    cell = student_cells(plan_of(tmp_path))[0]
     batches = Batches(cell, Learner(cell, CPU, None).task)
     batch = batches[0]
     assert batch["A"].shape == (8, 3, 1, 64)
@@ -191,7 +188,7 @@ def test_a_small_network_loses_rare_tones_and_a_large_one_does_not(
     """
     suite = load(ROOT / "suites" / "sd_toy.yaml")
     plan, store = expand(suite, {"dataset": [name], "seed": ["0"]}), Store(tmp_path / "runs")
-    cells = students(plan)
+    cells = student_cells(plan)
     train_together(cells, plan, store)
     found: dict[Any, dict[str, float]] = {}
     for cell in cells:

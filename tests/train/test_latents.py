@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from test_diffusion_task import DIFFUSION, plan_of, students
+from test_diffusion_task import DIFFUSION, plan_of
 from test_train import losses, stop_after
-from tiny import train_teachers, train_together, weights
+from tiny import student_cells, train_teachers, train_together, weights
 
 from bench.contracts.dataset import Dataset
 from bench.errors import Damaged, DataError, Interrupted, SuiteError, WeightsError
@@ -74,7 +74,7 @@ def autoencoder(plan: Plan) -> Cell:
 
 def opened(plan: Plan, store: Store) -> Codec:
     train_together([autoencoder(plan)], plan, store)
-    return Codec(students(plan)[0], store, CPU, print)
+    return Codec(student_cells(plan)[0], store, CPU, print)
 
 
 def test_keys_are_those_without_latents_unless_a_suite_asks_for_them(tmp_path: Path) -> None:
@@ -87,20 +87,20 @@ def test_keys_are_those_without_latents_unless_a_suite_asks_for_them(tmp_path: P
             {"task": {"latents": {"steps": 1}}},
         )
     )
-    keys = [{cell.key for cell in students(plan)} for plan in (plain, none, given, other)]
+    keys = [{cell.key for cell in student_cells(plan)} for plan in (plain, none, given, other)]
     assert keys[0] == keys[1]
     assert not keys[0] & keys[2]
     assert not keys[2] & keys[3]
-    assert "latents" not in students(plain)[0].canonical
-    assert json.loads(students(given)[0].canonical)["latents"] == {
+    assert "latents" not in student_cells(plain)[0].canonical
+    assert json.loads(student_cells(given)[0].canonical)["latents"] == {
         "autoencoder": autoencoder(given).key
     }
-    cells = students(given)
+    cells = student_cells(given)
     assert {c.latents.name for c in cells if c.latents} == {autoencoder(given).key}
     assert all(cell.latents for cell in given.cells.values() if cell.task.name == "diffusion")
     order = list(given.order().static_order())
     assert all(order.index(autoencoder(given).key) < order.index(cell.key) for cell in cells)
-    assert {c.batches for c in cells}.isdisjoint({c.batches for c in students(other)})
+    assert {c.batches for c in cells}.isdisjoint({c.batches for c in student_cells(other)})
 
 
 def test_training_codes_are_the_likeliest_of_each_image_scaled_to_unit_variance(
@@ -139,11 +139,11 @@ def test_codes_are_made_once_and_again_if_they_are_lost(
     path = store.latents(first.content)
     before = path.read_bytes()
     monkeypatch.setattr(Codec, "_encode_all", lambda self: pytest.fail("encoded again"))
-    assert Codec(students(plan)[0], store, CPU, print).scale == first.scale
+    assert Codec(student_cells(plan)[0], store, CPU, print).scale == first.scale
     monkeypatch.undo()
     for how in (lambda: path.write_bytes(b"damaged"), path.unlink):
         how()
-        codec = Codec(students(plan)[0], store, CPU, print)
+        codec = Codec(student_cells(plan)[0], store, CPU, print)
         assert codec.codes().codes.shape == (20, 4, 8, 8)
         assert path.read_bytes() == before
 
@@ -151,7 +151,7 @@ def test_codes_are_made_once_and_again_if_they_are_lost(
 def test_batches_are_codes_with_noise_of_their_shape(tmp_path: Path) -> None:
     plan, store = few(tmp_path), Store(tmp_path / "runs")
     codes = opened(plan, store).codes()
-    cell = students(plan)[0]
+    cell = student_cells(plan)[0]
     task = open_task(cell)
     batch = Batches(cell, task, 0, codes)[0]
     pixels = Batches(cell, task)
@@ -167,7 +167,7 @@ def test_latent_cells_killed_and_resumed_have_the_bits_of_each_alone_and_are_sco
 ) -> None:
     plan = few(tmp_path)
     check(plan.cells.values(), plan.cells, print)
-    (cells,) = cohorts(students(plan))
+    (cells,) = cohorts(student_cells(plan))
     together, alone = Store(tmp_path / "together"), Store(tmp_path / "alone")
     encoder = autoencoder(plan)
     with pytest.raises(Interrupted):
@@ -213,7 +213,7 @@ def test_an_autoencoder_is_scored_by_its_reconstruction_of_what_it_did_not_see(
     scores = {s["metric"]: s for s in store.scores(cell.key).values()}
     assert scores["psnr"]["protocol"]["split"] == "test"
     state = below(checkpoint.load(store.checkpoint(cell.key))[0], "student0.generator.reconstruct")
-    network = Codec(students(plan)[0], store, CPU, print).network
+    network = Codec(student_cells(plan)[0], store, CPU, print).network
     assert network.state_dict().keys() == state.keys()
     errors = []
     for index in range(3):
@@ -231,14 +231,14 @@ def test_a_damaged_autoencoder_teaches_nobody(tmp_path: Path) -> None:
     train_teachers(plan, store)
     store.checkpoint(autoencoder(plan).key).write_bytes(b"damaged")
     with pytest.raises(Damaged, match="trains cell"):
-        train_together(students(plan)[:1], plan, store)
+        train_together(student_cells(plan)[:1], plan, store)
     assert store.state(autoencoder(plan).key).status == "failed"
 
 
 def test_students_of_codes_that_nobody_makes_any_more_are_trained_again(tmp_path: Path) -> None:
     plan, store = few(tmp_path), Store(tmp_path / "runs")
     train_teachers(plan, store)
-    (cell, *_) = students(plan)
+    (cell, *_) = student_cells(plan)
     first = train_together([cell], plan, store)
     open_students(cell, store, CPU)
     encoder = autoencoder(plan)
@@ -272,7 +272,7 @@ def test_weights_of_a_file_make_the_same_codes_under_a_key_of_their_content(
     filed = few(tmp_path, task=given, methods=["none"])
     check(filed.cells.values(), filed.cells, print)
     assert [e for e in filed.entries if e.role == "autoencoder"] == []
-    cell = students(filed)[0]
+    cell = student_cells(filed)[0]
     assert str(tmp_path) not in cell.canonical
     told = json.loads(cell.canonical)["latents"]
     assert len(told["autoencoder"]) == 64
@@ -302,7 +302,7 @@ def test_a_file_of_something_else_is_one_line(tmp_path: Path, contents: Any, sai
         torch.save(contents, path)
     plan = few(tmp_path, task={"latents": {"width": 4, "file": "weights.pt"}}, size=16)
     with pytest.raises(WeightsError, match=said) as error:
-        check(students(plan)[:1], {}, print)
+        check(student_cells(plan)[:1], {}, print)
     assert "\n" not in str(error.value)
 
 
@@ -366,7 +366,7 @@ def test_an_autoencoder_needs_images_that_it_does_not_learn_from(tmp_path: Path)
         return {"datasets": {"mine": row}}
 
     plan = few(tmp_path / "suite", **rows(3))
-    data = open_dataset(students(plan)[0].dataset)
+    data = open_dataset(student_cells(plan)[0].dataset)
     named = {split: [f.stem for f in data.files(split, "A")] for split in ("train", "test")}
     assert named == {"train": ["0", "1", "3", "4", "6"], "test": ["2", "5"]}
     check([autoencoder(plan)], {}, print)
