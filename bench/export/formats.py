@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from bench.contracts.network import Generator
 from bench.errors import ExportError
 from bench.export.by_torch import build, read_weights
 from bench.export.settings import Settings
-from bench.onnx.convert import FirstOutput, convert, open_shapes
+from bench.onnx.convert import FirstOutput, convert, exporting, open_shapes
 from bench.onnx.session import Session
 
 BOUND = 1e-4  # of outputs in [-1, 1], between a network and what a format makes of it
@@ -72,8 +71,7 @@ def _write_onnx(network: Generator, images: Tensor, is_open: bool) -> bytes:
 
 def _write_torchscript(network: Generator, images: Tensor, is_open: bool) -> bytes:
     file = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch has grown fonder of its other format
+    with exporting():
         trace: Any = torch.jit.trace
         torch.jit.save(trace(FirstOutput(network), (images,), check_trace=False), file)
     return file.getvalue()
@@ -82,8 +80,7 @@ def _write_torchscript(network: Generator, images: Tensor, is_open: bool) -> byt
 def _write_torch_export(network: Generator, images: Tensor, is_open: bool) -> bytes:
     file = io.BytesIO()
     shapes = open_shapes(1) if is_open else None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with exporting():
         program = torch.export.export(FirstOutput(network), (images,), dynamic_shapes=shapes)
         torch.export.save(program, file)
     return file.getvalue()
@@ -100,15 +97,15 @@ def _open_onnx(path: Path, settings: Settings) -> Run:
 
 
 def _open_torchscript(path: Path, settings: Settings) -> Run:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with exporting():
         load: Any = torch.jit.load
         run: Run = load(str(path))
     return run
 
 
 def _open_torch_export(path: Path, settings: Settings) -> Run:
-    run: Run = torch.export.load(path).module()
+    with exporting():
+        run: Run = torch.export.load(path).module()
     return run
 
 

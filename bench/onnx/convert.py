@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -25,6 +26,30 @@ class FirstOutput(nn.Module):
         """Return what the network puts out, without the hints that training asks it for."""
         output: Tensor = self.network(*inputs)[0]
         return output
+
+
+@contextlib.contextmanager
+def exporting() -> Iterator[None]:
+    """Let torch's exporters work: without gradients, their warnings, or a mix of TF32 flags.
+
+    They ask for the older of torch's two switches of TF32, which raises where the newer one says
+    otherwise (`bench/train/device.py` sets it). Nothing that is traced on a CPU depends on either.
+    """
+    backends: Any = torch.backends
+    before = backends.fp32_precision
+    is_set = before != "none"
+    if is_set:
+        backends.fp32_precision = "tf32"  # as the older switch has it
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # of libraries, about themselves
+            yield
+    finally:
+        if is_set:
+            parts = (backends.cudnn, backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul)
+            for part in parts:  # an exporter has set them one by one
+                part.fp32_precision = "none"
+            backends.fp32_precision = before
 
 
 def open_shapes(inputs: int) -> tuple[Any, ...]:
@@ -53,8 +78,7 @@ def convert(
         RuntimeError: torch cannot convert the network; of several other kinds too.
     """
     need("onnx", "onnxscript")
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of libraries, about themselves
+    with exporting():
         program = torch.onnx.export(
             FirstOutput(network),
             inputs,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +62,14 @@ def call(*words: object) -> Result:
 
 
 @pytest.fixture(scope="module")
-def exported(trained: tuple[Path, Plan, Store], tmp_path_factory: Any) -> Iterator[Path]:
+def exported(trained: tuple[Path, Plan, Store], tmp_path_factory: Any) -> Path:
     """That student in the formats that hold weights alone."""
     suite, _, store = trained
     to = tmp_path_factory.mktemp("exports")
     done = call("export", suite, "--store", store.root, "--to", to, "--format", "safetensors,pth")
     assert done.exit_code == 0, done.output
     assert "model.safetensors 0, model.pth 0" in done.output
-    yield to / NAME
+    return to / NAME
 
 
 def test_the_weights_are_those_that_were_trained(
@@ -208,7 +207,7 @@ def test_peers_are_asked_which_one(tmp_path: Path) -> None:
     assert "2 peers" in refusal(entry, plan, store, None)
     first, second = (open_student(entry, plan, store, "AtoB", peer) for peer in (0, 1))
     assert first.folder != second.folder
-    mine, other = (list(s.network.parameters())[0] for s in (first, second))
+    mine, other = (next(iter(s.network.parameters())) for s in (first, second))
     assert not torch.equal(mine, other)
 
 

@@ -139,7 +139,7 @@ def test_a_stopped_run_goes_on_and_another_export_does_not_mix_in(
     done = call(*words)
     assert "2 of 3 are there already" in done.output
     assert (tmp_path / "out" / "a.png").stat().st_mtime_ns == before
-    later = os.stat(tmp_path / "out" / "c.png").st_mtime + 5
+    later = (tmp_path / "out" / "c.png").stat().st_mtime + 5
     os.utime(tmp_path / "in" / "c.png", (later, later))
     assert "1 images" in call(*words).output  # an image that changed is made again
     refused = call(*words, "--engine", "onnxruntime")
