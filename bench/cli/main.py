@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli import compare as cli_compare
+from bench.cli import export as cli_export
 from bench.cli import fetch as cli_fetch
 from bench.cli import inspect as cli_inspect
 from bench.cli import run as cli_run
@@ -280,3 +281,5 @@ main.add_command(cli_fetch.fetch)
 main.add_command(cli_fetch.weights)
 main.add_command(cli_compare.compare)
 main.add_command(cli_compare.gate)
+main.add_command(cli_export.export)
+main.add_command(cli_export.generate)

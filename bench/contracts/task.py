@@ -93,6 +93,9 @@ class Task:
     denoises: ClassVar[str] = ""
     """What `denoise` takes the noise from, "images" or other; "": it does not answer. The parameter
     `times` then says how many there are."""
+    inseparable: ClassVar[str] = ""
+    """Why a generator alone does not make its task's images of one image each, so that nobody can
+    take it away; "": it does."""
     latents: ClassVar[Mapping[str, Any]] = {}
     """How the autoencoder is made whose codes take the place of images where a suite has `task:
     {latents: ...}`, which overlays this; {}: of images alone. `bench/plan/latents.py` reads it."""
