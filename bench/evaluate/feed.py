@@ -12,7 +12,8 @@ import functools
 import math
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ from bench.contracts.metric import Features, Metric, Predictor, Scene, SetMetric
 from bench.errors import Damaged, Interrupted
 from bench.evaluate import sampled
 from bench.evaluate.from_noise import keeper
-from bench.evaluate.generate import BATCH, keep_samples, open_students, outputs, to_8_bits
+from bench.evaluate.generate import BATCH, Made, keep_samples, open_students, outputs, to_8_bits
 from bench.evaluate.sampled import Sampled
 from bench.fetch import weights
 from bench.maths.bootstrap import Draws, draw
@@ -86,13 +87,14 @@ def evaluate(
     possible = [w for w in wanted if not w.reason]
     for place in dict.fromkeys((w.step, w.direction, w.mode) for w in possible):
         mine = [w for w in possible if (w.step, w.direction, w.mode) == place]
-        step, _, mode = place
+        step, direction, mode = place
         students = open_students(cell, store, device, step, say, mode)
         for student in students:
             scale = {"scale": float(f"{student.codec.scale:.6g}")} if student.codec else {}
             is_first = step == 0 and student is students[0] and mode == modes_of(cell)[0]
             is_shown = is_first and cell.scored_on == "test"
-            feed, found = _score(cell, student, mine, store, is_shown, stop)
+            maker = _maker(cell, student, direction, mode, store)
+            feed, found = score_outputs(cell, maker, mine, store, is_shown, stop)
             for name, value in found.items():
                 values[name].append(value)
                 samples[name].append(feed.sampled[name])
@@ -109,35 +111,30 @@ def evaluate(
     return failures
 
 
-def _score(
+class Maker(NamedTuple):
+    """What makes the test outputs of one direction, and what metrics may ask of it."""
+
+    outputs: Callable[[], Iterator[Made]]
+    scene: Callable[[Wanted], Scene]  # in which a metric finds itself
+
+
+def score_outputs(
     cell: Cell,
-    student: Player,
+    maker: Maker,
     wanted: Sequence[Wanted],
     store: Store,
-    keeps_samples: bool,
-    stop: Callable[[], bool],
+    keeps_samples: bool = False,
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Feed, dict[str, dict[str, float]]]:
-    """Make a student's test outputs in one direction; return what scored them, and id -> values."""
-    direction, mode, device = wanted[0].direction, wanted[0].mode, student.device
-    dataset = open_dataset(cell.dataset)
-    denoise = functools.partial(_denoise, cell, student, direction)
-    hints = functools.partial(_hints, cell, student, direction)
-    scenes = {
-        w.id: Scene(
-            device,
-            dataset,
-            cell.size,
-            _judge(cell, student, w, store),
-            cell.scored_on,
-            denoise if cell.task.declared.denoises else None,
-            hints,
-        )
-        for w in wanted
-    }
-    feed = Feed({w.id: w.metric for w in wanted}, scenes)
+    """Make test outputs in one direction, that of `wanted`; return their feed, and id -> values.
+
+    Raises:
+        Interrupted: `stop` said so.
+    """
+    direction = wanted[0].direction
+    feed = Feed({w.id: w.metric for w in wanted}, {w.id: maker.scene(w) for w in wanted})
     if keeps_samples or not all(needs_no_outputs(w.metric) for w in wanted):
-        recall = keeper(cell, store, student, direction, mode)
-        for batch in outputs(cell, student, direction, cell.scored_on, mode, recall):
+        for batch in maker.outputs():
             if stop():
                 raise Interrupted("stopped; the same command goes on from here.")
             if keeps_samples:
@@ -151,15 +148,31 @@ def _score(
         return feed, feed.values(real, drawn if wanted[0].step == 0 else None)
 
 
-def _judge(
-    cell: Cell, student: Player, wanted: Wanted, store: Store
-) -> Callable[[], Predictor] | None:
-    """Return what opens the network that a metric judges by, if it asks for one."""
+def scene_of(cell: Cell, wanted: Wanted, store: Store, device: torch.device) -> Scene:
+    """Return where a metric finds itself that is asked about a cell's images alone."""
+    judge = None
     if wanted.judge is not None:
-        return functools.partial(_open_judge, wanted.judge, store, student.device)
-    if cell.task.declared.makes != "images":
-        return lambda: functools.partial(_predict, student)
-    return None
+        judge = functools.partial(_open_judge, wanted.judge, store, device)
+    return Scene(device, open_dataset(cell.dataset), cell.size, judge, cell.scored_on)
+
+
+def _maker(cell: Cell, student: Player, direction: str, mode: str, store: Store) -> Maker:
+    """Return a trained student as what makes its outputs and answers for itself."""
+    task = cell.task.declared
+    denoise = functools.partial(_denoise, cell, student, direction)
+    hints = functools.partial(_hints, cell, student, direction)
+
+    def scene(wanted: Wanted) -> Scene:
+        found = scene_of(cell, wanted, store, student.device)
+        if found.judge is None and task.makes != "images":
+            found = replace(found, judge=lambda: functools.partial(_predict, student))
+        return replace(found, denoise=denoise if task.denoises else None, hints=hints)
+
+    def made() -> Iterator[Made]:
+        recall = keeper(cell, store, student, direction, mode)
+        return outputs(cell, student, direction, cell.scored_on, mode, recall)
+
+    return Maker(made, scene)
 
 
 def _open_judge(judge: Cell, store: Store, device: torch.device) -> Predictor:
