@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -191,7 +192,7 @@ def _by_suite(
     import torch
 
     from bench.evaluate.foreign import score_files
-    from bench.plan.result_files import check_inputs, direction_of, outputs_of, remarks_on
+    from bench.plan.result_files import direction_of, images_given, look_at, place_of
     from bench.train.device import configure
 
     parts = [part for part in plan.metrics if part.declared.judges == "images"]
@@ -201,17 +202,15 @@ def _by_suite(
             raise SuiteError(unknown("metric of images", name, asked, f"{plan.suite.path}"))
     chosen = [part for part in parts if not names or part.name in names]
     where = direction_of(cell, direction, "--direction")
-    files = outputs_of(cell, where, outputs, pattern)
-    check_inputs(cell, where, files)
-    for remark in remarks_on(files, pattern):
-        _note(f"{outputs}: {remark}")
+    place = place_of(outputs, pattern)
+    given = replace(cell, given=images_given(cell, {where: place}))
+    for remark in look_at(given):
+        _note(remark)
     device = choose_device(device)
     configure(device, 1, cell.numerics)
     found = score_files(
-        cell,
+        given,
         chosen,
-        where,
-        files,
         store,
         torch.device(device),
         lambda steps: follow(steps, str(outputs)),

@@ -12,8 +12,7 @@ import functools
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,11 +21,11 @@ from torch import Tensor
 
 from bench.contracts.feature import Extractor
 from bench.contracts.kinds import FEATURES
-from bench.contracts.metric import Features, Metric, Predictor, Scene, SetMetric
+from bench.contracts.metric import Features, Metric, Scene, SetMetric
 from bench.errors import Damaged, Interrupted
 from bench.evaluate import sampled
-from bench.evaluate.from_noise import keeper
-from bench.evaluate.generate import BATCH, Made, keep_samples, open_students, outputs, to_8_bits
+from bench.evaluate.generate import BATCH, keep_samples, to_8_bits
+from bench.evaluate.makers import Maker, makers
 from bench.evaluate.sampled import Sampled
 from bench.fetch import weights
 from bench.maths.bootstrap import Draws, draw
@@ -45,9 +44,7 @@ from bench.plugins.registry import Part
 from bench.store.layout import Store
 from bench.train import checkpoint
 from bench.train.batches import normalise
-from bench.train.device import autocast, full_precision
-from bench.train.learner import check_hints
-from bench.train.player import Player
+from bench.train.device import full_precision
 
 
 def evaluate(
@@ -81,19 +78,18 @@ def evaluate(
     every = [*image_scores(cell, metrics), *snapshot_scores(cell, watched)]
     wanted = [w for w in every if w.id not in scores or sampled.is_lost(scores[w.id], w.id, kept)]
     failures: dict[str, str] = {}
-    scale: dict[str, float] = {}  # of latents
+    scale: Mapping[str, float] = {}  # of latents
     values: dict[str, list[dict[str, float]]] = {w.id: [] for w in wanted}
     samples: dict[str, list[Sampled]] = {w.id: [] for w in wanted}
     possible = [w for w in wanted if not w.reason]
     for place in dict.fromkeys((w.step, w.direction, w.mode) for w in possible):
         mine = [w for w in possible if (w.step, w.direction, w.mode) == place]
-        step, direction, mode = place
-        students = open_students(cell, store, device, step, say, mode)
-        for student in students:
-            scale = {"scale": float(f"{student.codec.scale:.6g}")} if student.codec else {}
-            is_first = step == 0 and student is students[0] and mode == modes_of(cell)[0]
+        step, _, mode = place
+        several = makers(cell, store, device, mine[0], say)
+        for maker in several:
+            scale = maker.scale
+            is_first = step == 0 and maker is several[0] and mode == modes_of(cell)[0]
             is_shown = is_first and cell.scored_on == "test"
-            maker = _maker(cell, student, direction, mode, store)
             feed, found = score_outputs(cell, maker, mine, store, is_shown, stop)
             for name, value in found.items():
                 values[name].append(value)
@@ -102,20 +98,13 @@ def evaluate(
     for w in wanted:
         if w.reason or values[w.id]:
             mean = _mean(values[w.id])
-            protocol = w.protocol | weights_protocol(w.metric) | scale
+            protocol = {**w.protocol, **weights_protocol(w.metric), **scale}
             errors = sampled.keep(kept, w, sampled.mean(samples[w.id]))
             scores[w.id] = record(w.metric, protocol, mean, w.reason, time.time(), errors)
     if wanted:
         sampled.write(cell, store, kept)
         store.write(cell.key, "scores.json", scores)
     return failures
-
-
-class Maker(NamedTuple):
-    """What makes the test outputs of one direction, and what metrics may ask of it."""
-
-    outputs: Callable[[], Iterator[Made]]
-    scene: Callable[[Wanted], Scene]  # in which a metric finds itself
 
 
 def score_outputs(
@@ -146,67 +135,6 @@ def score_outputs(
     drawn = functools.partial(draw, paired=task.paired and task.real == "test")
     with full_precision():
         return feed, feed.values(real, drawn if wanted[0].step == 0 else None)
-
-
-def scene_of(cell: Cell, wanted: Wanted, store: Store, device: torch.device) -> Scene:
-    """Return where a metric finds itself that is asked about a cell's images alone."""
-    judge = None
-    if wanted.judge is not None:
-        judge = functools.partial(_open_judge, wanted.judge, store, device)
-    return Scene(device, open_dataset(cell.dataset), cell.size, judge, cell.scored_on)
-
-
-def _maker(cell: Cell, student: Player, direction: str, mode: str, store: Store) -> Maker:
-    """Return a trained student as what makes its outputs and answers for itself."""
-    task = cell.task.declared
-    denoise = functools.partial(_denoise, cell, student, direction)
-    hints = functools.partial(_hints, cell, student, direction)
-
-    def scene(wanted: Wanted) -> Scene:
-        found = scene_of(cell, wanted, store, student.device)
-        if found.judge is None and task.makes != "images":
-            found = replace(found, judge=lambda: functools.partial(_predict, student))
-        return replace(found, denoise=denoise if task.denoises else None, hints=hints)
-
-    def made() -> Iterator[Made]:
-        recall = keeper(cell, store, student, direction, mode)
-        return outputs(cell, student, direction, cell.scored_on, mode, recall)
-
-    return Maker(made, scene)
-
-
-def _open_judge(judge: Cell, store: Store, device: torch.device) -> Predictor:
-    (player,) = open_students(judge, store, device)
-    return functools.partial(_predict, player)
-
-
-@torch.no_grad()
-def _predict(player: Player, images: Tensor) -> Tensor:
-    """Return what a judge makes of images [N, 3, S, S] in [-1, 1]."""
-    (network,) = player.generators.values()
-    output: Tensor = network(images)[0]
-    return output
-
-
-@torch.no_grad()
-def _denoise(
-    cell: Cell, student: Player, direction: str, batch: Mapping[str, Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Return which noise a network finds in a batch, and the clean images that this implies."""
-    with autocast(student.device, cell.numerics):
-        return student.task.denoise(student.judged(), direction, batch)
-
-
-@torch.no_grad()
-def _hints(
-    cell: Cell, student: Player, direction: str, batch: Mapping[str, Tensor], roles: Sequence[str]
-) -> dict[str, Tensor]:
-    """Return what a network sees in a batch, by role."""
-    network = student.judged()["generator"][direction]
-    check_hints(cell.nets, roles, cell.method)
-    with autocast(student.device, cell.numerics):
-        _, found = network(*student.task.inputs(direction, batch), hints=roles)
-    return {role: feature.float() for role, feature in found.items()}
 
 
 def weights_protocol(metric: Part[Metric]) -> dict[str, Any]:

@@ -115,8 +115,8 @@ def score_folders(
     """Score a folder of images.
 
     Args:
-        outputs: the images to judge; of a folder of results, as bench/plan/result_files.py describes
-            them, its outputs.
+        outputs: the images to judge; of a folder of results, as bench/plan/result_files.py has it,
+            its outputs.
         real: images that distances between sets are held against.
         target: the ground truth of each output, under the same file name whatever its ending; in a
             folder of results, what lies beside the outputs. Files that are twice as wide, here and

@@ -53,7 +53,8 @@ class Entry:
     def __str__(self) -> str:
         """Return the place as a person would say it."""
         names = f"{self.dataset} {self.architecture} {self.method}"
-        return f"{names} width {said_width(self.width)} seed {self.seed}"
+        width = f" width {said_width(self.width)}" if self.width else ""  # images have none
+        return f"{names}{width} seed {self.seed}"
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,18 @@ input beside each output:
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from bench.contracts.dataset import fingerprint, resize
+from bench.contracts.dataset import resize
 from bench.contracts.image import decode, images, look, remarks
 from bench.errors import DataError, SuiteError, unknown
-from bench.plan.cell import Cell, open_dataset
+from bench.plan.cell import Cell, Given, open_dataset
+from bench.plan.files import sha256_of
 
 ENDINGS = {"_fake_B": "_real_A", "_fake": "_real", "_synthesized_image": ""}
 """Of an output -> of what shows the test image beside it, if anything does."""
@@ -58,7 +60,7 @@ def direction_of(cell: Cell, name: str | None, where: str) -> str:
     """
     known = cell.task.declared.directions
     if name is None and len(known) > 1:
-        raise SuiteError(f"{where}: which direction? One of {', '.join(known)}.")
+        raise SuiteError(f"{where}: say which direction: {' or '.join(known)}.")
     found = name or next(iter(known))
     if found not in known:
         raise SuiteError(unknown("direction", found, known, where))
@@ -70,20 +72,58 @@ def direction_of(cell: Cell, name: str | None, where: str) -> str:
     return found
 
 
-def outputs_of(cell: Cell, direction: str, path: Path, pattern: str) -> tuple[Path, ...]:
+def place_of(folder: Path, pattern: str) -> Path:
+    """Return where outputs lie, as `outputs_of` takes it.
+
+    Raises:
+        SuiteError: the pattern is none.
+    """
+    if pattern and (pattern.count("*") != 1 or "/" in pattern):
+        raise SuiteError(
+            f"pattern {pattern!r}: expected a file name with one star, which stands for the test "
+            "image's name, as in *_fake_B.png."
+        )
+    return folder / pattern if pattern else folder
+
+
+def images_given(cell: Cell, places: Mapping[str, Path]) -> Given:
+    """Return what a cell is given in the place of training: by direction, where outputs lie.
+
+    Raises:
+        DataError: as for `outputs_of`.
+    """
+    hashes = {d: content_of(outputs_of(cell, d, place)) for d, place in places.items()}
+    return Given("images", hashes, {d: str(place) for d, place in places.items()})
+
+
+def files_of(cell: Cell, direction: str) -> tuple[Path, ...]:
+    """Return the images that a cell is given, in the order of the data set.
+
+    Raises:
+        DataError: they are not those any more that it was given.
+    """
+    assert cell.given is not None
+    place = cell.given.files[direction]
+    files = outputs_of(cell, direction, Path(place))
+    if content_of(files) != cell.given.sha256[direction]:
+        raise DataError(f"{place}: images have changed since the suite was read; start again.")
+    return files
+
+
+def outputs_of(cell: Cell, direction: str, place: Path) -> tuple[Path, ...]:
     """Return one file per test image of a cell, in the order of the data set.
 
     Args:
         cell: whose outputs these could be.
         direction: of its task.
-        path: a folder, or a folder of results that has them in `images/`.
-        pattern: of the files' names, as in `*_fake_B.png`, where the star stands for the test
-            image's name; "": as the heading of this file says.
+        place: a folder, or one of results that has them in `images/`; or a pattern in a folder, as
+            in `fakes/*_fake_B.png`, where the star stands for the test image's name.
 
     Raises:
         DataError: there is no such folder, or a test image has no output, or two, or one of another
             size; the message names the first few.
     """
+    path, pattern = split(place)
     if not path.is_dir():
         raise DataError(f"{path}: no such folder.")
     folder = folder_of(path)
@@ -105,16 +145,16 @@ def outputs_of(cell: Cell, direction: str, path: Path, pattern: str) -> tuple[Pa
     return files
 
 
+def split(place: Path) -> tuple[Path, str]:
+    """Return the folder and the pattern of a place; "" for none."""
+    return (place.parent, place.name) if "*" in place.name else (place, "")
+
+
 def named(folder: Path, pattern: str) -> dict[Path, str]:
     """Return the outputs in a folder -> what each calls its test image."""
     files = images(folder)
     if not pattern:
         return with_ending(files, ending_of(files))
-    if pattern.count("*") != 1 or "/" in pattern:
-        raise DataError(
-            f"pattern {pattern!r}: expected a file name with one star, which stands for the test "
-            "image's name, as in *_fake_B.png."
-        )
     head, tail = pattern.split("*")
     fitting = [f for f in files if f.name.startswith(head) and f.name.endswith(tail)]
     return {f: f.name[len(head) : len(f.name) - len(tail)] for f in fitting}
@@ -164,11 +204,26 @@ def _few(names: Sequence[str]) -> str:
 
 
 def content_of(files: Sequence[Path]) -> str:
-    """Return a hash of outputs, in the order of their test images."""
-    return fingerprint(*files)
+    """Return the sha256 of outputs, in the order of their test images."""
+    return hashlib.sha256("\n".join(map(sha256_of, files)).encode()).hexdigest()
 
 
-def remarks_on(files: Sequence[Path], pattern: str) -> list[str]:
+def look_at(cell: Cell) -> list[str]:
+    """Return what a person should know of the images that a cell is given.
+
+    Raises:
+        DataError: the inputs beside them show something else than the test images of their names.
+    """
+    assert cell.given is not None
+    said = []
+    for direction, place in cell.given.files.items():
+        files = files_of(cell, direction)
+        _check_inputs(cell, direction, files)
+        said += [f"{place}: {remark}" for remark in _remarks_on(files, split(Path(place))[1])]
+    return said
+
+
+def _remarks_on(files: Sequence[Path], pattern: str) -> list[str]:
     """Say what a person should know of outputs: how they are read, and what was left out."""
     said = remarks([look(file)[1] for file in files])
     lossy = [file for file in files if file.suffix.lower() in (".jpg", ".jpeg")]
@@ -181,7 +236,7 @@ def remarks_on(files: Sequence[Path], pattern: str) -> list[str]:
     return said
 
 
-def check_inputs(cell: Cell, direction: str, files: Sequence[Path]) -> None:
+def _check_inputs(cell: Cell, direction: str, files: Sequence[Path]) -> None:
     """Hold some of the inputs that lie beside outputs against the test images of their names.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any
 from bench.contracts.kinds import METRIC
 from bench.contracts.metric import Metric
 from bench.contracts.verdict import NOT_TRAINED, why_untrained
-from bench.contracts.width import said_width
+from bench.contracts.width import Width, said_width
 from bench.fetch.missing import missing_weights
 from bench.plan.cell import Cell
 from bench.plan.learning_rate import epochs_of
@@ -116,7 +116,7 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
             "dataset": entry.dataset,
             "architecture": entry.architecture,
             "method": entry.method,
-            "width": entry.width if isinstance(entry.width, int) else said_width(entry.width),
+            "width": _width(entry.width),
             "discriminator_width": entry.discriminator_width,
             "seed": entry.seed,
             "is_control": bool(entry.cell and entry.cell.method == "none" and not entry.cell.given),
@@ -138,6 +138,13 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
             "pulls": end.get("pulls", []),
             "tuned": dict(entry.tuned),
         }
+
+
+def _width(width: Width) -> int | str:
+    """Return a width as rows have it: a dash of images, which came without a network."""
+    if not width:
+        return "—"
+    return width if isinstance(width, int) else said_width(width)
 
 
 def _by_default(cell: Cell) -> Cell:

@@ -123,7 +123,7 @@ def test_both_directions_of_unpaired_data_and_outputs_of_the_wrong_one(tmp_path:
     assert same == own
     unsaid = of_suite(tmp_path, results["AtoB"])
     assert unsaid.exit_code == 2
-    assert "which direction? One of AtoB, BtoA." in unsaid.stderr
+    assert "--direction: say which direction: AtoB or BtoA." in unsaid.stderr
     for file in (data / "testA").iterdir():  # as many of both, so that the names fit
         if not (data / "testB" / file.name).exists():
             file.unlink()
