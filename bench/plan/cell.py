@@ -86,6 +86,12 @@ class Given:
         ]
         return ", ".join(f"{file} (sha256 {sha256[:12]})" for file, sha256 in dict.fromkeys(named))
 
+    @property
+    def origin(self) -> str:
+        """What was given, with its kind, and what nobody here knows of it."""
+        unknown = ", whose checkpoint and mode are not known" if self.kind == "images" else ""
+        return f"{self.kind} {self.said}{unknown}"
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -140,7 +146,7 @@ class Cell:
 
     @property
     def has_networks(self) -> bool:
-        """Whether it is more than images from elsewhere, whose `nets` say beside whom they stand."""
+        """Whether it is more than images; of those, `nets` only say beside whom they stand."""
         return self.given is None or self.given.kind != "images"
 
     @property

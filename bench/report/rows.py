@@ -120,7 +120,7 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
             "discriminator_width": entry.discriminator_width,
             "seed": entry.seed,
             "is_control": bool(entry.cell and entry.cell.method == "none" and not entry.cell.given),
-            "origin": entry.cell.given.said if entry.cell and entry.cell.given else "",
+            "origin": entry.cell.given.origin if entry.cell and entry.cell.given else "",
             "recipe": plan.recipe(entry.cell) if entry.cell else "",
             "family": plan.recipe(_by_default(entry.cell)) if entry.cell else "",
             "given": _given(entry.cell) if entry.cell else {},
