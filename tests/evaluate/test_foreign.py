@@ -11,13 +11,14 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from PIL import Image
-from tiny import student_cells, tiny_plan, train_together
+from tiny import student_cells, tiny_plan, train_together, write_suite
 
 from bench.cli.main import main
 from bench.contracts.image import images
 from bench.evaluate.feed import evaluate
 from bench.evaluate.generate import open_students, outputs
 from bench.plan.cell import Cell, open_dataset
+from bench.plan.scores import image_scores
 from bench.store.layout import Store
 
 CPU = torch.device("cpu")
@@ -265,3 +266,158 @@ def test_a_folder_of_results_holds_its_own_ground_truth(tmp_path: Path) -> None:
     done = score(folder.parent, "--target", folder.parent, "--metrics", "psnr", "--device", "cpu")
     assert done.stdout.split()[:2] == ["psnr", "100.000000"]
     assert "3 of 9 images, *_fake_B" in done.stderr
+
+
+def command(verb: str, folder: Path, *more: str) -> Result:
+    images.cache_clear()
+    suite, store = str(folder / "tiny.yaml"), str(folder / "runs")
+    return CliRunner().invoke(main, [verb, suite, "--store", store, *more])
+
+
+def run(folder: Path, *more: str) -> Result:
+    return command("run", folder, "--mlflow", "none", "--jobs", "1", "--device", "cpu", *more)
+
+
+def results(folder: Path) -> tuple[dict[str, list[str]], list[str]]:
+    """Return method -> its line of the main table, and the notes beneath."""
+    done = command("report", folder, "--out", str(folder / "report"), "--mlflow", "none")
+    assert done.exit_code == 0, done.output
+    lines = (folder / "report" / "tables" / "results.md").read_text().splitlines()
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if "|" in line]
+    header = cells[0].index("Method")
+    return {row[header]: row for row in cells[2:]}, [x for x in lines if x.startswith("- ")]
+
+
+def test_rows_of_images_stand_in_the_table_under_its_protocol_and_in_nothing_else(
+    tmp_path: Path,
+) -> None:
+    """A row per seed and one without: the values of the student whose outputs these are."""
+    data = pairs(tmp_path / "data")
+    keys = {"datasets": {"pix2pix_folder": {"path": "data"}}, "seeds": [0, 1], "metrics": METRICS}
+    own = {"none": {}, "hinton": {}}
+    plan, store = tiny_plan(tmp_path, methods=own, **keys), Store(tmp_path / "runs")
+    assert run(tmp_path).exit_code == 0
+    controls = {e.seed: e.cell for e in plan.students if e.method == "none" and e.cell}
+    for seed, cell in controls.items():
+        write_outputs(cell, store, tmp_path / "results" / str(seed))
+    theirs = {"images": "results/{seed}"}
+    once = {"images": "results/0/images", "pattern": "*_fake_B.png"}
+    plan = tiny_plan(tmp_path, methods={**own, "theirs": theirs, "once": once}, **keys)
+    done = run(tmp_path)
+    assert done.exit_code == 0, done.output
+    assert done.stdout == "tiny: 0 trained, 5 cached; 8 done\n"
+    assert run(tmp_path).stdout == "tiny: 0 trained, 7 cached; 8 done\n"
+    given = [e for e in plan.entries if e.role == "given"]
+    assert [(e.method, e.seed) for e in given] == [("theirs", 0), ("theirs", 1), ("once", 0)]
+    for entry in given:
+        assert entry.cell is not None
+        like = store.scores(controls[entry.seed].key)
+        scores = store.scores(entry.cell.key)
+        assert scores.keys() == like.keys()
+        for name, one in scores.items():
+            for what in ("values", "errors", "protocol"):
+                assert one.get(what) == like[name].get(what)
+        samples = store.folder(entry.cell.key) / "samples"
+        assert len(list(samples.glob("*.png"))) == 3 * 5  # input, output, target
+    table, notes = results(tmp_path)
+    assert table["theirs ‡"][5:] == table["none"][5:]
+    assert table["once ‡"][1:4] in (["—", "—", "—"], ["", "", ""])
+    assert any(
+        n.startswith("- ‡ theirs: not trained here: images results/0 (sha256") for n in notes
+    )
+    for name in ("gains", "significance"):
+        assert "theirs" not in (tmp_path / "report" / "tables" / f"{name}.md").read_text()
+    verified = command(
+        "verify", tmp_path, "--only", "method=theirs", "--only", "dataset=pix2pix_folder"
+    )
+    assert verified.exit_code == 0
+    assert "nothing to repeat" in verified.stdout
+    noise(1).save(tmp_path / "results" / "0" / "images" / "im00_fake_B.png")
+    assert data.exists()
+    planned = command("plan", tmp_path).stdout
+    assert planned.count("not trained here: ") == 2  # another image is another cell
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"images": "nowhere"}, "nowhere: no such folder."),
+        ({"images": "made"}, "no output of 1 of 18 test images: im17."),
+        ({"images": {"BtoA": "made"}}, "unknown direction 'BtoA'"),
+        ({"images": "made", "pattern": "fake"}, "pattern 'fake': expected a file name with one"),
+        ({"images": "made", "weights": "x.pth"}, "give either weights or images"),
+        ({"images": "made", "width": 16}, "width is for weights; images have none"),
+        ({"images": "made", "dataset": "maps"}, "unknown dataset 'maps'"),
+        ({"images": "made", "lambda": 2}, "unknown key 'lambda'"),
+    ],
+)
+def test_a_row_that_cannot_be_had_is_refused_before_anything_is_trained(
+    tmp_path: Path, row: dict[str, Any], said: str
+) -> None:
+    pairs(tmp_path / "data")
+    (tmp_path / "made").mkdir()
+    for i in range(17):
+        noise(i).save(tmp_path / "made" / f"im{i:02}.png")
+    own: dict[str, Any] = {"methods": {"none": {}, "theirs": row}, "metrics": METRICS}
+    write_suite(tmp_path, datasets={"pix2pix_folder": {"path": "data"}}, **own)
+    done = run(tmp_path)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_inputs_of_another_data_set_stop_a_run_before_it_trains(tmp_path: Path) -> None:
+    pairs(tmp_path / "data")
+    (tmp_path / "made").mkdir()
+    for i in range(18):
+        for role in ("fake_B", "real_A"):
+            noise(500 + i).save(tmp_path / "made" / f"im{i:02}_{role}.png")
+    own: dict[str, Any] = {"methods": {"none": {}, "theirs": {"images": "made"}}}
+    write_suite(tmp_path, datasets={"pix2pix_folder": {"path": "data"}}, metrics=METRICS, **own)
+    done = run(tmp_path)
+    assert done.exit_code == 2
+    assert "im00_real_A.png: does not show pix2pix_folder's test image" in done.stderr
+    assert not list((tmp_path / "runs").glob("cells/*/spec.json"))
+
+
+def test_images_of_one_direction_leave_a_hole_in_the_other(tmp_path: Path) -> None:
+    domains(tmp_path / "data")
+    (tmp_path / "made").mkdir()
+    for i in range(5):
+        noise(70 + i).save(tmp_path / "made" / f"{i}.png")
+    theirs = {"images": {"AtoB": "made"}}
+    own: dict[str, Any] = {"methods": {"none": {}, "theirs": theirs}, "metrics": ["swd"]}
+    plan = tiny_plan(tmp_path, datasets={"cyclegan_folder": {"path": "data"}}, **own)
+    (cell,) = (e.cell for e in plan.entries if e.role == "given" and e.cell)
+    found = list(image_scores(cell, plan.metrics))
+    assert [(w.direction, w.reason) for w in found] == [
+        ("AtoB", ""),
+        ("BtoA", "no images BtoA were given"),
+    ]
+    both = {"none": {}, "theirs": {"images": "made"}}
+    write_suite(tmp_path, datasets={"cyclegan_folder": {"path": "data"}}, **own | {"methods": both})
+    refused = run(tmp_path)
+    assert "methods.theirs.images: say which direction: AtoB or BtoA." in refused.stderr
+
+
+def test_the_key_of_given_images_holds_what_decides_their_scores(tmp_path: Path) -> None:
+    """Their contents and whose outputs they are; no place, no network, no budget, no seed."""
+    pairs(tmp_path / "data")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        for i in range(18):
+            noise(i).save(tmp_path / name / f"im{i:02}{'_fake_B' * (name == 'two')}.png")
+    keys: dict[str, Any] = {"datasets": {"pix2pix_folder": {"path": "data"}}, "metrics": METRICS}
+
+    def key(folder: str, **more: Any) -> str:
+        images.cache_clear()
+        methods = {"none": {}, "theirs": {"images": folder}}
+        plan = tiny_plan(tmp_path, methods=methods, **keys | more)
+        (cell,) = (e.cell for e in plan.entries if e.role == "given" and e.cell)
+        return cell.key
+
+    first = key("one")
+    assert key("two") == first
+    assert key("one", widths=[4], seeds=[3], budget={"steps": 9, "batch": 1}) == first
+    noise(99).save(tmp_path / "two" / "im03_fake_B.png")
+    assert key("two") != first
