@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError, model_validator
 
-from bench.contracts.width import Width
+from bench.contracts.width import NO_WIDTH, Width
 from bench.errors import AbsentData, SuiteError, unknown
 from bench.plan.cell import Cell, Given
 from bench.plan.explain import explain
@@ -88,7 +88,7 @@ def places_of(
     several = row.dataset is None and all("{dataset}" in name for name in names)
     datasets = list(tasks) if several else [_one("dataset", row.dataset, list(tasks), where)]
     architecture = row.architecture or _one("architecture", None, list(suite.architectures), where)
-    width: Width = 0  # of images
+    width: Width = NO_WIDTH
     if row.weights is not None:
         width = row.width or _one("width", None, suite.widths, where)
     has_seeds = any("{seed}" in name for name in names)
