@@ -400,6 +400,26 @@ def test_images_of_one_direction_leave_a_hole_in_the_other(tmp_path: Path) -> No
     assert "methods.theirs.images: say which direction: AtoB or BtoA." in refused.stderr
 
 
+def test_a_suite_that_tunes_has_no_trials_of_images(tmp_path: Path) -> None:
+    (tmp_path / "data" / "val").mkdir(parents=True)
+    for i in range(2):
+        noise(i, 2 * SIDE).save(tmp_path / "data" / "val" / f"{i}.png")
+    pairs(tmp_path / "data")
+    (tmp_path / "made").mkdir()
+    for i in range(18):
+        noise(i).save(tmp_path / "made" / f"im{i:02}.png")
+    plan = tiny_plan(
+        tmp_path,
+        datasets={"pix2pix_folder": {"path": "data"}},
+        methods={"none": {}, "hinton": {}, "theirs": {"images": "made"}},
+        tune={"trials": 2, "by": "psnr", "seeds": [7]},
+    )
+    assert plan.trials is not None
+    tried = {e.method for e in plan.trials.entries if e.role == "trial"}
+    assert {method.partition(" ")[0] for method in tried} == {"hinton"}
+    assert [e.method for e in plan.entries if e.role == "given"] == ["theirs"]
+
+
 def test_the_key_of_given_images_holds_what_decides_their_scores(tmp_path: Path) -> None:
     """Their contents and whose outputs they are; no place, no network, no budget, no seed."""
     pairs(tmp_path / "data")
