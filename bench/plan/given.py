@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 ROLE = "given"
 KINDS = ("weights", "images")  # keys by one of which a row says that it was not trained here
 
+EXPORTED = "model.safetensors"  # in the folder of a student that `distillbench export` wrote
+
 Make = Callable[[str, str, Width, int, Given], Cell]
 """(data set, architecture, width, width of the discriminator, what is given) -> its cell."""
 
@@ -188,7 +190,10 @@ def weights_given(
     files: dict[str, Path] = {}
     for network, by_direction in networks.items():
         for direction, name in by_direction.items():
-            files[f"{network}.{direction}"] = beside(suite, _filled(name, known), where)
+            name = _filled(name, known)
+            folder = place(suite, name)
+            name = str(Path(name) / EXPORTED) if (folder / EXPORTED).is_file() else name
+            files[f"{network}.{direction}"] = beside(suite, name, where)
     hashes = {name: sha256_of(path) for name, path in files.items()}
     return Given("weights", hashes, {name: str(path) for name, path in files.items()})
 
