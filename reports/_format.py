@@ -118,8 +118,12 @@ def by_seed(column: pd.DataFrame, group: pd.DataFrame) -> pd.DataFrame:
 
 
 def marks(entries: pd.DataFrame) -> str:
-    """Return what a method's name carries: " †" of a port, " [1 diverged]" of unfinished seeds."""
+    """Return what a method's name carries.
+
+    " †" of a port, " ‡" where it was not trained here, " [1 diverged]" of unfinished seeds.
+    """
     port = " †" if "port" in entries and entries["port"].any() else ""
+    port += " ‡" if "origin" in entries and entries["origin"].any() else ""
     other = entries.loc[entries["status"] != "done", "status"].value_counts(sort=False)
     lost = f" [{', '.join(f'{n} {status}' for status, n in other.items())}]" if len(other) else ""
     return port + lost
@@ -130,6 +134,21 @@ def ports(entries: pd.DataFrame) -> list[str]:
     if "port" not in entries:
         return []
     return [f"† {port}." for port in entries["port"].unique() if port]
+
+
+def origins(entries: pd.DataFrame) -> list[str]:
+    """Say which rows were not trained here, and what was given in the place of training."""
+    if "origin" not in entries:
+        return []
+    given = entries[entries["origin"] != ""]
+    said = []
+    for (method, role), rows in given.groupby(["method", "role"], sort=False):
+        found = "; ".join(rows["origin"].unique())
+        text = f"‡ {method}: not trained here: {found}"
+        if role == "given":
+            text += "; scored as all others are, and in no test, rank or gain"
+        said.append(f"{text}.")
+    return said
 
 
 def beside(rows: Rows, entries: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:

@@ -65,7 +65,8 @@ class Sampled(NamedTuple):
 
     dataset: str
     network: str  # with the sizes, as a heading says it
-    students: pd.DataFrame  # entries: each method's first seed that ended, in the suite's order
+    students: pd.DataFrame
+    """Entries: each method's first seed that ended, in the suite's order; then what was given."""
     teacher: pd.DataFrame  # entry of the widest teacher that ended; none if none did
 
 
@@ -75,18 +76,22 @@ def sampled(rows: Rows) -> Iterator[Sampled]:
     students = done[done["role"] == "student"]
     groups = students.groupby(["dataset", "architecture", *SIZE], sort=False)
     for (dataset, architecture, width, judge), group in groups:
+        same = done[(done["dataset"] == dataset) & (done["architecture"] == architecture)]
+        given = same[same["role"] == "given"].drop_duplicates("method")
         first = group.sort_values("seed", kind="stable").drop_duplicates("method").sort_index()
+        first = pd.concat([first, given])
         teacher = teachers_of(done, str(dataset), str(architecture)).head(1)
         network = f"{architecture}, width {size(width, judge, rows)}"
         yield Sampled(str(dataset), network, first, teacher)
 
 
 def told_seeds(entries: pd.DataFrame) -> str:
-    """Return which seed of each method is shown, and which of these did not train."""
+    """Return which seed of each method is shown, and which did not train, or not here."""
     said = []
     for entry in entries.to_dict("records"):
         lost = f" ({NOT_TRAINED})" if entry["status"] == NOT_TRAINED else ""
-        said.append(f"{entry['method']} seed {entry['seed']}{lost}")
+        given = " (given)" if entry["role"] == "given" else ""
+        said.append(f"{entry['method']} seed {entry['seed']}{lost}{given}")
     return ", ".join(said)
 
 

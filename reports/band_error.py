@@ -11,7 +11,18 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from bench.contracts.report import Figure, Report, Rows, Table
-from reports._format import SIZE, Note, marks, merged, places, ports, protocols, size, spread
+from reports._format import (
+    SIZE,
+    Note,
+    marks,
+    merged,
+    origins,
+    places,
+    ports,
+    protocols,
+    size,
+    spread,
+)
 from reports._select import finite, places_by_size, seeds_note, widest_teacher
 from reports._style import MARKERS, TEACHER, Panel, Style, legend, pages, styles
 
@@ -132,5 +143,5 @@ def _table(rows: Rows, found: Found, notes: list[Note]) -> Table:
         CAPTION,
         ["Data", "Width", "Method", *bands],
         blocks,
-        merged([*notes, *ports(rows.entries)]),
+        merged([*notes, *ports(rows.entries), *origins(rows.entries)]),
     )

@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 
 from bench.contracts.report import Report, Rows, Table
-from reports._format import Note, by_method, merged, places, ports, protocols, spread
+from reports._format import Note, by_method, merged, origins, places, ports, protocols, spread
 from reports._select import finite
 
 CAPTION = (
@@ -42,7 +42,7 @@ class DenoisingErrors(Report):
                 notes += protocols(mine, heading)
         if blocks:
             header = ["Data", "Width", "Method", *map(_titled, names)]
-            said = merged([*notes, *ports(rows.entries)])
+            said = merged([*notes, *ports(rows.entries), *origins(rows.entries)])
             yield Table("denoising", "One step of denoising", CAPTION, header, blocks, said)
 
 

@@ -21,6 +21,7 @@ from reports._format import (
     marks,
     merged,
     named,
+    origins,
     places,
     ports,
     protocols,
@@ -98,7 +99,7 @@ class Results(Report):
         header = ["Data", "Width", *(label for label, *_ in COSTS.values()), "Method"]
         if (rows.entries["status"] == NOT_TRAINED).any():
             notes.append('Why runs are not trained, and their scores, stand under "Not trained".')
-        notes += [*ports(rows.entries), *_too_few(rows)]
+        notes += [*ports(rows.entries), *origins(rows.entries), *_too_few(rows)]
         header += [titled(first[m]) for m in columns]
         yield Table("results", "Results", CAPTION, header, blocks, merged(notes))
         if gained and gains:
@@ -143,7 +144,8 @@ def _cells(scores: pd.DataFrame | None, group: pd.DataFrame) -> dict[str, str]:
     values = values.where(np.isfinite(values))  # infinite: lost, and the count of seeds says so
     seeds = group["method"].value_counts().to_dict()
     cells = {str(m): spread(values[m].dropna(), seeds[m], head["digits"]) for m in values}
-    winner = best(values, head["better"]) if head["better"] else None
+    is_tested = head["better"] and not (group["role"] == "given").any()
+    winner = best(values, head["better"]) if is_tested else None
     if winner and values[winner].notna().all():
         cells[winner] = Bold(cells[winner])
     return cells

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bench.contracts.report import Report, Rows, Table
-from reports._format import SIZE, judged, marks, named, places, ports, size
+from reports._format import SIZE, judged, marks, named, origins, places, ports, size
 
 CAPTION = (
     "Two spreads of one score. Over seeds: standard deviation (n - 1) of trainings, on these test "
@@ -37,8 +37,8 @@ class SamplingError(Report):
                 for _, column in judged(scores, group):
                     if column["image_error"].notna().any():
                         blocks.append(_block([heading, size(width, judge, rows)], column, group))
-        title = "Sampling errors"
-        yield Table("sampling_error", title, CAPTION, HEADER, blocks, ports(rows.entries))
+        title, signs = "Sampling errors", [*ports(rows.entries), *origins(rows.entries)]
+        yield Table("sampling_error", title, CAPTION, HEADER, blocks, signs)
 
 
 def _block(where: list[str], column: pd.DataFrame, group: pd.DataFrame) -> list[list[str]]:

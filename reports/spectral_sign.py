@@ -13,6 +13,7 @@ from reports._format import (
     by_method,
     drawn,
     merged,
+    origins,
     places,
     ports,
     protocols,
@@ -52,7 +53,7 @@ class SpectralSign(Report):
                     notes += drawn(floor, heading)
         if blocks:
             header = ["Data", "Width", "Method", "low [dB]", "high [dB]", "all [dB]"]
-            said = merged([*notes, *ports(rows.entries)])
+            said = merged([*notes, *ports(rows.entries), *origins(rows.entries)])
             title = "Sign of the spectral error"
             yield Table("spectral_sign", title, CAPTION, header, blocks, said)
 

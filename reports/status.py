@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bench.contracts.report import Report, Rows, Table
-from reports._format import ports, size
+from reports._format import origins, ports, size
 
 HEADER = ["Data", "Architecture", "Method", "Width", "Seed", "Status", "Reason", "Cell", "Training"]
 
@@ -33,7 +33,8 @@ class Status(Report):
         )
         caption = f"{summary}. {note}"
         title = "Status of every cell"
-        yield Table("status", title, caption, HEADER, blocks, ports(rows.entries))
+        signs = [*ports(rows.entries), *origins(rows.entries)]
+        yield Table("status", title, caption, HEADER, blocks, signs)
 
 
 def _undefined(scores: pd.DataFrame) -> dict[str, str]:
@@ -53,7 +54,7 @@ def _row(entry: dict[Hashable, Any], rows: Rows, undefined: Mapping[str, str]) -
     return [
         entry["dataset"],
         entry["architecture"],
-        f"{entry['method']} †" if entry["port"] else str(entry["method"]),
+        f"{entry['method']}{' †' * bool(entry['port'])}{' ‡' * bool(entry['origin'])}",
         size(entry["width"], entry["discriminator_width"], rows),
         str(entry["seed"]),
         entry["status"],

@@ -21,6 +21,7 @@ from bench.cli import export as cli_export
 from bench.cli import fetch as cli_fetch
 from bench.cli import inspect as cli_inspect
 from bench.cli import run as cli_run
+from bench.cli import score as cli_score
 from bench.cli import tools as cli_tools
 from bench.cli.options import open_suite, suite_options
 from bench.cli.output import tell
@@ -274,7 +275,7 @@ def verify(device: str, bundle: Path | None, **where: Any) -> None:
         sys.exit(1)
 
 
-for tool in (cli_tools.score, cli_tools.metrics, cli_tools.methods, cli_tools.count, cli_tools.new):
+for tool in (cli_score.score, cli_tools.metrics, cli_tools.methods, cli_tools.count, cli_tools.new):
     main.add_command(tool)
 main.add_command(cli_inspect.inspect)
 main.add_command(cli_fetch.fetch)

@@ -1,4 +1,4 @@
-"""The commands that need no suite: counting, scoring, listing, starting a plug-in."""
+"""The commands that need no suite: counting, listing, starting a plug-in."""
 
 from __future__ import annotations
 
@@ -103,56 +103,6 @@ def count(
     counts = {"C1": found.macs, "C2": found.macs_c2, "C3": found.macs_c3, "C5": found.macs_c5}
     for name, macs in counts.items():
         click.echo(f"MACs ({name})   {macs:>16,}  {macs / 1e9:10.4f} G")
-
-
-@click.command()
-@click.argument("outputs", type=click.Path(path_type=Path))
-@click.option(
-    "--real", type=click.Path(path_type=Path), help="Real images, for distances between sets."
-)
-@click.option(
-    "--target",
-    type=click.Path(path_type=Path),
-    help="Ground truth of each image, by file name; may be the same as --real.",
-)
-@click.option("--metrics", required=True, metavar="LIST", help="As in fid,kid,swd,ssim.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def score(
-    outputs: Path, real: Path | None, target: Path | None, metrics: str, device: str, as_json: bool
-) -> None:
-    """Score the images of folder OUTPUTS, from any method, with the code that scores a suite.
-
-    \b
-      distillbench score fakes --real photos --metrics fid,kid,swd
-      distillbench score fakes --target truth --metrics psnr,ssim,fsim
-    """
-    import torch
-    from rich.console import Console
-    from rich.progress import track
-
-    from bench.evaluate.folders import score_folders
-
-    parts = [METRIC.part(name.strip(), {}, "--metrics") for name in metrics.split(",")]
-    console = Console(stderr=True)
-    found = score_folders(
-        outputs,
-        real,
-        target,
-        parts,
-        torch.device(choose_device(device)),
-        say=lambda text: click.echo(f"note: {text}", err=True),
-        follow=lambda steps, text: track(steps, text, console=console, transient=True),
-    )
-    if as_json:
-        click.echo(json_text(found))
-        return
-    for score in found:
-        for name, value in score["values"].items():
-            click.echo(f"{name:16} {value:14.6f} {score['unit']}")
-    protocol = found[0]["protocol"]
-    width, height = protocol["size"]
-    click.echo(f"{protocol['images']} images of {width} x {height} pixels", err=True)
 
 
 @click.command()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 Width = int | tuple[int, ...]
 
+NO_WIDTH = 0  # of images that came without a network
+NOTHING = "—"  # what rows have in its place
+
 
 def channels(width: Width) -> tuple[int, ...]:
     """Return a width as a tuple, of one number or several."""
@@ -16,5 +19,7 @@ def channels_of(said: object) -> tuple[int, ...]:
 
 
 def said_width(width: Width) -> str:
-    """Return a width as text: "16", or "10-20-58-64"."""
+    """Return a width as text: "16", or "10-20-58-64"; a dash for none."""
+    if width == NO_WIDTH:
+        return NOTHING
     return "-".join(map(str, channels(width)))

@@ -21,11 +21,11 @@ from torch import Tensor
 
 from bench.contracts.feature import Extractor
 from bench.contracts.kinds import FEATURES
-from bench.contracts.metric import Features, Metric, Predictor, Scene, SetMetric
+from bench.contracts.metric import Features, Metric, Scene, SetMetric
 from bench.errors import Damaged, Interrupted
 from bench.evaluate import sampled
-from bench.evaluate.from_noise import keeper
-from bench.evaluate.generate import BATCH, keep_samples, open_students, outputs, to_8_bits
+from bench.evaluate.generate import BATCH, keep_samples, to_8_bits
+from bench.evaluate.makers import Maker, makers
 from bench.evaluate.sampled import Sampled
 from bench.fetch import weights
 from bench.maths.bootstrap import Draws, draw
@@ -44,9 +44,7 @@ from bench.plugins.registry import Part
 from bench.store.layout import Store
 from bench.train import checkpoint
 from bench.train.batches import normalise
-from bench.train.device import autocast, full_precision
-from bench.train.learner import check_hints
-from bench.train.player import Player
+from bench.train.device import full_precision
 
 
 def evaluate(
@@ -80,19 +78,19 @@ def evaluate(
     every = [*image_scores(cell, metrics), *snapshot_scores(cell, watched)]
     wanted = [w for w in every if w.id not in scores or sampled.is_lost(scores[w.id], w.id, kept)]
     failures: dict[str, str] = {}
-    scale: dict[str, float] = {}  # of latents
+    scale: Mapping[str, float] = {}  # of latents
     values: dict[str, list[dict[str, float]]] = {w.id: [] for w in wanted}
     samples: dict[str, list[Sampled]] = {w.id: [] for w in wanted}
     possible = [w for w in wanted if not w.reason]
     for place in dict.fromkeys((w.step, w.direction, w.mode) for w in possible):
         mine = [w for w in possible if (w.step, w.direction, w.mode) == place]
         step, _, mode = place
-        students = open_students(cell, store, device, step, say, mode)
-        for student in students:
-            scale = {"scale": float(f"{student.codec.scale:.6g}")} if student.codec else {}
-            is_first = step == 0 and student is students[0] and mode == modes_of(cell)[0]
+        several = makers(cell, store, device, mine[0], say)
+        for maker in several:
+            scale = maker.scale
+            is_first = step == 0 and maker is several[0] and mode == modes_of(cell)[0]
             is_shown = is_first and cell.scored_on == "test"
-            feed, found = _score(cell, student, mine, store, is_shown, stop)
+            feed, found = score_outputs(cell, maker, mine, store, is_shown, stop)
             for name, value in found.items():
                 values[name].append(value)
                 samples[name].append(feed.sampled[name])
@@ -100,7 +98,7 @@ def evaluate(
     for w in wanted:
         if w.reason or values[w.id]:
             mean = _mean(values[w.id])
-            protocol = w.protocol | weights_protocol(w.metric) | scale
+            protocol = {**w.protocol, **weights_protocol(w.metric), **scale}
             errors = sampled.keep(kept, w, sampled.mean(samples[w.id]))
             scores[w.id] = record(w.metric, protocol, mean, w.reason, time.time(), errors)
     if wanted:
@@ -109,35 +107,23 @@ def evaluate(
     return failures
 
 
-def _score(
+def score_outputs(
     cell: Cell,
-    student: Player,
+    maker: Maker,
     wanted: Sequence[Wanted],
     store: Store,
-    keeps_samples: bool,
-    stop: Callable[[], bool],
+    keeps_samples: bool = False,
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Feed, dict[str, dict[str, float]]]:
-    """Make a student's test outputs in one direction; return what scored them, and id -> values."""
-    direction, mode, device = wanted[0].direction, wanted[0].mode, student.device
-    dataset = open_dataset(cell.dataset)
-    denoise = functools.partial(_denoise, cell, student, direction)
-    hints = functools.partial(_hints, cell, student, direction)
-    scenes = {
-        w.id: Scene(
-            device,
-            dataset,
-            cell.size,
-            _judge(cell, student, w, store),
-            cell.scored_on,
-            denoise if cell.task.declared.denoises else None,
-            hints,
-        )
-        for w in wanted
-    }
-    feed = Feed({w.id: w.metric for w in wanted}, scenes)
+    """Make test outputs in one direction, that of `wanted`; return their feed, and id -> values.
+
+    Raises:
+        Interrupted: `stop` said so.
+    """
+    direction = wanted[0].direction
+    feed = Feed({w.id: w.metric for w in wanted}, {w.id: maker.scene(w) for w in wanted})
     if keeps_samples or not all(needs_no_outputs(w.metric) for w in wanted):
-        recall = keeper(cell, store, student, direction, mode)
-        for batch in outputs(cell, student, direction, cell.scored_on, mode, recall):
+        for batch in maker.outputs():
             if stop():
                 raise Interrupted("stopped; the same command goes on from here.")
             if keeps_samples:
@@ -149,51 +135,6 @@ def _score(
     drawn = functools.partial(draw, paired=task.paired and task.real == "test")
     with full_precision():
         return feed, feed.values(real, drawn if wanted[0].step == 0 else None)
-
-
-def _judge(
-    cell: Cell, student: Player, wanted: Wanted, store: Store
-) -> Callable[[], Predictor] | None:
-    """Return what opens the network that a metric judges by, if it asks for one."""
-    if wanted.judge is not None:
-        return functools.partial(_open_judge, wanted.judge, store, student.device)
-    if cell.task.declared.makes != "images":
-        return lambda: functools.partial(_predict, student)
-    return None
-
-
-def _open_judge(judge: Cell, store: Store, device: torch.device) -> Predictor:
-    (player,) = open_students(judge, store, device)
-    return functools.partial(_predict, player)
-
-
-@torch.no_grad()
-def _predict(player: Player, images: Tensor) -> Tensor:
-    """Return what a judge makes of images [N, 3, S, S] in [-1, 1]."""
-    (network,) = player.generators.values()
-    output: Tensor = network(images)[0]
-    return output
-
-
-@torch.no_grad()
-def _denoise(
-    cell: Cell, student: Player, direction: str, batch: Mapping[str, Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Return which noise a network finds in a batch, and the clean images that this implies."""
-    with autocast(student.device, cell.numerics):
-        return student.task.denoise(student.judged(), direction, batch)
-
-
-@torch.no_grad()
-def _hints(
-    cell: Cell, student: Player, direction: str, batch: Mapping[str, Tensor], roles: Sequence[str]
-) -> dict[str, Tensor]:
-    """Return what a network sees in a batch, by role."""
-    network = student.judged()["generator"][direction]
-    check_hints(cell.nets, roles, cell.method)
-    with autocast(student.device, cell.numerics):
-        _, found = network(*student.task.inputs(direction, batch), hints=roles)
-    return {role: feature.float() for role, feature in found.items()}
 
 
 def weights_protocol(metric: Part[Metric]) -> dict[str, Any]:

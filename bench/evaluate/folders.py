@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from bench.evaluate.generate import BATCH, to_8_bits
 from bench.fetch import weights
 from bench.fetch.missing import missing_weights
 from bench.maths.bootstrap import draw
+from bench.plan.result_files import TRUTH, ending_of, folder_of, named, with_ending
 from bench.plan.scores import record
 from bench.plugins.registry import Part
 from bench.train.batches import normalise
@@ -32,21 +32,35 @@ Json = dict[str, Any]
 
 
 class Folder:
-    """Images of one size, by name."""
+    """Images of one size, by name; of results with an input beside each output, some of them."""
 
-    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, path: Path, say: Callable[[str], None], ending: str = "", pattern: str = ""
+    ) -> None:
         """Look at every image's head.
+
+        Args:
+            path: the folder, or one that has the images in `images/`.
+            say: told what a person may want to know.
+            ending: of the stems of those that are meant; it is no part of their names.
+            pattern: of their names in place of it, where the star stands for the name.
 
         Raises:
             DataError: no folder, no images, an unreadable image, or two sizes.
         """
-        self.path = path
         if not path.is_dir():
             raise DataError(f"{path}: no such folder.")
-        self.files = images_in(path)
+        self.path = folder_of(path)
+        every = images_in(self.path)
+        self.names = named(self.path, pattern) if pattern else with_ending(every, ending)
+        self.files = tuple(self.names)
         if not self.files:
-            raise DataError(f"{path}: no images in this folder (png, jpg, bmp, webp or tif).")
+            meant = pattern or (f"*{ending}.png" if ending else "png, jpg, bmp, webp or tif")
+            raise DataError(f"{self.path}: no images in this folder ({meant}).")
+        if len(self.files) < len(every):
+            say(f"{self.path}: {len(self.files)} of {len(every)} images, {pattern or f'*{ending}'}")
         self.size, traits = (0, 0), []  # width, height
+        self.columns = slice(None)  # of the pixels
         for file in self.files:
             size, found = look(file)
             traits.append(found)
@@ -62,6 +76,12 @@ class Folder:
         if others := left_out(path):
             say(f"{path}: left out: {others}")
 
+    def halve(self, is_left: bool) -> None:
+        """Take one of the two images that each file shows side by side."""
+        width, height = self.size
+        self.size = (width // 2, height)
+        self.columns = slice(width // 2) if is_left else slice(width // 2, None)
+
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.files)
@@ -72,7 +92,8 @@ class Folder:
         Raises:
             DataError: an image is damaged; the message names the file.
         """
-        return to_8_bits(torch.stack([normalise(decode(self.files[i])) for i in places]))
+        pixels = (decode(self.files[i])[:, self.columns] for i in places)
+        return to_8_bits(torch.stack([normalise(image) for image in pixels]))
 
     def fingerprint(self) -> str:
         """Return a hash of names and contents."""
@@ -86,17 +107,24 @@ def score_folders(
     metrics: Sequence[Part[Metric]],
     device: torch.device,
     *,
+    pattern: str = "",
+    is_left: bool = False,
     say: Callable[[str], None] = lambda text: None,
     follow: Callable[[Sequence[range], str], Iterable[range]] = lambda steps, text: steps,
 ) -> list[Json]:
     """Score a folder of images.
 
     Args:
-        outputs: the images to judge.
+        outputs: the images to judge; of a folder of results, as bench/plan/result_files.py has it,
+            its outputs.
         real: images that distances between sets are held against.
-        target: the ground truth of each output, under the same file name whatever its ending.
+        target: the ground truth of each output, under the same file name whatever its ending; in a
+            folder of results, what lies beside the outputs. Files that are twice as wide, here and
+            in `real`, show two images side by side.
         metrics: of images.
         device: where extractors run.
+        pattern: of the outputs' file names, as in `*_fake_B.png`.
+        is_left: which of two images side by side is the real one.
         say: told what a person may want to know.
         follow: wraps long loops, for a progress bar.
 
@@ -109,9 +137,10 @@ def score_folders(
         DataError: images are missing, damaged, or not of one size.
     """
     _check(metrics, real, target)
-    made = Folder(outputs, say)
-    held = Folder(real, say) if real else None
-    truth = _pairs(made, Folder(target, say)) if target else None
+    ending = "" if pattern else ending_of(images_in(folder_of(outputs)))
+    made = Folder(outputs, say, ending, pattern)
+    held = _real(real, made, is_left, say) if real else None
+    truth = _pairs(made, _real(target, made, is_left, say)) if target else None
     if held and held.size != made.size:
         raise DataError(
             f"{held.path} has images of {held.size[0]} x {held.size[1]} pixels, {made.path} of "
@@ -171,6 +200,17 @@ def _check(metrics: Sequence[Part[Metric]], real: Path | None, target: Path | No
             raise WeightsError(why)
 
 
+def _real(path: Path, made: Folder, is_left: bool, say: Callable[[str], None]) -> Folder:
+    """Return the real images of a folder; of pairs of the outputs' size, the meant half."""
+    is_beside = any(file.stem.endswith(TRUTH) for file in images_in(folder_of(path)))
+    found = Folder(path, say, TRUTH if is_beside else "")
+    width, height = made.size
+    if found.size == (2 * width, height):
+        found.halve(is_left)
+        say(f"{found.path}: the {'left' if is_left else 'right'} half of each image is taken")
+    return found
+
+
 def _pairs(made: Folder, truth: Folder) -> Folder:
     """Return the ground truths in the order of the outputs."""
     if truth.size != made.size:
@@ -179,8 +219,7 @@ def _pairs(made: Folder, truth: Folder) -> Folder:
             f"{made.size[0]} x {made.size[1]}."
         )
     is_alike = {f.name for f in made.files} <= {f.name for f in truth.files}
-    key = operator.attrgetter("name" if is_alike else "stem")
-    of_truth, of_made = _by(key, truth.files), _by(key, made.files)
+    of_truth, of_made = _by_name(truth, is_alike), _by_name(made, is_alike)
     for name, file in of_made.items():
         if name not in of_truth:
             raise DataError(f"{file}: no ground truth of this name in {truth.path}.")
@@ -193,17 +232,18 @@ def _pairs(made: Folder, truth: Folder) -> Folder:
     return truth
 
 
-def _by(key: Callable[[Path], str], files: Sequence[Path]) -> dict[str, Path]:
-    """Return files by name, in order.
+def _by_name(folder: Folder, is_whole: bool) -> dict[str, Path]:
+    """Return files by their whole names, or by what these say without endings, in order.
 
     Raises:
         DataError: two have the same one.
     """
     found: dict[str, Path] = {}
-    for file in files:
-        if key(file) in found:
-            raise DataError(f"{found[key(file)]}: {file.name} beside it has the same name.")
-        found[key(file)] = file
+    for file, name in folder.names.items():
+        key = file.name if is_whole else name
+        if key in found:
+            raise DataError(f"{found[key]}: {file.name} beside it has the same name.")
+        found[key] = file
     return found
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bench.contracts.image import Pixels
 from bench.contracts.making import AS_TRAINED, EVAL, ROUNDED, TRUNCATED
+from bench.contracts.task import Task
 from bench.errors import Damaged
 from bench.evaluate.from_noise import Recall, keeper
 from bench.maths.seed import derive
@@ -97,12 +98,11 @@ def outputs(
     `recall` may have a batch already.
     """
     task = student.task
-    batch = int(cell.outputs.get("batch", BATCH)) if mode == EVAL else 1
     is_truncated = cell.outputs.get("rounding", ROUNDED) == TRUNCATED
 
-    def make(first: int, given: Mapping[str, Tensor]) -> Tensor:
+    def make(places: range, given: Mapping[str, Tensor]) -> Tensor:
         if mode != EVAL:
-            seed = derive("dropout", cell.dataset.name, cell.size, direction, first)
+            seed = derive("dropout", cell.dataset.name, cell.size, direction, places.start)
             seed_step(seed, student.device)
         with torch.no_grad(), autocast(student.device, cell.numerics):
             made = task.make(student.judged(), direction, given, cell.outputs)
@@ -110,11 +110,30 @@ def outputs(
             made = student.codec.decode(made)
         return to_8_bits(made, is_truncated)
 
+    def recalled(places: range, given: Mapping[str, Tensor]) -> Tensor:
+        return recall(places, functools.partial(make, places, given))
+
+    yield from batches(cell, task, direction, split, mode, student.device, recalled)
+
+
+def batches(
+    cell: Cell,
+    task: Task,
+    direction: str,
+    split: str,
+    mode: str,
+    device: torch.device,
+    make: Callable[[range, Mapping[str, Tensor]], Tensor],
+) -> Iterator[Made]:
+    """Yield a split's outputs, batch by batch, and what they are held against.
+
+    `make` returns the outputs at some places, [N, 3, S, S] of 8 bits, of what they are made from.
+    """
+    batch = int(cell.outputs.get("batch", BATCH)) if mode == EVAL else 1
     count = count_outputs(cell, direction, split)
-    for number, given in enumerate(items(cell, task, direction, split, batch, student.device)):
+    for number, given in enumerate(items(cell, task, direction, split, batch, device)):
         first = number * batch
-        places = range(first, min(first + batch, count))
-        output = recall(places, functools.partial(make, first, given))
+        output = make(range(first, min(first + batch, count)), given)
         truth = task.truth(direction, given)
         shown = {role: to_8_bits(x) for role, x in task.shown(direction, given).items()}
         yield Made(output, None if truth is None else to_8_bits(truth), shown)

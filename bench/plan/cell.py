@@ -73,14 +73,24 @@ class Given:
     """What stands in the place of training: files that someone else made."""
 
     kind: Literal["weights", "images"]
-    sha256: Mapping[str, str]  # by what they are of, as in "generator.AtoB"
+    sha256: Mapping[str, str]  # by what they are of, as in "generator.AtoB"; of images, "AtoB"
     files: Mapping[str, str]  # the same -> its place on this machine: not keyed
 
     @property
     def said(self) -> str:
         """What was given, as a person would say it."""
-        named = [(Path(place).name, self.sha256[name]) for name, place in self.files.items()]
+        last = 1 if self.kind == "weights" else 2  # parts of a path
+        named = [
+            ("/".join(Path(place).parts[-last:]), self.sha256[name])
+            for name, place in self.files.items()
+        ]
         return ", ".join(f"{file} (sha256 {sha256[:12]})" for file, sha256 in dict.fromkeys(named))
+
+    @property
+    def origin(self) -> str:
+        """What was given, with its kind, and what nobody here knows of it."""
+        unknown = ", whose checkpoint and mode are not known" if self.kind == "images" else ""
+        return f"{self.kind} {self.said}{unknown}"
 
 
 @dataclass(frozen=True)
@@ -135,6 +145,11 @@ class Cell:
         return tuple(n for n in (self.mentor, self.deeper and self.deeper.nets) if n)
 
     @property
+    def has_networks(self) -> bool:
+        """Whether it is more than images; of those, `nets` only say beside whom they stand."""
+        return self.given is None or self.given.kind != "images"
+
+    @property
     def side(self) -> int:
         """Side of what the networks see: of images, or of the codes in their place."""
         return self.size // self.latents.factor if self.latents else self.size
@@ -170,7 +185,7 @@ class Cell:
         """Return plug-in -> hash of its file, to notice edits that raised no version."""
         parts: list[Part[Any]] = [self.task, self.dataset, *self.methods]
         encoding = [self.latents.autoencoder.nets] if self.latents else []
-        for nets in (self.nets, *self.mentors, *encoding):
+        for nets in (self.nets, *self.mentors, *encoding) if self.has_networks else ():
             parts += [nets.architecture, *([nets.discriminator] if nets.discriminator else [])]
         return {f"{part.kind.name} {part.name}": part.source_hash() for part in parts}
 
@@ -224,8 +239,8 @@ def _plain(value: Any) -> Json:
     if isinstance(value, Given):
         return {"kind": value.kind, "sha256": dict(value.sha256)}
     has = [name for name in SOME if getattr(value, name)]
-    always = [name for name in KEYED if name not in HOW] if value.given else KEYED
-    return {name: getattr(value, name) for name in (*always, *has)}
+    left_out = [*(HOW if value.given else ()), *(() if value.has_networks else ("nets",))]
+    return {n: getattr(value, n) for n in (*KEYED, *has) if n not in left_out}
 
 
 def without_path(params: Mapping[str, Any]) -> Json:

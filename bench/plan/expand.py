@@ -143,7 +143,7 @@ class _Expansion:
         """Return the plan of the trials that students await, whose teachers it leaves unscored."""
         assert self.chooser is not None
         found = []
-        for place in dict.fromkeys(entry.place for entry in entries):
+        for place in dict.fromkeys(e.place for e in entries if e.role == "student"):
             choice = self._choice(place)
             for trial in choice.trials if choice else ():
                 label = f"{place[2]} ({trial.setting.said})"

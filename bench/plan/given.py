@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
-from bench.contracts.width import Width
-from bench.errors import SuiteError, unknown
+from bench.contracts.width import NO_WIDTH, Width
+from bench.errors import AbsentData, SuiteError, unknown
 from bench.plan.cell import Cell, Given
 from bench.plan.explain import explain
 from bench.plan.files import beside, place, sha256_of
 from bench.plan.matrix import Entry
+from bench.plan.result_files import direction_of, images_given, place_of
 from bench.plan.suite import Files, GivenWidth, Model, Suite, Teacher
 
 if TYPE_CHECKING:
     from bench.contracts.task import Task
 
 ROLE = "given"
-KINDS = ("weights",)  # keys by one of which a row says that it was not trained here
+KINDS = ("weights", "images")  # keys by one of which a row says that it was not trained here
 
 EXPORTED = "model.safetensors"  # in the folder of a student that `distillbench export` wrote
 
@@ -29,12 +31,24 @@ Make = Callable[[str, str, Width, int, Given], Cell]
 
 
 class Theirs(Model):
-    """A row of `methods` that was not trained here."""
+    """A row of `methods` that was not trained here: files with `{seed}` or `{dataset}` in them."""
 
-    weights: Files  # with `{seed}` or `{dataset}` where there are several
+    weights: Files | None = None
+    images: Files | None = None  # folders, of one direction or several
+    pattern: str = ""  # of the images' names, as in *_fake_B.png
     dataset: str | None = None  # default: the suite's, if it has one
     architecture: str | None = None  # default: the matrix's, if it has one
-    width: GivenWidth | None = None  # default: the suite's, if it has one
+    width: GivenWidth | None = None  # of weights; default: the suite's, if it has one
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.weights is None) == (self.images is None):
+            raise ValueError("give either weights or images")
+        if self.weights is not None and self.pattern:
+            raise ValueError("pattern is for images")
+        if self.images is not None and self.width is not None:
+            raise ValueError("width is for weights; images have none")
+        return self
 
 
 def is_given(row: Mapping[str, Any]) -> bool:
@@ -72,19 +86,46 @@ def places_of(
             not there.
     """
     where = f"{suite.path}: methods.{label}"
-    names = _texts(row.weights)
+    names = _texts(row.weights or row.images or {})
     several = row.dataset is None and all("{dataset}" in name for name in names)
     datasets = list(tasks) if several else [_one("dataset", row.dataset, list(tasks), where)]
     architecture = row.architecture or _one("architecture", None, list(suite.architectures), where)
-    width = row.width or _one("width", None, suite.widths, where)
+    width: Width = NO_WIDTH
+    if row.weights is not None:
+        width = row.width or _one("width", None, suite.widths, where)
     has_seeds = any("{seed}" in name for name in names)
     for dataset in datasets:
         for seed in suite.seeds if has_seeds else suite.seeds[:1]:
             known = {"dataset": dataset, "seed": str(seed)}
-            files = by_direction(row.weights, tasks[dataset], f"{where}.weights")
-            given = weights_given(suite, {"generator": files}, known, f"{where}.weights")
-            cell = make(dataset, architecture, width, 0, given)
+            if row.weights is not None:
+                files = by_direction(row.weights, tasks[dataset], f"{where}.weights")
+                given = weights_given(suite, {"generator": files}, known, f"{where}.weights")
+                cell = make(dataset, architecture, width, 0, given)
+            else:
+                nobody = make(dataset, architecture, suite.widths[0], 0, Given("images", {}, {}))
+                cell = _with_images(suite, nobody, row, known, where)
             yield Entry(dataset, architecture, label, width, 0, seed, ROLE, cell)
+
+
+def _with_images(
+    suite: Suite, cell: Cell, row: Theirs, known: Mapping[str, str], where: str
+) -> Cell:
+    """Return a cell with the images of a row, which are looked at before anything is trained.
+
+    Raises:
+        SuiteError: which direction they are of is not said, or there is none such.
+        DataError: a test image has no output, or two, or one of another size.
+    """
+    folders = row.images if isinstance(row.images, dict) else {None: row.images}
+    places = {}
+    for name, folder in folders.items():
+        direction = direction_of(cell, name, f"{where}.images")
+        places[direction] = place_of(place(suite, _filled(str(folder), known)), row.pattern)
+    try:
+        given = images_given(cell, places)
+    except AbsentData:  # nor has the cell a key, then
+        given = Given("images", {}, {d: str(path) for d, path in places.items()})
+    return replace(cell, given=given)
 
 
 def teacher_place(
@@ -149,13 +190,19 @@ def weights_given(
     files: dict[str, Path] = {}
     for network, by_direction in networks.items():
         for direction, name in by_direction.items():
-            for placeholder, value in known.items():
-                name = name.replace(f"{{{placeholder}}}", value)
+            name = _filled(name, known)
             folder = place(suite, name)
             name = str(Path(name) / EXPORTED) if (folder / EXPORTED).is_file() else name
             files[f"{network}.{direction}"] = beside(suite, name, where)
     hashes = {name: sha256_of(path) for name, path in files.items()}
     return Given("weights", hashes, {name: str(path) for name, path in files.items()})
+
+
+def _filled(name: str, known: Mapping[str, str]) -> str:
+    """Return a name with `{seed}` and the like replaced by what they stand for."""
+    for placeholder, value in known.items():
+        name = name.replace(f"{{{placeholder}}}", value)
+    return name
 
 
 def _texts(files: Files) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.contracts.metric import Metric
-from bench.contracts.width import Width, channels, said_width
+from bench.contracts.width import NO_WIDTH, Width, channels, said_width
 from bench.plan.cell import Cell
 from bench.plan.scores import judges
 from bench.plan.suite import Suite
@@ -53,7 +53,8 @@ class Entry:
     def __str__(self) -> str:
         """Return the place as a person would say it."""
         names = f"{self.dataset} {self.architecture} {self.method}"
-        return f"{names} width {said_width(self.width)} seed {self.seed}"
+        width = f" width {said_width(self.width)}" if self.width != NO_WIDTH else ""
+        return f"{names}{width} seed {self.seed}"
 
 
 @dataclass(frozen=True)

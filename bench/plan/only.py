@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from bench.contracts.width import said_width
+from bench.contracts.width import NOTHING, said_width
 from bench.errors import SuiteError, unknown
 from bench.plan.matrix import Entry
 from bench.plan.suite import AXES, Suite
 
 
 def is_chosen(entry: Entry, only: Mapping[str, Sequence[str]]) -> bool:
-    """Say whether a place of the matrix is left by what was asked for."""
+    """Say whether a place of the matrix is left by what was asked for.
+
+    Images from elsewhere have no width, and stand beside any.
+    """
     said = {axis: str(getattr(entry, axis)) for axis in AXES} | {"width": said_width(entry.width)}
-    return all(said[axis] in values for axis, values in only.items())
+    return all(said[axis] in (*values, NOTHING) for axis, values in only.items())
 
 
 def parse_only(texts: Iterable[str], suite: Suite) -> dict[str, list[str]]:

@@ -59,7 +59,8 @@ def snapshot_scores(cell: Cell, metrics: Iterable[Part[Metric]]) -> Iterator[Wan
 
 def modes_of(cell: Cell) -> list[str]:
     """Return the modes in which test outputs are made; the first is the suite's main one."""
-    return list(cell.outputs.get("modes", [EVAL]))
+    modes = list(cell.outputs.get("modes", [EVAL]))
+    return modes if cell.has_networks else modes[:1]  # images were made in one, whichever it was
 
 
 def image_protocol(cell: Cell, direction: str, images: int, mode: str) -> Json:
@@ -103,6 +104,7 @@ def image_scores(cell: Cell, metrics: Iterable[Part[Metric]]) -> Iterator[Wanted
                 protocol[asked.role] = asked.judge.key
             name = score_id(asked.metric, protocol)
             _, reason, _, label = asked.scoring
+            reason = reason or _lacks(cell, asked)
             yield Wanted(
                 name,
                 asked.direction,
@@ -113,6 +115,16 @@ def image_scores(cell: Cell, metrics: Iterable[Part[Metric]]) -> Iterator[Wanted
                 mode=mode,
                 label=label,
             )
+
+
+def _lacks(cell: Cell, asked: _Asked) -> str:
+    """Say what images from elsewhere cannot answer; "" if nothing is asked but them."""
+    if cell.has_networks:
+        return ""
+    if needs_no_outputs(asked.metric):
+        return "asks a network, and these are images"
+    assert cell.given is not None
+    return "" if asked.direction in cell.given.files else f"no images {asked.direction} were given"
 
 
 def needs_no_outputs(metric: Part[Metric]) -> bool:
@@ -264,8 +276,8 @@ def cell_of(judge: Judge, dataset: Part[Dataset], size: int) -> Cell:
 
 
 def network_metrics(cell: Cell, metrics: Iterable[Part[Metric]]) -> list[Part[Metric]]:
-    """Return the metrics that judge a cell's network; none where it makes no images."""
-    if cell.task.declared.makes != "images":
+    """Return the metrics that judge a cell's network; none where there is none, or no images."""
+    if not cell.has_networks or cell.task.declared.makes != "images":
         return []
     return [part for part in metrics if part.declared.judges == "network"]
 
@@ -292,7 +304,7 @@ def fits(score: Mapping[str, Any], cell: Cell, metric: Part[Metric]) -> bool:
 
 def network_id(cell: Cell) -> str:
     """Return what cells with the same generator share, whatever trained it."""
-    nets = json.loads(cell.canonical)["nets"]
+    nets = json.loads((cell if cell.has_networks else replace(cell, given=None)).canonical)["nets"]
     return identity([nets["architecture"], nets["width"], cell.side])
 
 

@@ -37,6 +37,7 @@ LATEX = {
     "σ": r"$\sigma$",
     "…": r"\ldots{}",
     "†": r"$\dagger$",
+    "‡": r"$\ddagger$",
     "✓": r"$\surd$",  # a tick without a package
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",

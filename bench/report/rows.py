@@ -10,7 +10,7 @@ from typing import Any
 from bench.contracts.kinds import METRIC
 from bench.contracts.metric import Metric
 from bench.contracts.verdict import NOT_TRAINED, why_untrained
-from bench.contracts.width import said_width
+from bench.contracts.width import NO_WIDTH, Width, said_width
 from bench.fetch.missing import missing_weights
 from bench.plan.cell import Cell
 from bench.plan.learning_rate import epochs_of
@@ -116,11 +116,11 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
             "dataset": entry.dataset,
             "architecture": entry.architecture,
             "method": entry.method,
-            "width": entry.width if isinstance(entry.width, int) else said_width(entry.width),
+            "width": _as_row(entry.width),
             "discriminator_width": entry.discriminator_width,
             "seed": entry.seed,
             "is_control": bool(entry.cell and entry.cell.method == "none" and not entry.cell.given),
-            "origin": entry.cell.given.said if entry.cell and entry.cell.given else "",
+            "origin": entry.cell.given.origin if entry.cell and entry.cell.given else "",
             "recipe": plan.recipe(entry.cell) if entry.cell else "",
             "family": plan.recipe(_by_default(entry.cell)) if entry.cell else "",
             "given": _given(entry.cell) if entry.cell else {},
@@ -138,6 +138,11 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
             "pulls": end.get("pulls", []),
             "tuned": dict(entry.tuned),
         }
+
+
+def _as_row(width: Width) -> int | str:
+    """Return a width as rows have it: one number as itself."""
+    return width if isinstance(width, int) and width != NO_WIDTH else said_width(width)
 
 
 def _by_default(cell: Cell) -> Cell:

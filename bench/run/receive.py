@@ -37,7 +37,7 @@ def receive(
     """
     assert cell.given is not None
     store.write(cell.key, "spec.json", cell.spec(environment))
-    found = _take_weights(cell, store)
+    found = _take_weights(cell, store) if cell.has_networks else {}
     record = {
         "status": "done",
         **found,

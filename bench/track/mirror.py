@@ -26,7 +26,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from bench.contracts.width import said_width
+from bench.contracts.width import NO_WIDTH, said_width
 from bench.errors import StoreError
 from bench.plan.cell import Cell
 from bench.plan.identity import identity
@@ -210,7 +210,8 @@ class Copy:
             "discriminator_width": entry.discriminator_width,
         }
         several = len(self.plan.suite.discriminator_widths) > 1
-        name = f"{entry.method} width {axes['width']}"  # what differs first: lists cut names
+        name = entry.method  # what differs first: lists cut names
+        name += f" width {axes['width']}" if entry.width != NO_WIDTH else ""
         name += f" D {entry.discriminator_width}" if several else ""
         data = f"{entry.dataset} {entry.architecture}"
         parent = self._roster.have(group, "", f"{name}, {data}", axes)
