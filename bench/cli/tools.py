@@ -14,7 +14,6 @@ import click
 from bench.cli.output import json_text
 from bench.contracts.kinds import METHOD, METRIC
 from bench.contracts.width import Width, said_width
-from bench.plugins.source import ROOT
 
 
 def choose_device(wanted: str) -> str:
@@ -223,26 +222,3 @@ def methods(as_json: bool) -> None:
             others = f"  (one of {', '.join(map(str, options))})" if options else ""
             tuned = "  (what `tune` multiplies)" if name in line["strength"] else ""
             click.echo(f"    {name}: {default}{others}{tuned}")
-
-
-@click.group()
-def new() -> None:
-    """Write a plug-in file to start from."""
-
-
-@new.command()
-@click.argument("name")
-@click.option(
-    "--folder",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Where. [default: baselines/ of this project]",
-)
-def distiller(name: str, folder: Path | None) -> None:
-    """Write baselines/NAME.py: a commented distiller that runs; its contract test already does."""
-    from bench.cli.scaffold import new_distiller
-
-    path, class_name = new_distiller(name, folder or ROOT / "baselines")
-    row = f"{{method: '{name}:{class_name}'}}" if folder else "{}"
-    click.echo(
-        f"{path}\nTry it: add `{name}: {row}` to the methods of a suite, then run the suite."
-    )

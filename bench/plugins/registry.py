@@ -49,7 +49,7 @@ class Kind(Generic[C]):
         for name in found:
             if name in ours:
                 raise PluginError(
-                    f"{found[name]}: {_folder(self.package) / name}.py is a {self.name} of that "
+                    f"{found[name]}: {self.folder / name}.py is a {self.name} of that "
                     "name already; rename yours."
                 )
         return tuple(sorted((*ours, *found))) if found else ours
@@ -117,7 +117,7 @@ class Kind(Generic[C]):
             if name not in self.names():
                 return self._unread(name, where), None
             found = outside.plugins(*self._contract_and_folders)
-            return found.get(name, _folder(self.package) / f"{name}.py"), None
+            return found.get(name, self.folder / f"{name}.py"), None
         module, _, wanted = name.partition(":")
         if file := next(outside.places().files(module), None):
             return file, wanted
@@ -142,6 +142,11 @@ class Kind(Generic[C]):
             if name.isidentifier() and path.is_file():
                 return path
         raise SuiteError(unknown(self.name, name, self.names(), where))
+
+    @property
+    def folder(self) -> Path:
+        """Where those of the project lie."""
+        return _folder(self.package)
 
     @property
     def path(self) -> Path:
