@@ -18,8 +18,8 @@ import click
 
 from bench.cli import compare as cli_compare
 from bench.cli import fetch as cli_fetch
+from bench.cli import listing, scaffold
 from bench.cli import run as cli_run
-from bench.cli import scaffold
 from bench.cli import tools as cli_tools
 from bench.cli.options import open_suite, suite_options
 from bench.cli.output import tell
@@ -268,8 +268,9 @@ def verify(device: str, bundle: Path | None, **where: Any) -> None:
         sys.exit(1)
 
 
-for tool in (cli_tools.score, cli_tools.metrics, cli_tools.methods, cli_tools.count, scaffold.new):
+for tool in (cli_tools.score, listing.list_, listing.metrics, listing.methods, cli_tools.count):
     main.add_command(tool)
+main.add_command(scaffold.new)
 main.add_command(cli_fetch.fetch)
 main.add_command(cli_fetch.weights)
 main.add_command(cli_compare.compare)

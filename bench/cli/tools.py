@@ -1,4 +1,4 @@
-"""The commands that need no suite: counting, scoring, listing, starting a plug-in."""
+"""The commands that need no suite: counting and scoring."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from bench.cli.output import json_text
-from bench.contracts.kinds import METHOD, METRIC
+from bench.contracts.kinds import METRIC
 from bench.contracts.width import Width, said_width
 
 
@@ -152,73 +152,3 @@ def score(
     protocol = found[0]["protocol"]
     width, height = protocol["size"]
     click.echo(f"{protocol['images']} images of {width} x {height} pixels", err=True)
-
-
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def metrics(as_json: bool) -> None:
-    """List the metrics: unit, direction, what they need, and whether they run on this machine."""
-    from bench.fetch.missing import missing_weights
-
-    found: list[dict[str, Any]] = []
-    for name in METRIC.names():
-        declaration, part = METRIC.declaration(name, name), METRIC.part(name, {}, name)
-        declared = declaration.says
-        found.append(
-            {
-                "metric": name,
-                "label": declared.label,
-                "summary": declaration.summary,
-                "unit": declared.unit,
-                "better": declared.better,
-                "version": part.version,
-                "needs": [*declared.needs, *declared.pretrained(part.params)],
-                "defaults": declared.defaults,
-                "source": declared.source,
-                "missing": missing_weights(part),
-            }
-        )
-    if as_json:
-        click.echo(json_text(found))
-        return
-    for line in found:
-        unit = f" [{line['unit']}]" if line["unit"] else ""
-        click.echo(f"{line['metric']}  {line['label']}{unit}, {line['better']} is better")
-        click.echo(f"    {line['summary']}")
-        click.echo(f"    version {line['version']}; {line['source']}")
-        if line["defaults"]:
-            given = ", ".join(f"{n}: {v}" for n, v in line["defaults"].items())
-            click.echo(f"    parameters {given}")
-        if line["needs"]:
-            click.echo(f"    needs {', '.join(line['needs'])}")
-        click.echo(f"    {line['missing'] or 'runs on this machine'}")
-
-
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def methods(as_json: bool) -> None:
-    """List the distillers: source, tasks, kinds of teacher, hints, parameters and defaults."""
-    found: list[dict[str, Any]] = []
-    for name in METHOD.names():
-        declaration = METHOD.declaration(name, name)
-        listed = ("source", "port", "tasks", "teachers", "hints", "defaults", "choices", "strength")
-        found.append(
-            {"method": name, "summary": declaration.summary, "version": declaration.version}
-            | {field: declaration.fields[field] for field in listed}
-        )
-    if as_json:
-        click.echo(json_text(found))
-        return
-    for line in found:
-        click.echo(f"{line['method']}  {line['summary']}")
-        click.echo(f"    version {line['version']}; {line['source']}")
-        teachers = ", ".join(line["teachers"]) or "none"
-        port = f"; {line['port']}" if line["port"] else ""
-        tasks = "any" if line["tasks"] is None else ", ".join(line["tasks"])
-        click.echo(f"    tasks {tasks}{port}")
-        click.echo(f"    teacher {teachers}; hints {', '.join(line['hints']) or 'none'}")
-        for name, default in line["defaults"].items():
-            options = line["choices"].get(name)
-            others = f"  (one of {', '.join(map(str, options))})" if options else ""
-            tuned = "  (what `tune` multiplies)" if name in line["strength"] else ""
-            click.echo(f"    {name}: {default}{others}{tuned}")
