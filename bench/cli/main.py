@@ -20,6 +20,7 @@ from bench.cli import compare as cli_compare
 from bench.cli import export as cli_export
 from bench.cli import fetch as cli_fetch
 from bench.cli import inspect as cli_inspect
+from bench.cli import listing, scaffold
 from bench.cli import run as cli_run
 from bench.cli import score as cli_score
 from bench.cli import tools as cli_tools
@@ -275,9 +276,10 @@ def verify(device: str, bundle: Path | None, **where: Any) -> None:
         sys.exit(1)
 
 
-for tool in (cli_score.score, cli_tools.metrics, cli_tools.methods, cli_tools.count, cli_tools.new):
+for tool in (cli_score.score, listing.list_, listing.metrics, listing.methods, cli_tools.count):
     main.add_command(tool)
 main.add_command(cli_inspect.inspect)
+main.add_command(scaffold.new)
 main.add_command(cli_fetch.fetch)
 main.add_command(cli_fetch.weights)
 main.add_command(cli_compare.compare)

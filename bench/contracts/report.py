@@ -121,6 +121,9 @@ class Report:
     version: ClassVar[int] = 1
     order: ClassVar[int] = 100  # position on the page
 
+    def __init__(self, params: Mapping[str, Any] | None = None) -> None:
+        self.params = self.defaults if params is None else params
+
     def make(self, rows: Rows) -> Iterator[Table | Figure]:
         """Yield what the rows allow.
 

@@ -24,7 +24,7 @@ from bench.plan.matrix import Entry, Place, Plan
 from bench.plan.only import is_chosen, said
 from bench.plan.scores import judges
 from bench.plan.suite import Budget, Suite
-from bench.plan.suite_rows import check_used, dataset_part, method_row, named
+from bench.plan.suite_rows import check_used, dataset_part, method_row, named, reports_of
 from bench.plan.tuning import Choice, Parts, Results, Trial, check_splits, choose
 from bench.plan.unused_keys import check_keys, check_tasks
 from bench.plugins.registry import Part, conform
@@ -98,6 +98,7 @@ class _Expansion:
             for name, (part, size) in self.datasets.items()
         }
         check_used(suite, self.methods.values())
+        reports_of(suite)  # are made later, but refused before anything is trained
         self.select = criteria.of_checkpoints(suite, self.tasks, where)
         self.chooser = criteria.of_trials(suite, where) if suite.tune else None
 

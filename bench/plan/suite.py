@@ -23,15 +23,16 @@ from pydantic import (
     model_validator,
 )
 
-from bench.contracts.kinds import METRIC
+from bench.contracts.kinds import METRIC, look_beside
 from bench.contracts.metric import PRESETS
 from bench.contracts.width import Width
 from bench.errors import SuiteError
+from bench.plan import shelf
 from bench.plan.explain import explain
 from bench.plan.yaml import parse
 
 AXES = ("dataset", "architecture", "method", "width", "discriminator_width", "seed")
-
+RARE = ("stages", "outputs", "tune", "reports", "plugins")  # keys that few suites have
 UNITS = {"steps": "epochs", "epochs": "steps"}  # of a budget, which has one
 
 Natural = Annotated[int, Field(ge=0, lt=2**63)]
@@ -100,13 +101,7 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-INHERITED = (
-    "batch",
-    "lr",
-    "decay",
-    "to_zero",
-    "warmup",
-)  # by a budget that states only what differs
+INHERITED = ("batch", "lr", "decay", "to_zero", "warmup")  # by a budget that says what differs
 
 
 class Budget(Model):
@@ -271,6 +266,8 @@ class Suite(Model):
     select: Select = Select()
     snapshots: Snapshots | None = None
     metrics: Metrics
+    reports: Annotated[dict[str, dict[str, Any]], BeforeValidator(_row)] = {}  # beside ours
+    plugins: list[str] = []  # folders of plug-ins of any kind, relative to the suite
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     channels_last: bool = False
     compile: bool = False
@@ -303,7 +300,7 @@ class Suite(Model):
         if self.teacher:
             teacher = found["teacher"].items()
             found["teacher"] = {n: x for n, x in teacher if n not in SELDOM or x}
-        return {n: x for n, x in found.items() if n not in ("stages", "outputs", "tune") or x}
+        return {n: x for n, x in found.items() if n not in RARE or x}
 
     @property
     def path(self) -> Path:
@@ -317,11 +314,14 @@ class Suite(Model):
 
 
 def load(path: Path, overrides: Iterable[str] = ()) -> Suite:
-    """Read a suite file and lay `key.path=value` overrides over it.
+    """Read a suite file, or ours of that name, and lay `key.path=value` overrides over it.
+
+    From then on plug-ins are found where this suite has them.
 
     Raises:
         SuiteError: the file cannot be read or a key or value is wrong; one line per fault.
     """
+    path = shelf.find(path)
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -333,6 +333,7 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Suite:
         raise SuiteError(f"{path}: expected keys such as name, datasets and methods.")
     for override in overrides:
         data = _override(data, override)
+    look_beside(path, data.get("plugins"))  # a value that is no list of names is refused below
     try:
         suite = Suite.model_validate(data)
     except ValidationError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import ValidationError
 
 from bench.contracts.dataset import Dataset
-from bench.contracts.kinds import DATASET, METHOD
+from bench.contracts.kinds import DATASET, METHOD, REPORT
 from bench.errors import SuiteError, unknown
 from bench.plan.explain import explain
 from bench.plan.files import place
@@ -19,6 +19,7 @@ from bench.plugins.registry import Part
 
 if TYPE_CHECKING:
     from bench.contracts.distiller import Distiller
+    from bench.contracts.report import Report
 
 Json = dict[str, Any]
 
@@ -91,6 +92,16 @@ def method_row(suite: Suite, label: str, row: Json) -> Row:
         raise SuiteError(f"{where}: this method needs a teacher; give the suite one.")
     _check_company(parts, own, mode, f"{where}.teacher")
     return Row(parts, teacher, mode, settings)
+
+
+def reports_of(suite: Suite) -> dict[str, Part[Report]]:
+    """Return the reports that a suite asks for by name, beside those of the project.
+
+    Raises:
+        SuiteError: there is none of a name, or it has no such parameter.
+    """
+    where = f"{suite.path}: reports"
+    return {n: REPORT.part(n, row, f"{where}.{n}") for n, row in suite.reports.items()}
 
 
 def check_used(suite: Suite, rows: Iterable[Row]) -> None:

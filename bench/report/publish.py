@@ -17,9 +17,12 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from bench.contracts.kinds import REPORT
-from bench.contracts.report import Figure, Report, Rows, Table
+from bench.contracts.report import Figure, Rows, Table
 from bench.contracts.verdict import NOT_TRAINED
+from bench.errors import ReportError
 from bench.plan.matrix import Plan
+from bench.plan.suite import Suite
+from bench.plan.suite_rows import reports_of
 from bench.plugins.source import ROOT
 from bench.report import render
 from bench.report.rows import AXES, entry_rows, reference_rows, score_rows
@@ -73,7 +76,7 @@ def publish(
     with mpl.rc_context(DRAWING):
         items = [
             _table(item, folder) if isinstance(item, Table) else _figure(item, folder)
-            for item in _items(rows)
+            for item in _items(plan.suite, rows)
         ]
     folder.write("rows.csv", _every(rows).map(render.defused).to_csv(index=False).encode())
     bundle = _bundle(plan, store)
@@ -92,6 +95,8 @@ class _Folder:
         self.files: dict[str, str] = {}
 
     def write(self, name: str, data: bytes) -> None:
+        if name in self.files:
+            raise ReportError(f"{name}: two reports make it; give yours another name.")
         with replacing(self.root / name) as file:
             file.write(data)
         self.files[name] = hashlib.sha256(data).hexdigest()
@@ -152,11 +157,12 @@ def _losses(entries: pd.DataFrame, store: Store) -> pd.DataFrame:
     return entries[list(AXES)].iloc[places].reset_index(drop=True).assign(**found)
 
 
-def _items(rows: Rows) -> Iterator[Table | Figure]:
-    """Yield what every report makes, in the order of the page."""
-    classes: list[type[Report]] = [REPORT.load(name, "reports") for name in REPORT.names()]
-    for cls in sorted(classes, key=lambda c: (c.order, c.__name__)):
-        yield from cls().make(rows)
+def _items(suite: Suite, rows: Rows) -> Iterator[Table | Figure]:
+    """Yield what a suite's reports make, in the order of the page."""
+    ours = {n: REPORT.part(n, {}, "reports") for n in REPORT.names() if REPORT.is_ours(n)}
+    made = [part.load()(part.params) for part in (ours | reports_of(suite)).values()]
+    for report in sorted(made, key=lambda r: (r.order, type(r).__name__)):
+        yield from report.make(rows)
 
 
 def _table(table: Table, folder: _Folder) -> Json:
