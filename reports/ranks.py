@@ -68,7 +68,7 @@ class MeanRanks(Report):
         if reach <= 0:
             notes.append("So few places cannot show any difference: see the critical difference.")
         notes += ports(rows.entries)
-        yield Table("ranks", TITLE, CAPTION, *_table(found), notes)
+        yield Table("ranks", TITLE, CAPTION, *_table(found), notes, subject="Metric")
         if found:
             yield Figure("ranks", TITLE, f"{CAPTION} {BARS}", _draw(found), notes)
 

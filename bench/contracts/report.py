@@ -60,6 +60,9 @@ class Table:
     header: Sequence[str]
     blocks: Sequence[Sequence[Sequence[str]]]  # rules stand between blocks
     notes: Sequence[str] = ()  # under which protocol each column was made
+    brief: str = ""  # what a reader must know on one line, where the caption stands elsewhere
+    subject: str = "Method"  # heading of the column that says what a row is of
+    idle: str = ""  # why the table can show nothing as yet; a page folds it away
 
 
 @dataclass(frozen=True)

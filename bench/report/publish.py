@@ -21,14 +21,14 @@ from bench.contracts.report import Figure, Report, Rows, Table
 from bench.contracts.verdict import NOT_TRAINED
 from bench.plan.matrix import Plan
 from bench.plugins.source import ROOT
-from bench.report import render
+from bench.report import latex, render
 from bench.report.rows import AXES, entry_rows, reference_rows, score_rows
 from bench.store.atomic import replacing
 from bench.store.layout import Store, read_json, write_json
 
 Json = dict[str, Any]
 
-FORMATS = {"md": render.markdown, "tex": render.latex, "csv": render.comma_separated}
+FORMATS = {"md": render.markdown, "tex": latex.latex, "csv": render.comma_separated, "notes.tex": latex.latex_notes}
 MOST, FEWEST = 200, 20  # points of a loss curve
 POINTS = 200_000  # of one term's curves over all cells, as far as FEWEST allows
 SAVED: dict[str, Json] = {
@@ -179,7 +179,8 @@ def _figure(figure: Figure, folder: _Folder) -> Json:
         drawn[suffix] = file.getvalue()
         folder.write(f"figures/{figure.name}.{suffix}", drawn[suffix])
     plt.close(figure.drawing)
-    folder.write(f"figures/{figure.name}.tex", render.latex_figure(figure).encode())
+    folder.write(f"figures/{figure.name}.tex", latex.latex_figure(figure).encode())
+    folder.write(f"figures/{figure.name}.notes.tex", latex.latex_notes(figure).encode())
     return {
         "id": f"figure-{figure.name}",
         "title": figure.title,
