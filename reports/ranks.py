@@ -25,6 +25,7 @@ CAPTION = (
     "of one data set are not independent, which makes these tests optimistic there; few data "
     "sets make them blind."
 )
+BRIEF = "1 is best; ranks that are further apart than the critical difference differ."
 BARS = "Bars are half a critical difference to each side: methods whose bars do not meet differ."
 
 
@@ -47,7 +48,7 @@ class MeanRanks(Report):
         """Yield the table and the plot of the critical difference."""
         if rows.entries.loc[rows.entries["role"] == "student", "method"].nunique() < 3:
             return
-        every = list(_ranked(rows))
+        every = list(by_metric(rows))
         found = [ranked for ranked in every if not math.isnan(ranked.ranks.critical)]
         apart = [ranked for ranked in every if ranked.apart]
         if not (found or apart):
@@ -64,11 +65,13 @@ class MeanRanks(Report):
             for ranked in apart
         ]
         notes += _untrained(rows)
+        idle = ""
         reach = max((len(r.ranks.mean) - 1 - r.ranks.critical for r in found), default=1.0)
         if reach <= 0:
             notes.append("So few places cannot show any difference: see the critical difference.")
+            idle = "of so few places that none can differ"
         notes += ports(rows.entries)
-        yield Table("ranks", TITLE, CAPTION, *_table(found), notes, subject="Metric")
+        yield Table("ranks", TITLE, CAPTION, *_table(found), notes, BRIEF, "Metric", idle)
         if found:
             yield Figure("ranks", TITLE, f"{CAPTION} {BARS}", _draw(found), notes)
 
@@ -84,7 +87,7 @@ def _untrained(rows: Rows) -> Iterator[str]:
         yield f"{method}, {where}: without {seeds}, not trained."
 
 
-def _ranked(rows: Rows) -> Iterator[Ranked]:
+def by_metric(rows: Rows) -> Iterator[Ranked]:
     """Yield every metric's ranks, width by width."""
     means: dict[tuple[str, str], list[pd.Series[float]]] = {}
     apart: dict[tuple[str, str], list[str]] = {}

@@ -41,6 +41,7 @@ CAPTION = (
     "Without such a method nothing is bold. Beside samples, a row of real images says what as many "
     "of them would score."
 )
+BRIEF = "Mean ± standard deviation over seeds. Bold: significantly better than every other method."
 GAINS = (
     "Gain over the student alone at the same seed and width, positive where better: mean ± "
     "standard deviation (n - 1) over seeds. Which gains are significant is said in the table of "
@@ -100,7 +101,7 @@ class Results(Report):
             notes.append('Why runs are not trained, and their scores, stand under "Not trained".')
         notes += [*ports(rows.entries), *_too_few(rows)]
         header += [titled(first[m]) for m in columns]
-        yield Table("results", "Results", CAPTION, header, blocks, merged(notes))
+        yield Table("results", "Results", CAPTION, header, blocks, merged(notes), BRIEF)
         if gained and gains:
             header = [
                 "Data",
@@ -109,7 +110,13 @@ class Results(Report):
                 *(f"Δ {named(first[metric])}" for metric in gained),
             ]
             yield Table(
-                "gains", "Gains over the student alone", GAINS, header, gains, ports(rows.entries)
+                "gains",
+                "Gains over the student alone",
+                GAINS,
+                header,
+                gains,
+                ports(rows.entries),
+                "Mean ± standard deviation over seeds; positive is better.",
             )
 
 

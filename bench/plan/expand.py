@@ -18,6 +18,7 @@ from bench.contracts.width import Width, channels
 from bench.errors import AbsentData, SuiteError, unknown
 from bench.plan import criteria
 from bench.plan.cell import Cell, Deeper, Json, Nets
+from bench.plan.labels import labels_of
 from bench.plan.latents import ROLE, latents_of
 from bench.plan.matrix import Entry, Place, Plan
 from bench.plan.only import is_chosen, said
@@ -90,6 +91,7 @@ class _Expansion:
         self._choice = cache(self._choice)  # type: ignore[method-assign]
         self.trained: dict[str, Cell] = {}  # key -> cell, for lineages
         self.teachers: dict[str, Entry] = {}
+        labels_of(suite)  # refused before anything trains
         self.datasets = {n: self._dataset(n, row) for n, row in suite.datasets.items()}
         self.architectures = {n: self._generator(n, row) for n, row in suite.architectures.items()}
         self.methods = {n: method_row(suite, n, row) for n, row in suite.methods.items()}

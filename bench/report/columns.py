@@ -14,6 +14,7 @@ import matplotlib as mpl
 from matplotlib.ft2font import FT2Font
 
 from bench.contracts.report import Bold, Table
+from bench.report.render import HOLES
 
 COLUMN, PAGE = 3.25 * 72.27, 6.875 * 72.27  # points: one column and two, of the narrowest paper
 SIZE = 8.0  # points, of the type
@@ -23,7 +24,6 @@ GAP = 8.0  # points between two columns
 SMALL_GAP = 1.6  # points between a mean and its deviation
 NARROWEST = 40.0  # points, of a head that is set on several lines
 PROSE = 60.0  # points, above which text may be set on several lines
-HOLES = ("", "—", "-")
 
 NUMBER = re.compile(
     r"(?P<mean>[-+−]?\d+(?:\.\d+)?)(?: ± (?P<sd>\d+(?:\.\d+)?))?"

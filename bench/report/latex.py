@@ -14,8 +14,6 @@ from bench.contracts.report import Bold, Figure, Table
 from bench.report.columns import (
     COLUMN,
     GAP,
-    HOLES,
-    PAGE,
     SMALL_GAP,
     Column,
     Number,
@@ -25,7 +23,7 @@ from bench.report.columns import (
     pieces,
     total,
 )
-from bench.report.render import filled
+from bench.report.render import HOLES, filled
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -89,9 +87,7 @@ def latex(table: Table) -> str:
     ends = set(itertools.accumulate(len(block) for block in table.blocks))
     columns, said = columns_of(table, rows)
     lines = [f"{NEEDS} {table.name}.notes.tex"]
-    pages = [
-        (part, page) for part in fitted(columns) for page in _pages(part, len(rows)) if part
-    ]
+    pages = [(part, page) for part in fitted(columns) for page in _pages(part, len(rows)) if part]
     for number, (part, page) in enumerate(pages or [([], range(0))]):
         star = "*" if total(part) > COLUMN else ""
         caption = ". ".join([_latex(table.title), *map(_latex, said)])
@@ -192,7 +188,9 @@ def _preamble(column: Column) -> str:
         return "l"
     whole, part = column.digits
     form = f"{'+' if column.is_signed else ''}{whole}" + (f".{part}" if part else "")
-    return rf"S[table-format={form}]" + (rf"@{{\hspace{{{SMALL_GAP}pt}}}}l" if column.has_tail else "")
+    return rf"S[table-format={form}]" + (
+        rf"@{{\hspace{{{SMALL_GAP}pt}}}}l" if column.has_tail else ""
+    )
 
 
 def _head(column: Column) -> str:

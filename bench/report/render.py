@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 
-from bench.contracts.report import Bold, Table
+from bench.contracts.report import Answer, Bold, Table
 
+HOLES = ("", "—", "-")  # cells that say nothing
 NUMBER = re.compile(r"^[-+]?\d[\d.,]*( ± [\d.]+)?( .*)?$")  # or a score, as tables have it
 
 
@@ -20,6 +23,26 @@ def markdown(table: Table) -> str:
         lines += ["| " + " | ".join(_markdown(cell) for cell in row) + " |" for row in block]
     notes = [f"- {_markdown(note)}" for note in table.notes]
     return "\n".join([*lines, "", _markdown(table.caption), "", *notes, ""])
+
+
+def answers(found: Sequence[Answer]) -> str:
+    """Return the answers as a list in markdown."""
+    return "".join(f"- {_markdown(f'{answer.about}: {answer.said}')}\n" for answer in found)
+
+
+def without_empty(table: Table) -> Table:
+    """Return the table without the columns in which nothing stands, in no row."""
+    rows = [row for block in table.blocks for row in block]
+    kept = [
+        number
+        for number, head in enumerate(table.header)
+        if not rows or head == table.subject or any(row[number] not in HOLES for row in rows)
+    ]
+    return replace(
+        table,
+        header=[table.header[n] for n in kept],
+        blocks=[[[row[n] for n in kept] for row in block] for block in table.blocks],
+    )
 
 
 def defused(cell: object) -> object:
