@@ -53,7 +53,7 @@ def _answer(column: pd.DataFrame, group: pd.DataFrame) -> str:
     means = values.mean().dropna().sort_values(ascending=head["better"] == "lower", kind="stable")
     whole = {str(m) for m in values if values[m].notna().all()}
     if len(means) < 2:
-        return f"only {len(means)} of {len(values.columns)} methods has a score {by}."
+        return f"Only {len(means)} of {len(values.columns)} methods has a score {by}."
     first, second = str(means.index[0]), str(means.index[1])
     lead = f"{means[first]:.{digits}f}{unit} against {means[second]:.{digits}f} of {second}"
     winner = best(values, head["better"])
@@ -115,7 +115,7 @@ def _beside_control(
     found = _against(values, control, head["better"])
     tested = {m: pair for m, pair in found.items() if pair[0].n}
     if not tested:
-        return f"no method shares a seed with the student alone {by}."
+        return f"No method shares a seed with the student alone {by}."
     better = [m for m, (c, p) in tested.items() if p <= LEVEL and c.mean > 0 and m in whole]
     worse = [m for m, (c, p) in tested.items() if p <= LEVEL and c.mean < 0 and m in whole]
     first = max(better or tested, key=lambda m: tested[m][0].mean)
@@ -134,7 +134,7 @@ def _beside_control(
             f"({'the most, ' if len(better) > 1 else ''}{first}: {said}){lost}{more}."
         )
     if worse:
-        return f"no method is shown to be better than the student alone {by}{lost}."
+        return f"No method is shown to be better than the student alone {by}{lost}."
     most = max(c.n for c, _ in tested.values())
     never = ""
     if len(tested) * least_p(most) > LEVEL:
@@ -142,8 +142,8 @@ def _beside_control(
         never = f"; {len(tested)} methods need {needed} seeds before any gain can be significant"
     lead = "largest gain" if gain.mean > 0 else "smallest loss"
     return (
-        f"{_seeds(most)} cannot tell the methods from the student alone {by}: the {lead} is {first}'s "
-        f"({said}){never}."
+        f"{_seeds(most)} cannot tell the methods from the student alone {by}: the {lead} is "
+        f"{first}'s ({said}){never}."
     )
 
 
@@ -153,7 +153,7 @@ def _order(ranked: Ranked) -> str:
     mean = of.mean.sort_values(kind="stable")
     first = str(mean.index[0])
     behind = [str(m) for m in mean.index if mean[m] - mean[first] > of.critical]
-    by = f"by {ranked.heading} {first} ranks first on average ({mean[first]:.2f})"
+    by = f"By {ranked.heading}, {first} ranks first on average ({mean[first]:.2f})"
     if behind:
         return (
             f"{by}, significantly better than {_listed(behind)} (critical difference "
@@ -166,7 +166,7 @@ def _order(ranked: Ranked) -> str:
 
 
 def _seeds(n: int) -> str:
-    return f"these {n} seeds" if n > 1 else "one seed"
+    return f"These {n} seeds" if n > 1 else "One seed"
 
 
 def _p(p: float) -> str:

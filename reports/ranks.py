@@ -15,6 +15,7 @@ from bench.contracts.report import Figure, Report, Rows, Table
 from bench.contracts.verdict import NOT_TRAINED
 from bench.maths.statistics import LEVEL, Ranks, ranks
 from reports._format import SIZE, by_seed, judged, p_value, places, ports, size
+from reports._style import COLUMN, PAGE, shown
 
 TITLE = "Mean ranks over data sets"
 CAPTION = (
@@ -133,9 +134,10 @@ def _draw(found: list[Ranked]) -> Drawing:
     across = min(2, len(found))
     down = math.ceil(len(found) / across)
     most = max(len(ranked.ranks.mean) for ranked in found)
+    width = PAGE if across > 1 else COLUMN
     tall = 0.24 * most + 0.9
     drawing, axes = plt.subplots(
-        down, across, figsize=(4.6 * across, tall * down), squeeze=False, layout="constrained"
+        down, across, figsize=(width, tall * down), squeeze=False, layout="constrained"
     )
     for axis, ranked in zip(axes.flat, found, strict=False):
         _panel(axis, ranked)
@@ -153,9 +155,10 @@ def _panel(axis: Axes, ranked: Ranked) -> None:
     axis.errorbar(
         mean, rows, xerr=of.critical / 2, fmt="o", ms=4.5, color="#0072B2", ecolor="#56B4E9", lw=2.5
     )
-    axis.set_yticks(rows, [str(name) for name in mean.index])
+    axis.set_yticks(rows, [shown(str(name), 18) for name in mean.index], fontsize=8)
     axis.invert_yaxis()
     axis.set_title(f"{ranked.heading}, width {ranked.width}", fontsize=9)
-    axis.set_xlabel(f"mean rank over {of.n} places; Friedman p {p_value(of.p)}", fontsize=8)
+    axis.set_xlabel(f"mean rank of {of.n} places; Friedman p {p_value(of.p)}", fontsize=8)
+    axis.tick_params("x", labelsize=8)
     axis.grid(axis="x", lw=0.4, color="#cccccc")
     axis.spines[["top", "right"]].set_visible(False)

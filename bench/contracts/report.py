@@ -71,7 +71,7 @@ class Bold(str):
 
 
 class Note(str):
-    """A note that holds for something at some places: `about: said.`"""
+    """What holds of something at some places, as text: `about: said.`."""
 
     __slots__ = ("about", "said")
     about: str  # as in "PSNR, SSIM (photo_edges, unet)"

@@ -106,8 +106,8 @@ def columns_of(
 ) -> tuple[list[Column], list[str]]:
     """Return the columns that tell something, and what the others hold in every row.
 
-    Without those in which every row has the same, which can be said once, or need not be where it is
-    nothing. The subject stays, and what was measured of it: numbers with a point behind it.
+    Without those in which every row has the same, which can be said once, or need not be where it
+    is nothing. The subject stays, and what was measured of it: numbers with a point behind it.
 
     Args:
         table: whose columns.

@@ -68,6 +68,10 @@ FIGURE = 3.4  # inches of a drawing that stands in one column
 TALLEST = 8.2  # inches of a figure beside its caption
 ROWS = 48  # lines of a table that fit a page beside its caption
 NEEDS = "% needs \\usepackage{booktabs,siunitx}; what it rests on stands in"
+SHOWS = (
+    "% needs \\usepackage{graphicx} and \\graphicspath{{FOLDER OF THIS FILE/}}; "
+    "what it rests on stands in"
+)
 TYPE = r"\fontsize{8}{9.6}\selectfont"
 ALIGN = (  # of siunitx, in this table alone
     r"\sisetup{detect-weight=true,mode=text,retain-explicit-plus=true,group-digits=none,"
@@ -119,8 +123,7 @@ def latex_figure(figure: Figure) -> str:
         size += f",height={TALLEST}in,keepaspectratio"
     return "\n".join(
         [
-            "% needs \\usepackage{graphicx} and \\graphicspath{{FOLDER OF THIS FILE/}}; "
-            f"what it rests on stands in {figure.name}.notes.tex",
+            f"{SHOWS} {figure.name}.notes.tex",
             rf"\begin{{figure{star}}}[t]",
             r"\centering",
             rf"\includegraphics[{size}]{{{figure.name}.pdf}}",

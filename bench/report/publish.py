@@ -38,6 +38,7 @@ FORMATS = {
     "notes.tex": latex.latex_notes,
 }
 MOST, FEWEST = 200, 20  # points of a loss curve
+SHORT = 60  # letters of a note that is said again rather than referred to
 POINTS = 200_000  # of one term's curves over all cells, as far as FEWEST allows
 SAVED: dict[str, Json] = {
     "pdf": {"metadata": {"CreationDate": None}},
@@ -242,7 +243,7 @@ def _noted(items: list[Json]) -> list[Json]:
         for note in item["notes"]:
             said = note.said if isinstance(note, Note) else note
             about = f"{note.about}: " if isinstance(note, Note) else ""
-            is_new = said not in known
+            is_new = len(said) < SHORT or said not in known
             number = known.setdefault(said, len(known) + 1)
             notes.append({"about": about, "said": said, "number": number, "is_new": is_new})
         item["notes"] = notes
