@@ -26,7 +26,7 @@ CAPTION = (
     "of one data set are not independent, which makes these tests optimistic there; few data "
     "sets make them blind."
 )
-BRIEF = "1 is best; ranks that are further apart than the critical difference differ."
+BRIEF = "1 is best; ranks differ if a critical difference apart."
 BARS = "Bars are half a critical difference to each side: methods whose bars do not meet differ."
 
 

@@ -41,7 +41,8 @@ CAPTION = (
     "Without such a method nothing is bold. Beside samples, a row of real images says what as many "
     "of them would score."
 )
-BRIEF = "Mean ± standard deviation over seeds. Bold: significantly better than every other method."
+BRIEF = "Mean ± standard deviation over seeds."
+BOLD = " Bold: significantly better than every other method."
 GAINS = (
     "Gain over the student alone at the same seed and width, positive where better: mean ± "
     "standard deviation (n - 1) over seeds. Which gains are significant is said in the table of "
@@ -83,6 +84,8 @@ class Results(Report):
                 mine = scores[scores["key"].isin(group["key"])]
                 found = {str(metric): column for metric, column in mine.groupby("metric")}
                 cells = [_cells(found.get(metric), group) for metric in columns]
+                if place[0] not in ("student", "teacher") and not any(cells):
+                    continue  # a network that judges, without a score of its own here
                 costs = _costs(scores, group, entries)
                 blocks.append(_block([where, width, *costs], group, cells))
                 if group["is_control"].any() and not group["is_control"].all():
@@ -101,7 +104,9 @@ class Results(Report):
             notes.append('Why runs are not trained, and their scores, stand under "Not trained".')
         notes += [*ports(rows.entries), *_too_few(rows)]
         header += [titled(first[m]) for m in columns]
-        yield Table("results", "Results", CAPTION, header, blocks, merged(notes), BRIEF)
+        has_bold = any(isinstance(c, Bold) for block in blocks for row in block for c in row)
+        brief = BRIEF + BOLD * has_bold
+        yield Table("results", "Results", CAPTION, header, blocks, merged(notes), brief)
         if gained and gains:
             header = [
                 "Data",

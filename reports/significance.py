@@ -30,7 +30,7 @@ CAPTION = (
     "that some run of the method beats some run of the student alone, ties counting half. Seeds "
     "that failed, diverged, did not train or are missing make no pair and are named."
 )
-BRIEF = f"Gain at common seeds; bold: p ≤ {LEVEL} after Holm's correction."
+BRIEF = f"Gain over the student alone; bold: p ≤ {LEVEL} after Holm."
 HEADER = ["Data", "Width", "Metric", "Method", "n", "Gain", "95 % interval", "p", "p (Holm)"]
 HEADER += ["P(better)"]
 

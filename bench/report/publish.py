@@ -94,9 +94,10 @@ def publish(
         for item in _items(rows):
             if isinstance(item, Answer):
                 answers.append(item)
+            elif isinstance(item, Table):
+                items.append(_table(item, folder))
             else:
-                write = _table if isinstance(item, Table) else _figure
-                items.append(write(item, folder))
+                items.append(_figure(item, folder))
     folder.write("answers.md", render.answers(answers).encode())
     folder.write("rows.csv", _every(found).map(render.defused).to_csv(index=False).encode())
     bundle = _bundle(plan, store)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -61,4 +62,5 @@ def labelled(rows: Rows, labels: Mapping[str, Mapping[str, str]]) -> Rows:
         said = {axis: frame[axis].map(lambda n, by=labels[axis]: by.get(n, n)) for axis in axes}
         return frame.assign(**said, **names)
 
-    return replace(rows, **{name: of(getattr(rows, name)) for name in FRAMES})
+    frames: dict[str, Any] = {name: of(getattr(rows, name)) for name in FRAMES}
+    return replace(rows, **frames)
