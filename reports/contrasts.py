@@ -53,6 +53,7 @@ class Contrasts(Report):
         scores = scores[scores["headline"] & (scores["judges"] == "images")]
         scores = scores[(scores["better"] != "") & scores["value"].notna()]
         blocks, notes = [], []
+        can_show = False
         axes = ["dataset", *SIZE]
         for (dataset, width, judge), group in students.groupby(axes, sort=False):
             found = [*_networks(group), *_parameters(group)]
@@ -61,12 +62,15 @@ class Contrasts(Report):
             for direction in directions:
                 arrow = f" {direction}" if len(directions) > 1 else ""
                 where = [f"{dataset}{arrow}", size(width, judge, rows)]
-                block, said = _block(where, found, mine[mine["direction"] == direction])
+                block, said, can = _block(where, found, mine[mine["direction"] == direction])
                 blocks.append(block)
                 notes += said
+                can_show |= can
         if blocks:
             notes += ports(rows.entries)
-            yield Table("contrasts", "One thing apart", CAPTION, HEADER, blocks, notes)
+            idle = "" if can_show else "of too few seeds to show anything"
+            title, subject = "One thing apart", "What differs"
+            yield Table("contrasts", title, CAPTION, HEADER, blocks, notes, "", subject, idle)
 
 
 def _networks(group: pd.DataFrame) -> Iterator[Contrast]:
@@ -111,8 +115,8 @@ def _keys(entries: pd.DataFrame, axis: str) -> dict[str, pd.Series[str]]:
 
 def _block(
     where: list[str], contrasts: list[Contrast], scores: pd.DataFrame
-) -> tuple[list[list[str]], list[str]]:
-    """Return the rows of one place, and what they come to in words."""
+) -> tuple[list[list[str]], list[str], bool]:
+    """Return the rows of one place, what they come to in words, and if p could be small enough."""
     block: list[list[str]] = []
     verdicts: dict[str, dict[str, list[str]]] = {}
     most = 0
@@ -136,7 +140,8 @@ def _block(
             block.append([*row, each if len(singles) > 1 else ""])
     place = f"{where[0]}, width {where[1]}"
     notes = [*(_sentence(what, by) for what, by in verdicts.items()), _reach(most, len(contrasts))]
-    return block, [f"{place}: {note}" for note in notes]
+    can_show = len(contrasts) * least_p(most) <= LEVEL
+    return block, [f"{place}: {note}" for note in notes], can_show
 
 
 def _compared(

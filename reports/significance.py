@@ -30,6 +30,7 @@ CAPTION = (
     "that some run of the method beats some run of the student alone, ties counting half. Seeds "
     "that failed, diverged, did not train or are missing make no pair and are named."
 )
+BRIEF = f"Gain over the student alone; bold: p ≤ {LEVEL} after Holm."
 HEADER = ["Data", "Width", "Metric", "Method", "n", "Gain", "95 % interval", "p", "p (Holm)"]
 HEADER += ["P(better)"]
 
@@ -58,7 +59,10 @@ class Significance(Report):
         if blocks:
             notes = [*ports(rows.entries), _reach(most, methods)]
             title = "Significance of the gains"
-            yield Table("significance", title, CAPTION, HEADER, blocks, notes)
+            idle = (
+                "" if methods * least_p(most) <= LEVEL else f"of {most} seeds, too few to show any"
+            )
+            yield Table("significance", title, CAPTION, HEADER, blocks, notes, BRIEF, idle=idle)
 
 
 def _compared(values: pd.DataFrame, better: str, group: pd.DataFrame) -> dict[str, Comparison]:

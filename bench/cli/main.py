@@ -192,7 +192,14 @@ def status(**where: Any) -> None:
     help="Tracking server to link and add the report to, or none. "
     "[default: that of --from, $MLFLOW_TRACKING_URI, or STORE/mlflow.db if it is there]",
 )
-def report(out: Path | None, source: str | None, mlflow: str | None, **where: Any) -> None:
+@click.option(
+    "--columns",
+    metavar="METRICS",
+    help="What tables and figures show, in this order, as in swd,psnr. [default: every metric]",
+)
+def report(
+    out: Path | None, source: str | None, mlflow: str | None, columns: str | None, **where: Any
+) -> None:
     """Write tables (markdown, LaTeX, CSV), figures (PDF, PNG) and a page from SUITE's results."""
     from bench.track.from_server import dataset_on, results, server_of
     from bench.track.report_run import usual_uri, write
@@ -205,8 +212,9 @@ def report(out: Path | None, source: str | None, mlflow: str | None, **where: An
 
     store = Store(where["store"])
     uri = "" if mlflow == "none" else mlflow or server or usual_uri(store)
+    metrics = [name.strip() for name in columns.split(",")] if columns else []
     with results(opened, store, server) as (plan, found):
-        page, trouble = write(plan, found, out or Path("report") / plan.suite.name, uri)
+        page, trouble = write(plan, found, out or Path("report") / plan.suite.name, uri, metrics)
     if trouble:
         click.echo(
             f"distillbench: the report is written, but MLflow lacks it ({trouble})", err=True

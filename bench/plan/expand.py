@@ -19,6 +19,7 @@ from bench.errors import AbsentData, SuiteError, unknown
 from bench.plan import criteria
 from bench.plan.cell import Cell, Deeper, Given, Json, Nets
 from bench.plan.given import given_row, is_given, places_of, teacher_place
+from bench.plan.labels import labels_of
 from bench.plan.latents import ROLE, latents_of
 from bench.plan.matrix import Entry, Place, Plan
 from bench.plan.only import is_chosen, said
@@ -84,6 +85,7 @@ class _Expansion:
         self._choice = cache(self._choice)  # type: ignore[method-assign]
         self.trained: dict[str, Cell] = {}  # key -> cell, for lineages
         self.teachers: dict[str, Entry] = {}
+        labels_of(suite)  # refused before anything trains
         self.datasets = {n: self._dataset(n, row) for n, row in suite.datasets.items()}
         self.architectures = {n: self._generator(n, row) for n, row in suite.architectures.items()}
         rows = suite.methods.items()

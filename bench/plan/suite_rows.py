@@ -13,6 +13,7 @@ from bench.contracts.kinds import DATASET, METHOD, REPORT
 from bench.errors import SuiteError, unknown
 from bench.plan.explain import explain
 from bench.plan.files import place
+from bench.plan.labels import LABEL
 from bench.plan.suite import INHERITED, Suite, Teacher
 from bench.plan.tuning import Parts, Setting, settings_of
 from bench.plugins.registry import Part
@@ -35,8 +36,11 @@ def dataset_part(suite: Suite, label: str, row: Json) -> Part[Dataset]:
 
 
 def named(row: Json, key: str, label: str) -> tuple[str, Json]:
-    """Split a row into the plug-in's name, which is the label unless stated, and the rest."""
-    params = dict(row)
+    """Split a row into the plug-in's name, which is the label unless stated, and the rest.
+
+    How the row is shown is none of the plug-in's parameters.
+    """
+    params = {name: value for name, value in row.items() if name != LABEL}
     return str(params.pop(key, label)), params
 
 
