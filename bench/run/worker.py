@@ -61,6 +61,8 @@ def _train(
         for cell in sorted(job.cells, key=lambda c: c.key):
             _take_turn(store, cell.key, locks, emit, stop)
         todo = [c for c in job.cells if store.state(c.key).status not in ("done", "diverged")]
+        for cell in todo:
+            emit("phase", cell.key, {"phase": "training"})
         if todo:
             environment = {"environment": flags, "provenance": job.provenance}
             cohort = Cohort(
@@ -94,6 +96,7 @@ def _score(
     stop: Callable[[], bool],
 ) -> None:
     """Score a trained cell, whose weights on disk may have been damaged since."""
+    emit("phase", cell.key, {"phase": "scoring"})
     check_room([cell], store, _watches_samples(job))
     try:
         failures = evaluate(
