@@ -96,6 +96,8 @@ def run(
         device = choose_device(device)
         jobs = jobs or (1 if device == "cuda" else os.cpu_count() or 1)
         machine = Machine(device, jobs, threads, checkpoint_s)
+        for text in _warnings(plan, store, device):
+            display.say(f"note: {text}")
         attend = partial(_attend, display, store=store, mlflow=mlflow, command=again(where))
         if plan.open and plan.trials:
             tried = partial(try_settings, plan, store, machine, allow_missing=allow_missing)
@@ -144,6 +146,15 @@ def _attend(
             display.enter("completing MLflow's copy")
             server = ["--mlflow", mlflow] if mlflow else []
             _catch_up(tracker, " ".join([command, *server]), display.say)
+
+
+def _warnings(plan: Plan, store: Store, device: str) -> Iterator[str]:
+    """Yield what will be missing, if something is about to be trained; the walk names weights."""
+    from bench.run.outlook import remarks
+
+    ended = ("done", "diverged")
+    if plan.open or any(store.state(key).status not in ended for key in plan.cells):
+        yield from (r.text for r in remarks(plan, device) if r.kind != "weights")
 
 
 def _chosen(plan: Plan) -> Iterator[str]:
