@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.contracts.report import Bold, Report, Rows, Table
-from bench.maths.statistics import LEVEL, Comparison, compare, holm, least_p, seeds_needed
+from bench.maths.statistics import (
+    LEVEL,
+    Comparison,
+    compare,
+    holm,
+    least_holm_p,
+    least_p,
+    seeds_needed,
+)
 from reports._format import SIZE, named, p_value, ports, signed, size
 from reports.significance import interval
 
@@ -176,7 +184,7 @@ def _sentence(what: str, verdicts: Mapping[str, list[str]]) -> str:
 
 def _reach(seeds: int, contrasts: int) -> str:
     """Say what so many seeds can show at best."""
-    single, corrected = least_p(seeds), min(1.0, contrasts * least_p(seeds))
+    single, corrected = least_p(seeds), least_holm_p(seeds, contrasts)
     text = (
         f"with {seeds} common seed{'s' * (seeds != 1)} the smallest p is {single:.2g}, and "
         f"{corrected:.2g} after Holm over {contrasts} pair{'s' * (contrasts != 1)}"

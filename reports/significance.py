@@ -8,7 +8,15 @@ import numpy as np
 import pandas as pd
 
 from bench.contracts.report import Bold, Report, Rows, Table
-from bench.maths.statistics import LEVEL, Comparison, compare, holm, least_p, seeds_needed
+from bench.maths.statistics import (
+    LEVEL,
+    Comparison,
+    compare,
+    holm,
+    least_holm_p,
+    least_p,
+    seeds_needed,
+)
 from reports._format import (
     SIZE,
     by_seed,
@@ -103,7 +111,7 @@ def interval(found: Comparison, digits: int) -> str:
 
 def _reach(seeds: int, methods: int) -> str:
     """Say what so many seeds can show at best."""
-    single, corrected = least_p(seeds), min(1.0, methods * least_p(seeds))
+    single, corrected = least_p(seeds), least_holm_p(seeds, methods)
     text = (
         f"The smallest p that {seeds} common seed{'s' * (seeds != 1)} can give is {single:.2g}, "
         f"and {corrected:.2g} after Holm over {methods} method{'s' * (methods != 1)}"

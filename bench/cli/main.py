@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from bench.cli import tools as cli_tools
 from bench.cli.options import open_suite, suite_options
 from bench.cli.output import tell
 from bench.cli.run import count_places
-from bench.cli.tools import choose_device
+from bench.cli.tools import choose_device, driver
 from bench.errors import AbsentData, DistillbenchError, StoreError
 from bench.store.layout import Store, read_json
 
@@ -85,10 +85,13 @@ def main() -> None:
 def plan(as_json: bool, **where: Any) -> None:
     """Print the cells of SUITE, what is cached, why others are stale, and the time left.
 
+    Notes say what cannot come out: seeds that are too few for a test, weights that are not here,
+    metrics that will be empty, methods that are skipped.
     Data sets that were not fetched yet are named; everything else is checked without them.
     """
     from bench.report.rows import state_of
     from bench.run.estimate import time_left
+    from bench.run.outlook import remarks
     from bench.run.stale import Specs
     from bench.run.walk import is_scored
 
@@ -127,9 +130,11 @@ def plan(as_json: bool, **where: Any) -> None:
     present = [cell for cell in todo if cell.dataset.fingerprint != "absent"]
     seconds, unknown = time_left(store, present)
     unknown += len(todo) - len(present)
+    missing = remarks(plan, driver())
     if as_json:
         summary = {"to_train": len(todo), "seconds_left": seconds, "without_estimate": unknown}
-        click.echo(json.dumps({"cells": lines, **summary, "absent": absent}, indent=1))
+        said = {"absent": absent, "remarks": [asdict(remark) for remark in missing]}
+        click.echo(json.dumps({"cells": lines, **summary, **said}, indent=1))
         return
     for line in lines:
         note = f"  {line['note']}" if line["note"] else ""
@@ -137,8 +142,10 @@ def plan(as_json: bool, **where: Any) -> None:
     for name, what in absent.items():
         click.echo(f"{name} is not here, so its cells have no keys yet: {what}")
     trials = sum(entry.role == "trial" for _, entry in plan.every_entry())
-    said = f"{len(cells)} cells, {trials} of them trials" if trials else f"{len(cells)} cells"
-    click.echo(f"{said}, {len(todo)} to train; {_left(seconds, unknown)}")
+    counted = f"{len(cells)} cells, {trials} of them trials" if trials else f"{len(cells)} cells"
+    click.echo(f"{counted}, {len(todo)} to train; {_left(seconds, unknown)}")
+    for remark in missing:
+        click.echo(f"note: {remark.text}")
 
 
 def _left(seconds: float, unknown: int) -> str:

@@ -20,13 +20,20 @@ def choose_device(wanted: str) -> str:
     """Choose the GPU where there is one; torch is only asked where a driver is installed."""
     if wanted != "auto":
         return wanted
-    try:
-        ctypes.CDLL("libcuda.so.1" if os.name == "posix" else "nvcuda.dll")
-    except OSError:
+    if driver() == "cpu":
         return "cpu"
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def driver() -> str:
+    """Return "cuda" where a driver is installed, and else "cpu"; imports nothing."""
+    try:
+        ctypes.CDLL("libcuda.so.1" if os.name == "posix" else "nvcuda.dll")
+    except OSError:
+        return "cpu"
+    return "cuda"
 
 
 def _width(ctx: click.Context, param: click.Parameter, text: str) -> Width:
