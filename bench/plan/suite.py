@@ -258,7 +258,7 @@ class Suite(Model):
     outputs: dict[str, Any] = {}
     """How test outputs are made, where the task leaves a choice; part of each score's protocol."""
     select: Select = Select()
-    """Which checkpoint is scored: `last`, or as in `{best_on_val: psnr}`."""
+    """Which checkpoint is scored: `last`, the default, or as in `{best_on_val: psnr}`."""
     snapshots: Snapshots | None = None
     """Generators kept on the way, and scored beside the last; default: none."""
     metrics: Metrics
