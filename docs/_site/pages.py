@@ -1,4 +1,4 @@
-"""The pages that nobody writes: made from the suite's schema, the commands, the plug-ins' declarations."""
+"""The pages that nobody writes: from the suite's schema, the commands, the plug-ins' declarations."""
 
 from __future__ import annotations
 
@@ -40,6 +40,18 @@ CATALOGUES = {
     "reports": (REPORT, "Reports", "Tables and figures, in the order of the page"),
 }
 CONTRACTS = ("distiller", "metric", "dataset", "network", "report", "task", "feature", "segmenter")
+MADE_FROM = {
+    "bench/plan/suite.py": "reference/suite.md",
+    "bench/cli": "reference/commands.md",
+    "suites": "reference/suites.md",
+    **{k.package.replace(".", "/"): f"reference/{name}.md" for name, (k, *_) in CATALOGUES.items()},
+    **{f"bench/contracts/{name}.py": f"reference/contracts/{name}.md" for name in CONTRACTS},
+}
+"""File or folder of the repository -> the page that is made from it."""
+EVERY_KEY = """\
+This is the schema by which a suite is read. An unknown key, or a value of another type, is one line of
+error before anything is trained. On the command line a key is a path, as in
+`--set teacher.budget.steps=50`."""
 UNBOUNDED = 10**4  # limits beyond it are there against nonsense, and say nothing to a reader
 
 
@@ -62,9 +74,7 @@ def suite() -> str:
         "# Keys of a suite",
         "<!-- README: A suite is a question -->",
         "## Every key",
-        "This is the schema by which a suite is read. An unknown key, or a value of another type, is one "
-        "line of error before anything is trained. On the command line a key is a path, as in "
-        "`--set teacher.budget.steps=50`.",
+        EVERY_KEY,
         _keys(schema, models),
     ]
     for name in _in_order(schema, models):
@@ -96,7 +106,8 @@ def _keys(model: Mapping[str, Any], models: Mapping[str, Any]) -> str:
     lines = ["| key | value | default | meaning |", "| --- | --- | --- | --- |"]
     for name, key in model["properties"].items():
         meaning = key.get("description") or models["Budget"]["properties"][name]["description"]
-        default = "**required**" if name in model.get("required", ()) else _default(key.get("default"))
+        needed = name in model.get("required", ())
+        default = "**required**" if needed else _default(key.get("default"))
         cells = [f"`{name}`", _type(key), default, " ".join(meaning.split())]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -189,16 +200,12 @@ def catalogue(kind: Kind[Any], title: str, what: str) -> str:
     if "order" in told[0].fields:
         told.sort(key=lambda declaration: declaration.fields["order"])
     contract = kind.module.rpartition(".")[2]
-    lines = [
-        f"# {title}",
-        f"{what}: each is a file in `{kind.package.replace('.', '/')}/`. What the words mean is in "
-        f"[the contract](contracts/{contract}.md).",
-        "\n".join(
-            ["| name | what it is |", "| --- | --- |"]
-            + [f"| [`{d.name}`](#{d.name}) | {_cell(d.summary)} |" for d in told]
-        ),
-    ]
-    return "\n\n".join([*lines, *(_entry(kind, declaration) for declaration in told)])
+    where = f"{what}: each is a file in `{kind.package.replace('.', '/')}/`."
+    words = f"What the words mean is in [the contract](contracts/{contract}.md)."
+    table = ["| name | what it is |", "| --- | --- |"]
+    table += [f"| [`{d.name}`](#{d.name}) | {_cell(d.summary)} |" for d in told]
+    entries = [_entry(kind, declaration) for declaration in told]
+    return "\n\n".join([f"# {title}", f"{where} {words}", "\n".join(table), *entries])
 
 
 def _entry(kind: Kind[Any], told: Declaration[Any]) -> str:
