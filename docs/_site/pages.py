@@ -1,4 +1,4 @@
-"""The pages that nobody writes: from the suite's schema, the commands, the plug-ins' declarations."""
+"""The pages that nobody writes: from the suite's schema, commands and declarations."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ MADE_FROM = {
 }
 """File or folder of the repository -> the page that is made from it."""
 EVERY_KEY = """\
-This is the schema by which a suite is read. An unknown key, or a value of another type, is one line of
-error before anything is trained. On the command line a key is a path, as in
+This is the schema by which a suite is read. An unknown key, or a value of another type, is one
+line of error before anything is trained. On the command line a key is a path, as in
 `--set teacher.budget.steps=50`."""
 UNBOUNDED = 10**4  # limits beyond it are there against nonsense, and say nothing to a reader
 
