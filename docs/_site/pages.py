@@ -52,6 +52,7 @@ EVERY_KEY = """\
 This is the schema by which a suite is read. An unknown key, or a value of another type, is one
 line of error before anything is trained. On the command line a key is a path, as in
 `--set teacher.budget.steps=50`."""
+WIDTH = 92  # of what --help prints, in signs
 UNBOUNDED = 10**4  # limits beyond it are there against nonsense, and say nothing to a reader
 
 
@@ -190,7 +191,7 @@ def _commands(command: click.Command, path: str) -> Iterator[str]:
 
 
 def _help_of(command: click.Command, path: str) -> str:
-    text = command.get_help(click.Context(command, info_name=path, max_content_width=88))
+    text = command.get_help(click.Context(command, info_name=path, terminal_width=WIDTH))
     return f"````text\n{text}\n````"
 
 
@@ -230,12 +231,12 @@ def _entry(kind: Kind[Any], told: Declaration[Any]) -> str:
 
 
 def _usual(kind: Kind[Any]) -> dict[str, Any]:
-    """Return what the contract itself declares, where that is a literal."""
-    found = {}
+    """Return what the contract's first class to name it declares, where that is a literal."""
+    found: dict[str, Any] = {}
     for node in classes(kind.path).values():
         for name, value in assigned(node).items():
             try:
-                found[name] = ast.literal_eval(value)
+                found.setdefault(name, ast.literal_eval(value))
             except ValueError:
                 continue
     return found
@@ -251,8 +252,10 @@ def _listed(value: Any) -> Any:
 
 
 def _plain(text: str) -> str:
-    """Return a docstring as markdown: signs that markdown would read are shown."""
-    return re.sub(r"(?<![`\w*])(\*)(?=\S)", r"\\\1", text).replace("<", "&lt;")
+    """Return a docstring as markdown: signs that markdown would read are shown, but in code."""
+    parts = re.split(r"(`[^`]+`)", text)
+    parts[::2] = [part.replace("*", "\\*").replace("<", "&lt;") for part in parts[::2]]
+    return "".join(parts)
 
 
 def _cell(text: str) -> str:
