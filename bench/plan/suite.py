@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from bench.errors import SuiteError
-from bench.plan.faults import explain
+from bench.plan.explain import explain
 from bench.plan.values import (
     Channels,
     GivenWidth,

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from bench.contracts.dataset import Dataset
 from bench.contracts.kinds import DATASET, METHOD
 from bench.errors import SuiteError, unknown
-from bench.plan.faults import explain
+from bench.plan.explain import explain
 from bench.plan.suite import INHERITED, Suite, Teacher
 from bench.plan.tuning import Parts, Setting, settings_of
 from bench.plugins.registry import Part

@@ -1,4 +1,4 @@
-"""What is wrong with a suite, each fault in one line: where, what was found, what is expected."""
+"""What pydantic finds wrong with a user's keys is said in one line each."""
 
 from __future__ import annotations
 
