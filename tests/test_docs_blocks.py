@@ -77,9 +77,9 @@ def test_what_is_not_run_says_why_and_the_rest_is_of_a_kind_that_is_looked_at() 
         if block.language not in SHELL and block.reason is None:
             assert not re.search(r"^\$? ?(\S*/)?distillbench ", block.code, re.MULTILINE), where
     for page in PAGES:  # nothing hides from the pattern above
-        assert page.read_text(encoding="utf-8").count("\n```") == 2 * sum(
-            b.page == page for b in BLOCKS
-        ), page
+        text = page.read_text(encoding="utf-8")
+        assert text.count("\n```") == 2 * sum(b.page == page for b in BLOCKS), page
+        assert not re.search(r"^ {4}(import|from|distillbench) ", BLOCK.sub("", text), re.M), page
 
 
 # --- Python ------------------------------------------------------------------------------------
@@ -207,41 +207,53 @@ def test_commands_exist_and_take_what_they_are_given(block: Block, beside: Path)
     assert checked, "nothing in it could be checked: say why it is not run"
 
 
-def images(folder: Path, count: int) -> None:
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(count)
-    for number in range(count):
-        pair = rng.integers(0, 256, (4, 8, 3), dtype=np.uint8)
-        Image.fromarray(pair).resize((128, 64)).save(folder / f"{number:04}.png")
+# --- Tutorials: each command of a page, in its order, with small networks and few steps -----------
+
+SMALL = {
+    "widths": [2],
+    "teacher": {"width": 4},
+    "discriminator_widths": [2],
+    "size": 32,
+    "budget": {"steps": 3, "batch": 2},
+}
+
+
+def shrink(suite: Path) -> None:
+    suite.write_text(yaml.safe_dump(yaml.safe_load(suite.read_text()) | SMALL, sort_keys=False))
+
+
+def own_images(folder: Path) -> None:
+    """Make what a reader of the page has: pairs of images."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 8), ("test", 4)):
+        (folder / "data" / "mine" / split).mkdir(parents=True)
+        for number in range(count):
+            pair = Image.fromarray(rng.integers(0, 256, (4, 8, 3), dtype=np.uint8))
+            pair.resize((128, 64)).save(folder / "data" / "mine" / split / f"{number:04}.png")
+    shrink(folder / "mine.yaml")
+
+
+TUTORIALS = {  # page -> what a reader has before; what is there after
+    "journeys/own_distiller.md": (
+        own_images,
+        ["try/report/index.html", "report/mine/tables/results.tex", "report/mine/bundle.json"],
+    ),
+}
 
 
 @pytest.mark.slow
-def test_the_journey_of_ones_own_distiller_is_what_its_page_says(beside: Path) -> None:
-    """Each command of the page, in its order, with small networks and few steps."""
-    images(beside / "data" / "mine" / "train", 8)
-    images(beside / "data" / "mine" / "test", 4)
-    suite = yaml.safe_load((beside / "mine.yaml").read_text())
-    small = {"widths": [2], "teacher": {"width": 4}, "discriminator_widths": [2], "size": 32}
-    small["budget"] = {"steps": 3, "batch": 2}
-    (beside / "mine.yaml").write_text(yaml.safe_dump(suite | small, sort_keys=False))
-    said = {}
-    for block in BLOCKS:
-        if block.page.stem == "own_distiller" and block.language in SHELL:
-            for words in commands(block.code):
-                done = subprocess.run(
-                    [sys.executable, "-m", "bench", *words[1:]],
-                    cwd=beside,
-                    env={**os.environ, "PYTHONPATH": str(ROOT)},
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
-                assert done.returncode == 0, (words, done.stderr)
-                said[" ".join(words[1:])] = done.stdout
-    assert "1 cells" not in said["plan mine.yaml"]
-    assert "13 done" in said["run mine.yaml"]
-    assert (beside / "try" / "report" / "index.html").is_file()
-    table = (beside / "report" / "mine" / "tables" / "results.md").read_text()
-    assert "my\\_idea" in table
-    assert (beside / "report" / "mine" / "tables" / "results.tex").is_file()
-    assert (beside / "report" / "mine" / "bundle.json").is_file()
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_a_tutorial_is_what_its_page_says(name: str, beside: Path) -> None:
+    prepare, made = TUTORIALS[name]
+    prepare(beside)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    of_page = [b for b in BLOCKS if b.page == DOCS / name and b.language in SHELL]
+    ours = [w for b in of_page for w in commands(b.code) if Path(w[0]).name == "distillbench"]
+    for words in ours:
+        command = [sys.executable, "-m", "bench", *words[1:]]
+        done = subprocess.run(
+            command, cwd=beside, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, (words, done.stderr)
+    assert ours
+    assert [file for file in made if not (beside / file).is_file()] == []
