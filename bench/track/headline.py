@@ -78,7 +78,7 @@ def called(entry: Entry, plan: Plan, scores: str = "") -> str:
         plan: where the place is.
         scores: those of the first headlines, as text.
     """
-    size = f"width {said_width(entry.width)}"
+    size = f"width {said_width(entry.width)}" if entry.width != NO_WIDTH else ""
     if len(plan.suite.discriminator_widths) > 1:
         size += f" D {entry.discriminator_width}"
     data = f"{entry.dataset} {entry.architecture}"
