@@ -6,13 +6,10 @@ import ctypes
 import json
 import os
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import click
 
-from bench.cli.output import json_text
-from bench.contracts.kinds import METRIC
 from bench.contracts.width import Width, said_width
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from bench.contracts.kinds import METRIC
 from bench.contracts.report import Table
-from bench.contracts.width import said_width
+from bench.contracts.width import NO_WIDTH, said_width
 from bench.plan.cell import Cell
 from bench.plan.identity import identity
 from bench.plan.matrix import Entry, Plan
@@ -78,15 +78,15 @@ def called(entry: Entry, plan: Plan, scores: str = "") -> str:
         plan: where the place is.
         scores: those of the first headlines, as text.
     """
-    size = f"width {said_width(entry.width)}" if entry.width != NO_WIDTH else ""
+    sizes = [f"width {said_width(entry.width)}"] if entry.width != NO_WIDTH else []
     if len(plan.suite.discriminator_widths) > 1:
-        size += f" D {entry.discriminator_width}"
+        sizes += [f"D {entry.discriminator_width}"]
     data = f"{entry.dataset} {entry.architecture}"
     if not scores:
-        return f"{entry.method} {size}, {data}"
+        return f"{' '.join([entry.method, *sizes])}, {data}"
     several = len(plan.suite.widths) > 1 or len(plan.suite.discriminator_widths) > 1
-    words = [entry.method, size, scores] if several else [entry.method, f"{scores},", size]
-    return f"{' '.join(words)}, {data}"
+    words = [entry.method, *sizes, scores] if several else [entry.method, f"{scores},", *sizes]
+    return f"{' '.join(words).removesuffix(',')}, {data}"
 
 
 def scores_in_a_name(heads: Sequence[Headline], means: Mapping[str, float]) -> str:

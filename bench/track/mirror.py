@@ -26,7 +26,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from bench.contracts.width import NO_WIDTH, said_width
+from bench.contracts.width import said_width
 from bench.errors import StoreError
 from bench.plan.cell import Cell
 from bench.plan.identity import identity
