@@ -18,8 +18,8 @@ from bench.contracts.width import Width, channels
 from bench.errors import AbsentData, SuiteError, unknown
 from bench.plan import criteria
 from bench.plan.cell import Cell, Deeper, Given, Json, Nets
+from bench.plan.display import labels_of
 from bench.plan.given import given_row, is_given, places_of, teacher_place
-from bench.plan.labels import labels_of
 from bench.plan.latents import ROLE, latents_of
 from bench.plan.matrix import Entry, Place, Plan
 from bench.plan.only import is_chosen, said
