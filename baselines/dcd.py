@@ -47,6 +47,7 @@ class DCD(Imitation):
     source = "Hu et al., CVPR 2023, arXiv:2212.14169; poopit/DCD-official at 3dbc87b1"
     teachers = ("online", "frozen")
     hints = ("down", "mid1", "mid2", "up")
+    teacher_judges = True
     keeps = ()
 
     def build(self, student: Layout, teacher: Layout) -> None:

@@ -32,6 +32,7 @@ class DMAD(Distiller):
     strength = ("paired_weight", "unpaired_weight", "discriminator_weight")
     source = "Li et al., arXiv 2011.08382; SJLeo/DMAD at f85989c9"
     hints = ("down", "mid1", "mid2", "up")
+    teacher_judges = True
 
     def build(self, student: Layout, teacher: Layout) -> None:
         """Check that positions correspond; there is nothing to build."""

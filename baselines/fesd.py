@@ -79,6 +79,7 @@ class FESD(Imitation):
     source = "FESD, 2026, eq. 8-13; shifts as OwXiaoM/PCS at 8d9314d3, base poopit/DCD-official"
     teachers = ("online",)
     hints = ("down", "mid1", "mid2", "up")
+    teacher_judges = True
     keeps = ()
 
     def build(self, student: Layout, teacher: Layout) -> None:

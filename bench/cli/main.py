@@ -113,12 +113,14 @@ def plan(as_json: bool, **where: Any) -> None:
                 line["note"] = f"changed since, at the same version: {', '.join(changed)}"
             elif not is_scored(entry.cell, stage, store):
                 line["note"] = "to be scored"
+        elif entry.cell and entry.cell.given and state.status == "missing":
+            line["note"] = f"not trained here: {entry.cell.given.said}"
         elif entry.cell and state.status == "missing":
             line["note"] = specs.why_stale(entry.cell)
         lines.append(line)
     cells = [*plan.every_cell.values(), *plan.open]
     ended = ("done", "diverged")
-    todo = [cell for cell in cells if store.state(cell.key).status not in ended]
+    todo = [c for c in cells if not c.given and store.state(c.key).status not in ended]
     present = [cell for cell in todo if cell.dataset.fingerprint != "absent"]
     seconds, unknown = time_left(store, present)
     unknown += len(todo) - len(present)
@@ -251,6 +253,9 @@ def verify(device: str, bundle: Path | None, **where: Any) -> None:
     for entry in plan.entries:
         if entry.cell is not None:
             key = entry.cell.key
+            if entry.cell.given:
+                click.echo(f"{key}  given, not trained: nothing to repeat  {entry}")
+                continue
             end = told.get(key, {}).get("end", {}) if told else store.read(key, "end.json")
             if not end.get("digest"):
                 click.echo(f"{key}  has not ended: nothing to compare with  {entry}")

@@ -32,7 +32,9 @@ class Display:
         self.cells = len(todo)
         self.ended: set[str] = set()
         self.steps = {
-            c.key: schedule_of(c).steps for c in todo if store.state(c.key).status != "done"
+            c.key: schedule_of(c).steps
+            for c in todo
+            if not c.given and store.state(c.key).status != "done"
         }
         self.taken = {
             key: max((r["step"] for r in store.losses(key)), default=0) for key in self.steps
@@ -103,6 +105,9 @@ class Display:
             self.progress.remove_task(self.bars.pop(key))
             for bar in list(self.bars.values())[:BARS]:
                 self.progress.update(bar, visible=True)
+        if data["status"] == "done" and "given" in data:
+            self._say(f"given     {name}  ({escape(data['given'])})")
+            return
         if data["status"] == "done":
             self._say(f"trained   {name}  ({data['seconds']:.0f} s)")
             return

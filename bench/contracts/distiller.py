@@ -103,6 +103,7 @@ class Distiller(nn.Module):
     hints: Sequence[str] = ()  # roles of the features `terms` reads
     keeps: Sequence[str] | None = None  # original terms that stay; None: all of them
     deeper: ClassVar[bool] = False  # whether it has `deeper_terms`
+    teacher_judges: ClassVar[bool] = False  # whether its terms ask the teacher's discriminator
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         super().__init__()

@@ -19,6 +19,8 @@ from bench.errors import SuiteError
 from bench.maths.count import Count, count
 from bench.maths.pruning import walk
 
+OWN = "its own"  # layout
+
 
 class Network(nn.Module):
     """What generators and discriminators declare."""
@@ -50,6 +52,14 @@ class Network(nn.Module):
     def initialise(self) -> None:
         """Draw the initial weights; by default as GANs do."""
         initialise(self)
+
+    def layouts(self) -> dict[str, dict[str, str]]:
+        """Return how files name this network's tensors: layout -> its own name -> that in a file.
+
+        The first is that of the official code, in which a network is exported. Layouts differ in
+        names alone: the same tensors in the same shapes are the same function.
+        """
+        return {OWN: {name: name for name in self.state_dict()}}
 
     def cost(self, *inputs: Tensor) -> Count:
         """Return parameters and MACs at batch 1 and the network's own image size.

@@ -9,6 +9,7 @@ from torch import nn
 
 from bench.contracts.network import Generator
 from bench.nets._blocks import ReflectionPad2d, expanded_residual, mobile_residual, norm
+from bench.nets._names import with_dropout
 
 
 class DeepMobileResNet9(Generator):
@@ -48,3 +49,7 @@ class DeepMobileResNet9(Generator):
             layers += deepened(up, n)
         layers += [ReflectionPad2d(3), nn.Conv2d(width, 3, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
+
+    def layouts(self) -> dict[str, dict[str, str]]:
+        """Return OMGD's names, whose blocks have a dropout, and its own."""
+        return {"OMGD, DCD": with_dropout(self), **super().layouts()}

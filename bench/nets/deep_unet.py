@@ -38,3 +38,8 @@ class DeepUNet(UNet):
                 down.extend(blocks(c))
                 up.extend(blocks(widths[level - 1]) if level else [])
         self.joined.extend(blocks(2 * width))
+
+    def layouts(self) -> dict[str, dict[str, str]]:
+        """Return OMGD's names, nested and with a dropout in each block, and its own."""
+        nested, *others = super().layouts().items()
+        return {"OMGD, DCD": nested[1], **dict(others)}

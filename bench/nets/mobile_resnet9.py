@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.contracts.network import Generator
 from bench.nets._blocks import encoder_decoder, mobile_residual
+from bench.nets._names import with_dropout
 
 
 class MobileResNet9(Generator):
@@ -30,3 +31,7 @@ class MobileResNet9(Generator):
         self.model = encoder_decoder(
             width, 2, [mobile_residual(4 * width, kind) for _ in range(9)], kind
         )
+
+    def layouts(self) -> dict[str, dict[str, str]]:
+        """Return GAN Compression's names, whose blocks have a dropout, and its own."""
+        return {"GAN Compression, OMGD, DCD": with_dropout(self), **super().layouts()}

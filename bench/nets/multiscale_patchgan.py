@@ -7,7 +7,8 @@ from typing import Any, Self
 
 from torch import Tensor, nn
 
-from bench.contracts.network import Discriminator
+from bench.contracts.network import OWN, Discriminator
+from bench.nets._names import renamed
 from bench.nets.patchgan import PatchGAN
 
 
@@ -44,3 +45,24 @@ class MultiscalePatchGAN(Discriminator):
         """Share as much at either scale."""
         self.fine.share(other.fine, convolutions)
         self.coarse.share(other.coarse, convolutions)
+
+    def layouts(self) -> dict[str, dict[str, str]]:
+        """Return NVIDIA's names, in which the full scale is the last, and its own.
+
+        Where features are matched, its layers stand in groups that end with an activation.
+        """
+        own = {name: name for name in self.state_dict()}
+        plain = renamed(own, {"fine.model.": "layer1.", "coarse.model.": "layer0."})
+        starts = {}
+        for part, scale in (("fine", 1), ("coarse", 0)):
+            group, first = 0, 0
+            for index, layer in enumerate(getattr(self, part).model):
+                starts[f"{part}.model.{index}."] = f"scale{scale}_layer{group}.{index - first}."
+                if isinstance(layer, nn.LeakyReLU):
+                    group, first = group + 1, index + 1
+        grouped = renamed(own, starts)
+        return {
+            "NVIDIA's pix2pixHD": grouped,
+            "NVIDIA's pix2pixHD, --no_ganFeat_loss": plain,
+            OWN: own,
+        }

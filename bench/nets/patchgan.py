@@ -37,3 +37,7 @@ class PatchGAN(Discriminator):
                 nn.LeakyReLU(0.2, inplace=True),
             ]
         self.model = nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 4, 1, pad))
+
+    def layouts(self) -> dict[str, dict[str, str]]:
+        """Return junyanz' names."""
+        return {"junyanz": {name: name for name in self.state_dict()}}

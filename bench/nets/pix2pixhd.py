@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.contracts.network import Generator
 from bench.nets._blocks import encoder_decoder, residual
+from bench.nets._names import DROPOUT, with_dropout
 
 
 class Pix2PixHD(Generator):
@@ -40,3 +41,8 @@ class Pix2PixHD(Generator):
         kind = params["norm"]
         blocks = [residual(8 * width, kind, bias=kind == "instance") for _ in range(9)]
         self.model = encoder_decoder(width, 3, blocks, kind)
+
+    def layouts(self) -> dict[str, dict[str, str]]:
+        """Return NVIDIA's names, and those with a dropout in each block."""
+        own = {name: name for name in self.state_dict()}
+        return {"NVIDIA's pix2pixHD": own, f"NVIDIA's pix2pixHD, {DROPOUT}": with_dropout(self)}

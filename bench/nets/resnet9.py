@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.contracts.network import Generator
 from bench.nets._blocks import encoder_decoder, residual
+from bench.nets._names import DROPOUT, with_dropout
 
 
 class ResNet9(Generator):
@@ -23,3 +24,8 @@ class ResNet9(Generator):
         kind = params["norm"]
         blocks = [residual(4 * width, kind, bias=kind == "instance") for _ in range(9)]
         self.model = encoder_decoder(width, 2, blocks, kind)
+
+    def layouts(self) -> dict[str, dict[str, str]]:
+        """Return junyanz' names, and those with a dropout in each block: GAN Compression's too."""
+        own = {name: name for name in self.state_dict()}
+        return {"junyanz": own, f"junyanz, {DROPOUT}": with_dropout(self)}

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from bench.contracts.network import Generator
 from bench.maths.pruning import walk
 from bench.nets._blocks import norm
+from bench.nets._names import renamed, with_dropout
 
 
 class UNet(Generator):
@@ -77,6 +78,31 @@ class UNet(Generator):
                 found[roles[-level]] = x
             x = up(x)
         return x, found
+
+    def layouts(self) -> dict[str, dict[str, str]]:
+        """Return junyanz' names, in which each level lies in the one above it, and its own."""
+        return {"junyanz": self._nested(), **super().layouts()}
+
+    def _nested(self) -> dict[str, str]:
+        """Return its own name -> the nested one: a level is what goes down, the next, what goes up.
+
+        Activations are layers there, and so take an index.
+        """
+        found: dict[str, str] = {}
+        above, innermost = "model", len(self.downs) - 1
+        for level, (down, up) in enumerate(zip(self.downs, self.ups, strict=True)):
+            assert isinstance(down, nn.Sequential)
+            assert isinstance(up, nn.Sequential)
+            outermost = level == 0
+            places = ["", *(f"downs.{level}.{i}" for i in range(len(down)))][outermost:]
+            inner = f"{above}.model.{len(places)}"
+            places += [] if level == innermost else [""]
+            places += [f"joined.{i}" for i in range(len(self.joined))] if outermost else []
+            places += ["", *(f"ups.{level}.{i}" for i in range(len(up)))]
+            found |= {own: f"{above}.model.{i}" for i, own in enumerate(places) if own}
+            above = inner
+        starts = {f"{own}.": f"{theirs}." for own, theirs in found.items()}
+        return renamed(with_dropout(self), starts)
 
     def _inherit(self, teacher: Self, kept: Tensor) -> None:
         """Walk down and up; an upward level reads what its skip keeps, then what comes from below.

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.contracts.dataset import DOMAINS, Dataset
 from bench.contracts.width import Width
@@ -68,6 +69,21 @@ class Latents:
 
 
 @dataclass(frozen=True)
+class Given:
+    """What stands in the place of training: files that someone else made."""
+
+    kind: Literal["weights", "images"]
+    sha256: Mapping[str, str]  # by what they are of, as in "generator.AtoB"
+    files: Mapping[str, str]  # the same -> its place on this machine: not keyed
+
+    @property
+    def said(self) -> str:
+        """What was given, as a person would say it."""
+        named = [(Path(place).name, self.sha256[name]) for name, place in self.files.items()]
+        return ", ".join(f"{file} (sha256 {sha256[:12]})" for file, sha256 in dict.fromkeys(named))
+
+
+@dataclass(frozen=True)
 class Cell:
     """One training run: everything that can change its numbers, and nothing else."""
 
@@ -89,6 +105,7 @@ class Cell:
     alternation: Alternation | None = None  # of the mentor and its students; None: all move at once
     deeper: Deeper | None = None  # a second mentor
     latents: Latents | None = None  # in the place of images
+    given: Given | None = None  # in the place of training
     outputs: Mapping[str, Any] = field(default_factory=dict)  # how test outputs are made: not keyed
     scored_on: str = "test"  # the split; "": it is not scored; not keyed
 
@@ -144,6 +161,11 @@ class Cell:
         order += [self.latents.name] if self.latents else []
         return json.dumps([*order, without_path(data.params), self.numerics])
 
+    def spec(self, environment: Mapping[str, Any]) -> Json:
+        """Return what a store says of the cell, and of where it comes to be."""
+        told = {"key": self.key, "cell": json.loads(self.canonical), "sources": self.sources()}
+        return {**told, "images": self.dataset.images, **environment}
+
     def sources(self) -> dict[str, str]:
         """Return plug-in -> hash of its file, to notice edits that raised no version."""
         parts: list[Part[Any]] = [self.task, self.dataset, *self.methods]
@@ -167,8 +189,10 @@ class Cell:
         return derive(purpose, *axes, self.seed, *more)
 
 
-SOME = ("later", "alternation", "deeper", "latents")  # in the keys of cells that have them
+SOME = ("later", "alternation", "deeper", "latents", "given")  # in the keys of cells that have them
 KEYED = [f.name for f in fields(Cell) if f.name not in (*SOME, "outputs", "scored_on")]
+HOW = ("seed", "budget", "select", "teacher", "mentor", "peers", "snapshots", "engine")
+"""How a cell trains: not in the keys of cells that are given."""
 SELDOM = ("to_zero", "warmup")  # of a budget, left out where they say nothing
 ALONE = ("architecture", "width")  # of networks without an adversary
 
@@ -178,7 +202,7 @@ def _plain(value: Any) -> Json:
 
     Neither is what only some cells have, in one that does without it: an adversary, stages after
     the first, a learning rate that ends at 0 or has to rise first, turns of teacher and students, a
-    second mentor, latents.
+    second mentor, latents, files in the place of training.
     """
     if isinstance(value, Alternation):
         return value.model_dump()
@@ -197,8 +221,11 @@ def _plain(value: Any) -> Json:
         return {"autoencoder": value.name, **nets}
     if isinstance(value, Deeper):
         return {"nets": value.nets, "shared": value.shared}
+    if isinstance(value, Given):
+        return {"kind": value.kind, "sha256": dict(value.sha256)}
     has = [name for name in SOME if getattr(value, name)]
-    return {name: getattr(value, name) for name in (*KEYED, *has)}
+    always = [name for name in KEYED if name not in HOW] if value.given else KEYED
+    return {name: getattr(value, name) for name in (*always, *has)}
 
 
 def without_path(params: Mapping[str, Any]) -> Json:

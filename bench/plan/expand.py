@@ -17,21 +17,15 @@ from bench.contracts.making import check_making
 from bench.contracts.width import Width, channels
 from bench.errors import AbsentData, SuiteError, unknown
 from bench.plan import criteria
-from bench.plan.cell import Cell, Deeper, Json, Nets
+from bench.plan.cell import Cell, Deeper, Given, Json, Nets
+from bench.plan.given import given_row, is_given, places_of, teacher_place
 from bench.plan.latents import ROLE, latents_of
 from bench.plan.matrix import Entry, Place, Plan
 from bench.plan.only import is_chosen, said
 from bench.plan.scores import judges
 from bench.plan.suite import Budget, Suite
 from bench.plan.suite_rows import check_used, dataset_part, method_row, named
-from bench.plan.tuning import (
-    Choice,
-    Parts,
-    Results,
-    Trial,
-    check_splits,
-    choose,
-)
+from bench.plan.tuning import Choice, Parts, Results, Trial, check_splits, choose
 from bench.plan.unused_keys import check_keys, check_tasks
 from bench.plugins.registry import Part, conform
 
@@ -92,7 +86,9 @@ class _Expansion:
         self.teachers: dict[str, Entry] = {}
         self.datasets = {n: self._dataset(n, row) for n, row in suite.datasets.items()}
         self.architectures = {n: self._generator(n, row) for n, row in suite.architectures.items()}
-        self.methods = {n: method_row(suite, n, row) for n, row in suite.methods.items()}
+        rows = suite.methods.items()
+        self.theirs = {n: given_row(suite, n, row) for n, row in rows if is_given(row)}
+        self.methods = {n: method_row(suite, n, r) for n, r in rows if n not in self.theirs}
         names = {part.declared.task for part, _ in self.datasets.values()}
         self.tasks = {name: TASK.declaration(name, where).says for name in sorted(names)}
         check_tasks(self.tasks)
@@ -112,6 +108,9 @@ class _Expansion:
             judging = suite.discriminator_widths if self._is_adversarial(dataset) else [0]
             for discriminator_width, seed in product(judging, suite.seeds):
                 yield self._entry((dataset, architecture, method, width, discriminator_width), seed)
+        tasks = {name: self._declared_task(name) for name in self.datasets}
+        for label, row in self.theirs.items():
+            yield from places_of(suite, label, row, tasks, self._given)
 
     def _entry(self, place: Place, seed: int) -> Entry:
         """Return a student's place; where its weight awaits trials, the cell is still open."""
@@ -232,6 +231,10 @@ class _Expansion:
                 return alone
             nets = self._nets(dataset, second.architecture, second.width, deep)
             return replace(alone, deeper=Deeper(nets, second.shared))
+        if teacher.weights is not None:
+            task = self._declared_task(dataset)
+            place = teacher_place(self.suite, teacher, dataset, task, above, deep, self._given)
+            return replace(alone, teacher=self._known(place))
         if mode == "same":
             own = (dataset, architecture, width, discriminator_width, teacher.seed)
             return replace(alone, teacher=self._trained(*own, None))
@@ -258,10 +261,21 @@ class _Expansion:
         cell = replace(self._cell(*axes, parts, budget), teacher=teacher)
         role = "assistant" if method else "teacher"
         label = f"assistant ({method})" if method else "teacher"
-        entry = Entry(dataset, architecture, label, *axes[2:], role, cell)
+        return self._known(Entry(dataset, architecture, label, *axes[2:], role, cell))
+
+    def _known(self, entry: Entry) -> str:
+        """Keep whom students learn from; return the cell's key."""
+        cell = entry.cell
+        assert cell is not None
         self.trained[cell.key] = cell
         self.teachers.setdefault(cell.key, entry)
         return cell.key
+
+    def _given(self, dataset: str, net: str, width: Width, judge_width: int, given: Given) -> Cell:
+        """Return a cell that is not trained."""
+        nothing = (METHOD.part("none", {}, self.where),), Budget(steps=1)
+        cell = self._cell(dataset, net, width, judge_width, 0, *nothing)
+        return replace(cell, later=(), select={}, given=given)
 
     def _cell(
         self,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.contracts.dataset import Dataset
@@ -13,6 +10,7 @@ from bench.contracts.kinds import NETWORK
 from bench.contracts.metric import Judge
 from bench.errors import SuiteError, unknown
 from bench.plan.cell import Cell, Latents
+from bench.plan.files import beside, sha256_of
 from bench.plan.scores import cell_of
 from bench.plan.suite import Suite
 from bench.plugins.registry import Part, conform
@@ -55,8 +53,8 @@ def latents_of(
         known = [n for n in NETWORK.names() if NETWORK.declaration(n, n).says.role == ROLE]
         raise SuiteError(unknown(ROLE, row["network"], known, where))
     cell = _cell(row, dataset, size, where)
-    file = _file(row["file"], suite, where) if row["file"] else None
-    found = Latents(cell, str(file), _sha256(file)) if file else Latents(cell)
+    file = beside(suite, row["file"], f"{where}: file") if row["file"] else None
+    found = Latents(cell, str(file), sha256_of(file)) if file else Latents(cell)
     if size % found.factor:
         raise SuiteError(
             f"{where}: a code stands for {found.factor} x {found.factor} pixels, and {size} is no "
@@ -78,15 +76,3 @@ def _cell(row: Mapping[str, Any], dataset: Part[Dataset], size: int, where: str)
         lr=row["lr"],
     )
     return cell_of(recipe, dataset, size)
-
-
-def _file(given: str, suite: Suite, where: str) -> Path:
-    path = suite.path.parent / Path(os.path.expandvars(given)).expanduser()
-    if not path.is_file():
-        raise SuiteError(f"{where}: file: {path}: no such file.")
-    return path
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -32,7 +32,7 @@ class Entry:
     width: Width
     discriminator_width: int  # 0: there is none
     seed: int
-    role: str  # "student", "teacher", "assistant", "trial", "autoencoder"; of a judge "segmenter"
+    role: str  # "student", "teacher", "assistant", "trial", "autoencoder", "given"; else a judge
     cell: Cell | None  # None: skipped, or still open
     reason: str = ""  # why there is none
     tuned: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what its trials have shown
@@ -103,6 +103,8 @@ class Plan:
         alone, or alternates with its students: what rows of two suites must share to be the same
         method, and what published numbers are found by.
         """
+        if cell.given:
+            return "given"
         text = "+".join(map(_with_params, cell.methods))
         if cell.deeper is not None:
             text = f"{text}, two teachers"

@@ -7,9 +7,9 @@ budget and one protocol. Its leading comment is the question itself and heads th
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -26,7 +26,8 @@ from pydantic import (
 from bench.contracts.kinds import METRIC
 from bench.contracts.metric import PRESETS
 from bench.contracts.width import Width
-from bench.errors import SuiteError, unknown
+from bench.errors import SuiteError
+from bench.plan.explain import explain
 from bench.plan.yaml import parse
 
 AXES = ("dataset", "architecture", "method", "width", "discriminator_width", "seed")
@@ -86,6 +87,7 @@ def _as_it_is(width: Width) -> Any:
     return width
 
 
+Files = str | dict[str, str]  # a file, or one by direction of the task
 GivenWidth = Annotated[Channels, WrapValidator(_width), PlainSerializer(_as_it_is)]  # a `Width`
 Widths = Annotated[list[GivenWidth], Field(min_length=1), BeforeValidator(_unique)]
 JudgeWidths = Annotated[list[Channels], Field(min_length=1), BeforeValidator(_unique)]
@@ -181,12 +183,26 @@ class Teacher(Model):
     peers: Annotated[int, Field(ge=2, le=100)] = 2
     alternation: Alternation | None = None  # default: all move at every step
     deeper: DeeperTeacher | None = None
+    weights: Files | None = None  # of a teacher that exists already: it is not trained
+    discriminator: Files | None = None  # its judge's weights, for methods that ask it
 
     @model_validator(mode="after")
     def _assistant(self) -> Self:
         if self.mode == "assistant" and self.assistant_width is None:
             raise ValueError("mode assistant needs assistant_width")
         return self
+
+    @model_validator(mode="after")
+    def _from_files(self) -> Self:
+        if self.discriminator is not None and self.weights is None:
+            raise ValueError("discriminator is a file beside `weights`; give both or neither")
+        for name in ("budget", "alternation", "deeper") if self.weights is not None else ():
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name} is for a teacher that trains; with `weights` none does")
+        return self
+
+
+SELDOM = ("alternation", "deeper", "weights", "discriminator")  # of a teacher: told where stated
 
 
 class Select(Model):
@@ -286,7 +302,7 @@ class Suite(Model):
         found: dict[str, Any] = json.loads(self.model_dump_json())
         if self.teacher:
             teacher = found["teacher"].items()
-            found["teacher"] = {n: x for n, x in teacher if n not in ("alternation", "deeper") or x}
+            found["teacher"] = {n: x for n, x in teacher if n not in SELDOM or x}
         return {n: x for n, x in found.items() if n not in ("stages", "outputs", "tune") or x}
 
     @property
@@ -358,42 +374,3 @@ def _question(text: str) -> str:
             break
         lines.append(line.lstrip("# ").rstrip())
     return " ".join(lines)
-
-
-def explain(error: ValidationError, path: str, model: type[BaseModel]) -> list[str]:
-    """Say each fault in one line: where, what was found, what is expected or close."""
-    lines = []
-    places = {fault["loc"] for fault in error.errors()}
-    for fault in error.errors():
-        if fault["loc"][:1] == ("teacher",) and fault["loc"][1:] in places:
-            continue  # inherited from the students' budget
-        keys = [str(k) for k in fault["loc"]]
-        where = f"{path}: {'.'.join(keys)}" if keys else f"{path}"
-        if fault["type"] == "extra_forbidden":
-            known = _fields(model, keys[:-1])
-            lines.append(
-                unknown("key", keys[-1], known, f"{path}: {'.'.join(keys[:-1]) or 'suite'}")
-            )
-        elif fault["type"] == "missing":
-            lines.append(f"{where}: missing.")
-        else:
-            found = f", found {fault['input']!r}" if not isinstance(fault["input"], dict) else ""
-            message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-            lines.append(
-                f"{where}: should be {message}{found}."
-                if fault["msg"].startswith("Input should")
-                else f"{where}: {message}{found}."
-            )
-    return lines
-
-
-def _fields(model: type[BaseModel], keys: list[str]) -> Mapping[str, Any]:
-    """Return the fields of the model at a path of keys."""
-    rest = list(keys)
-    while rest:
-        annotation = model.model_fields[rest.pop(0)].annotation
-        options = (annotation, *get_args(annotation))
-        model = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
-        if get_origin(annotation) is dict:  # of models, by a name that is the next key
-            rest = rest[1:]
-    return model.model_fields

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
@@ -13,7 +11,9 @@ from pydantic import ValidationError
 from bench.contracts.dataset import Dataset
 from bench.contracts.kinds import DATASET, METHOD
 from bench.errors import SuiteError, unknown
-from bench.plan.suite import INHERITED, Suite, Teacher, explain
+from bench.plan.explain import explain
+from bench.plan.files import place
+from bench.plan.suite import INHERITED, Suite, Teacher
 from bench.plan.tuning import Parts, Setting, settings_of
 from bench.plugins.registry import Part
 
@@ -29,7 +29,7 @@ def dataset_part(suite: Suite, label: str, row: Json) -> Part[Dataset]:
     part = DATASET.part(name, params, f"{suite.path}: datasets.{label}")
     if not part.params.get("path"):
         return part
-    path = str(suite.path.parent / Path(os.path.expandvars(part.params["path"])).expanduser())
+    path = str(place(suite, part.params["path"]))
     return replace(part, params={**part.params, "path": path}, path=path)
 
 
@@ -83,6 +83,8 @@ def method_row(suite: Suite, label: str, row: Json) -> Row:
     if not common:
         raise SuiteError(f"{where}: its summands accept no common kind of teacher.")
     mode = (teacher.mode if teacher else None) or common[0]
+    if teacher and teacher.weights is not None:
+        mode = _finished(teacher, parts, common, where)
     if mode not in common:
         raise SuiteError(unknown("mode of a teacher for this method", mode, common, where))
     if teacher is None:
@@ -102,6 +104,33 @@ def check_used(suite: Suite, rows: Iterable[Row]) -> None:
     for name, users in (("alternation", online), ("deeper", deeper)):
         if getattr(suite.teacher, name, None) and not users:
             raise SuiteError(f"{suite.path}: teacher.{name}: no method of the suite has one.")
+
+
+def _finished(
+    teacher: Teacher, parts: Sequence[Part[Distiller]], modes: Sequence[str], where: str
+) -> str:
+    """Return the mode of a teacher that is a file: it never trains.
+
+    Raises:
+        SuiteError: the row asks for more than the files have.
+    """
+    names = " and ".join(part.name for part in parts)
+    train = "write `teacher: {weights: null}` in this row to have its teacher trained"
+    if teacher.mode not in (None, "frozen"):
+        raise SuiteError(
+            f"{where}: teacher.mode: a teacher from a file is frozen, not {teacher.mode}; {train}."
+        )
+    if "frozen" not in modes:
+        raise SuiteError(
+            f"{where}: {names} trains with its teacher ({', '.join(modes)}), and one from a file "
+            f"is frozen; {train}."
+        )
+    if teacher.discriminator is None and any(part.declared.teacher_judges for part in parts):
+        raise SuiteError(
+            f"{where}: {names} asks the teacher's discriminator; give its file, too, as "
+            "`teacher: {discriminator: FILE}`."
+        )
+    return "frozen"
 
 
 def _check_company(parts: Sequence[Part[Distiller]], own: Json, mode: str, where: str) -> None:

@@ -14,7 +14,7 @@ def time_left(store: Store, todo: list[Cell]) -> tuple[float, int]:
     """Return the seconds of training left, and how many cells have no step time to go by.
 
     A cell's time per step is the mean over all cells of the store with the same networks, image
-    size and batch, if possible of the same method.
+    size and batch, if possible of the same method. Cells that are given take none.
     """
     measured: dict[str, list[float]] = {}
     for spec in store.specs():
@@ -24,7 +24,7 @@ def time_left(store: Store, todo: list[Cell]) -> tuple[float, int]:
                 pace = records[-1]["seconds"] / records[-1]["step"]
                 measured.setdefault(kind, []).append(pace)
     seconds, unknown = 0.0, 0
-    for cell in todo:
+    for cell in (cell for cell in todo if not cell.given):
         kinds = _kinds(json.loads(cell.canonical))
         paces = next((measured[kind] for kind in kinds if kind in measured), None)
         if paces is None:

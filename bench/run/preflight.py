@@ -18,6 +18,7 @@ from bench.errors import DataError, PluginError, SuiteError
 from bench.fetch import weights
 from bench.fetch.needs import in_train_and_test
 from bench.plan.cell import Cell, Nets, open_dataset, splits_of
+from bench.run.receive import read_weights
 from bench.train.codes import open_file
 from bench.train.learner import check_hints, kept_terms, open_task
 from bench.train.player import discriminator, generator, layout
@@ -38,7 +39,10 @@ def check(cells: Iterable[Cell], teachers: Mapping[str, Cell], say: Callable[[st
     """
     kinds = {replace(cell, seed=0).canonical: cell for cell in cells}
     for cell in kinds.values():
-        _check_networks(cell, teachers.get(cell.teacher))
+        if cell.given:
+            read_weights(cell)
+        else:
+            _check_networks(cell, teachers.get(cell.teacher))
     sets = {
         (c.dataset.fingerprint, c.dataset.path, c.size, _is_validated(c)): c for c in kinds.values()
     }

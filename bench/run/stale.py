@@ -25,11 +25,17 @@ class Specs:
         self.by_place: dict[tuple[Any, ...], list[Json]] = {}
         self.by_key: dict[str, Json] = {}
         for spec in specs:
-            self.by_place.setdefault(place_of(spec["cell"]), []).append(spec)
+            if "given" not in spec["cell"]:
+                self.by_place.setdefault(place_of(spec["cell"]), []).append(spec)
             self.by_key[spec["key"]] = spec
 
     def why_stale(self, cell: Cell) -> str:
-        """Return what differs from the most similar cell in the store; "" if there is none."""
+        """Return what differs from the most similar cell in the store; "" if there is none.
+
+        Cells that are given are like no other.
+        """
+        if cell.given:
+            return ""
         mine = json.loads(cell.canonical)
         others = [s["cell"] for s in self.by_place.get(place_of(mine), []) if s["key"] != cell.key]
         found = [_differences(other, mine) for other in others]

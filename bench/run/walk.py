@@ -259,7 +259,7 @@ class _Run:
             where = f"cell {key}: " if key else ""
             self.outcome.errors.append(f"{where}{data['reason']}")
         elif event == "ended":
-            self.outcome.trained += data["status"] == "done"
+            self.outcome.trained += data["status"] == "done" and "given" not in data
         elif event == "died":
             if data["job"].action != "train":
                 self.outcome.errors.append(f"{data['job'].action}: {data['reason']}")

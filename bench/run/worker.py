@@ -19,6 +19,7 @@ from bench.plan.cell import Cell
 from bench.plan.scores import needs_no_outputs
 from bench.run.job import Emit, Job
 from bench.run.preflight import check
+from bench.run.receive import receive
 from bench.store.layout import Store
 from bench.train.device import configure
 from bench.train.loop import Cohort, train
@@ -60,9 +61,17 @@ def _train(
     with contextlib.ExitStack() as locks:
         for cell in sorted(job.cells, key=lambda c: c.key):
             _take_turn(store, cell.key, locks, emit, stop)
-        todo = [c for c in job.cells if store.state(c.key).status not in ("done", "diverged")]
+        open_ = [c for c in job.cells if store.state(c.key).status not in ("done", "diverged")]
+        environment = {"environment": flags, "provenance": job.provenance}
+        for cell in (cell for cell in open_ if cell.given):
+            try:
+                receive(cell, store, environment, emit)
+            except StoreError:
+                raise
+            except DistillbenchError as error:
+                _fail(store, [cell], str(error), emit)
+        todo = [cell for cell in open_ if not cell.given]
         if todo:
-            environment = {"environment": flags, "provenance": job.provenance}
             cohort = Cohort(
                 cells=todo,
                 teachers=job.teachers,

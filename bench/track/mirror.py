@@ -346,6 +346,8 @@ def _values(scores: Iterable[Json]) -> Iterator[tuple[str, float, Json]]:
 def _flat(cell: Cell) -> dict[str, Any]:
     """Return a cell's parameters under dotted names."""
     found: dict[str, Any] = {"key": cell.key, "size": cell.size}
+    if cell.given:
+        return found | {"given": cell.given.said}
     found |= {f"budget.{name}": value for name, value in cell.budget.model_dump().items()}
     found |= {f"task.{name}": value for name, value in cell.task.params.items()}
     for part in cell.methods:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import math
 import time
 import traceback
@@ -152,8 +151,7 @@ class Member:
         self.digest = ""
         self.best = -math.inf
         self.best_networks: dict[str, Tensor] = {}
-        spec = {"key": cell.key, "cell": json.loads(cell.canonical), "sources": cell.sources()}
-        spec |= {"images": cell.dataset.images, **cohort.environment}
+        spec = cell.spec(cohort.environment)
         if batches.codes:
             if self.store.read(self.key, "spec.json").get("codes", batches.codes) != batches.codes:
                 self.store.resume(self.key).unlink(missing_ok=True)  # it was learning others

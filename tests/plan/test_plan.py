@@ -125,7 +125,7 @@ def test_canonical_text_survives_json(tmp_path: Path) -> None:
     cell = by_method(tiny_plan(tmp_path))["wkd"]
     spec = json.loads(cell.canonical)
     assert spec["methods"][0]["params"]["levels"] == 3
-    some = {"later", "alternation", "deeper", "latents"}  # in the keys of cells that have them
+    some = {"later", "alternation", "deeper", "latents", "given"}  # of cells that have them
     never = {"outputs", "scored_on"}
     assert set(spec) == {f.name for f in dataclasses.fields(Cell)} - some - never
 

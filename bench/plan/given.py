@@ -1,0 +1,174 @@
+"""What someone else made: teachers and rows of `methods` that are files, and are not trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from bench.contracts.width import Width
+from bench.errors import SuiteError, unknown
+from bench.plan.cell import Cell, Given
+from bench.plan.explain import explain
+from bench.plan.files import beside, sha256_of
+from bench.plan.matrix import Entry
+from bench.plan.suite import Files, GivenWidth, Model, Suite, Teacher
+
+if TYPE_CHECKING:
+    from bench.contracts.task import Task
+
+ROLE = "given"
+KINDS = ("weights",)  # keys by one of which a row says that it was not trained here
+
+Make = Callable[[str, str, Width, int, Given], Cell]
+"""(data set, architecture, width, width of the discriminator, what is given) -> its cell."""
+
+
+class Theirs(Model):
+    """A row of `methods` that was not trained here."""
+
+    weights: Files  # with `{seed}` or `{dataset}` where there are several
+    dataset: str | None = None  # default: the suite's, if it has one
+    architecture: str | None = None  # default: the matrix's, if it has one
+    width: GivenWidth | None = None  # default: the suite's, if it has one
+
+
+def is_given(row: Mapping[str, Any]) -> bool:
+    """Say whether a row of `methods` was not trained here."""
+    return "method" not in row and any(kind in row for kind in KINDS)
+
+
+def given_row(suite: Suite, label: str, row: Mapping[str, Any]) -> Theirs:
+    """Read a row of `methods` that was not trained here.
+
+    Raises:
+        SuiteError: a key or value is wrong.
+    """
+    try:
+        return Theirs.model_validate(dict(row))
+    except ValidationError as error:
+        where = f"{suite.path}: methods.{label}"
+        raise SuiteError("\n".join(explain(error, where, Theirs))) from error
+
+
+def places_of(
+    suite: Suite, label: str, row: Theirs, tasks: Mapping[str, type[Task]], make: Make
+) -> Iterator[Entry]:
+    """Yield the places of such a row: one per seed if its files have a `{seed}`, else one in all.
+
+    Args:
+        suite: whose row it is.
+        label: the row's name.
+        row: what it says.
+        tasks: data set -> its task.
+        make: makes the cells.
+
+    Raises:
+        SuiteError: it does not say of which data set, architecture or width it is, or a file is
+            not there.
+    """
+    where = f"{suite.path}: methods.{label}"
+    names = _texts(row.weights)
+    several = row.dataset is None and all("{dataset}" in name for name in names)
+    datasets = list(tasks) if several else [_one("dataset", row.dataset, list(tasks), where)]
+    architecture = row.architecture or _one("architecture", None, list(suite.architectures), where)
+    width = row.width or _one("width", None, suite.widths, where)
+    has_seeds = any("{seed}" in name for name in names)
+    for dataset in datasets:
+        for seed in suite.seeds if has_seeds else suite.seeds[:1]:
+            known = {"dataset": dataset, "seed": str(seed)}
+            files = by_direction(row.weights, tasks[dataset], f"{where}.weights")
+            given = weights_given(suite, {"generator": files}, known, f"{where}.weights")
+            cell = make(dataset, architecture, width, 0, given)
+            yield Entry(dataset, architecture, label, width, 0, seed, ROLE, cell)
+
+
+def teacher_place(
+    suite: Suite,
+    teacher: Teacher,
+    dataset: str,
+    task: type[Task],
+    architecture: str,
+    judge_width: int,
+    make: Make,
+) -> Entry:
+    """Return the place of a teacher from files; without a discriminator among them it has none.
+
+    Raises:
+        SuiteError: there is not one file for each direction, or one is not there.
+    """
+    where = f"{suite.path}: teacher.weights"
+    networks = {"generator": by_direction(teacher.weights or {}, task, where)}
+    if teacher.discriminator is not None:
+        judging = f"{suite.path}: teacher.discriminator"
+        networks["discriminator"] = by_direction(teacher.discriminator, task, judging)
+    given = weights_given(suite, networks, {"dataset": dataset}, where)
+    widths = teacher.width, judge_width if teacher.discriminator else 0
+    cell = make(dataset, architecture, *widths, given)
+    return Entry(dataset, architecture, "teacher", *widths, 0, "teacher", cell)
+
+
+def by_direction(files: Files, task: type[Task], where: str) -> dict[str, str]:
+    """Return a file for each direction of a task.
+
+    Raises:
+        SuiteError: there is not one for each.
+    """
+    directions = list(task.directions)
+    if isinstance(files, str):
+        if len(directions) > 1:
+            said = ", ".join(f"{d}: FILE" for d in directions)
+            raise SuiteError(f"{where}: one file, but {len(directions)} directions: {{{said}}}.")
+        return {directions[0]: files}
+    for name in files:
+        if name not in directions:
+            raise SuiteError(unknown("direction", name, directions, where))
+    if lacking := [d for d in directions if d not in files]:
+        raise SuiteError(f"{where}: {lacking[0]}: missing; there has to be a file for each.")
+    return files
+
+
+def weights_given(
+    suite: Suite, networks: Mapping[str, Mapping[str, str]], known: Mapping[str, str], where: str
+) -> Given:
+    """Return what weights are given: network -> direction -> file, as the suite names it.
+
+    Args:
+        suite: its files are relative to it.
+        networks: "generator", or "discriminator" too.
+        known: what stands for `{NAME}` in a file's name.
+        where: whose they are.
+
+    Raises:
+        SuiteError: a file is not there.
+    """
+    files: dict[str, Path] = {}
+    for network, by_direction in networks.items():
+        for direction, name in by_direction.items():
+            for placeholder, value in known.items():
+                name = name.replace(f"{{{placeholder}}}", value)
+            files[f"{network}.{direction}"] = beside(suite, name, where)
+    hashes = {name: sha256_of(path) for name, path in files.items()}
+    return Given("weights", hashes, {name: str(path) for name, path in files.items()})
+
+
+def _texts(files: Files) -> list[str]:
+    return [files] if isinstance(files, str) else list(files.values())
+
+
+def _one(axis: str, stated: Any, known: list[Any], where: str) -> Any:
+    """Return what a row states on an axis, or the only value that there is.
+
+    Raises:
+        SuiteError: there is no such value, or there are several.
+    """
+    if stated is not None:
+        if stated not in known:
+            raise SuiteError(unknown(axis, str(stated), map(str, known), where))
+        return stated
+    if len(known) > 1:
+        said = ", ".join(map(str, known))
+        raise SuiteError(f"{where}: {axis}: missing; the suite has {said}: say of which it is.")
+    return known[0]
