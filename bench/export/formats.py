@@ -13,8 +13,9 @@ from torch import Tensor
 
 from bench.contracts.network import Generator
 from bench.errors import ExportError
-from bench.export.by_torch import build, read_weights
+from bench.export.by_torch import build
 from bench.export.settings import Settings
+from bench.fetch.naming import to_original
 from bench.onnx.convert import FirstOutput, convert, exporting, open_shapes
 from bench.onnx.session import Session
 
@@ -51,7 +52,9 @@ def difference(run: Run, network: Generator, probes: Sequence[Tensor]) -> float:
 
 
 def _tensors(network: Generator) -> dict[str, Tensor]:
-    return {name: x.detach().cpu().contiguous() for name, x in network.state_dict().items()}
+    """Return the weights by the names of the official code."""
+    state = {name: x.detach().cpu().contiguous() for name, x in network.state_dict().items()}
+    return to_original(network, state)
 
 
 def _write_safetensors(network: Generator, images: Tensor, is_open: bool) -> bytes:
@@ -82,12 +85,14 @@ def _write_torch_export(network: Generator, images: Tensor, is_open: bool) -> by
     shapes = open_shapes(1) if is_open else None
     with exporting():
         program = torch.export.export(FirstOutput(network), (images,), dynamic_shapes=shapes)
+        for node in program.graph.nodes:
+            node.meta.pop("stack_trace", None)  # which names files of this machine
         torch.export.save(program, file)
     return file.getvalue()
 
 
 def _open_weights(path: Path, settings: Settings) -> Run:
-    network = build(settings, read_weights(path))
+    network = build(path, settings)
     return lambda images: network(images)[0]
 
 
