@@ -11,6 +11,7 @@ import click
 from bench.cli.options import open_suite, suite_options
 from bench.cli.tools import choose_device
 from bench.errors import DistillbenchError, ExportError, unknown
+from bench.onnx.extra import need
 
 if TYPE_CHECKING:
     from bench.export.settings import Settings
@@ -61,6 +62,8 @@ def export(to: Path, formats: list[str], peer: int | None, **where: Any) -> None
     from bench.export.packing import pack
     from bench.export.student import open_student, refusal
 
+    if "onnx" in formats:
+        need("onnx", "onnxscript", "onnxruntime")
     plan, store = open_suite(**where)
     refused: list[str] = []
     count = 0

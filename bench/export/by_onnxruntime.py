@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ FILE = "model.onnx"
 class OnnxEngine:
     """The `model.onnx` of an export."""
 
-    def __init__(self, folder: Path, settings: Settings, device: str, threads: int = 0) -> None:
+    def __init__(self, folder: Path, settings: Settings, device: str, threads: int) -> None:
         """Open the file.
 
         Raises:
@@ -27,7 +26,7 @@ class OnnxEngine:
         """
         path = checked(folder, FILE, settings)
         self.size = 0 if settings.open_sizes else settings.size
-        self.session = Session(path, device, threads or os.cpu_count() or 1)
+        self.session = Session(path, device, threads)
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """[N, 3, H, W] in [-1, 1] -> what the network makes of them, the same.

@@ -125,11 +125,14 @@ def open_student(
 
 def remarks(cell: Cell) -> list[str]:
     """Say in what an export differs from what the suite scored."""
-    if EVAL in modes_of(cell):
-        return []
-    modes = ", ".join(modes_of(cell))
-    said = f"the suite made its images in mode {modes}; an export is in evaluation mode"
-    return [f"{said}, so its images and their scores will differ"]
+    found = []
+    if EVAL not in modes_of(cell):
+        modes = ", ".join(modes_of(cell))
+        said = f"the suite made its images in mode {modes}; an export is in evaluation mode"
+        found.append(f"{said}, so its images and their scores will differ")
+    if cell.peers > 1:
+        found.append(f"its scores are means over {cell.peers} peers, of which it is one")
+    return found
 
 
 def _shown(cell: Cell, direction: str, place: int) -> str:

@@ -168,9 +168,10 @@ def _claim(out: Path, settings: Settings, file: str, size: int | None) -> None:
     asked: dict[str, Any] = {"key": settings.key, "direction": settings.direction, "size": size}
     asked |= {"file": file, "sha256": settings.files[file]}
     path = out / RECORD
-    if (record := read_json(path)) and record != asked:
-        raise ExportError(f"--out {out}: holds images of another export, file or size ({RECORD}).")
-    if not record and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ExportError(f"--out {out}: holds something else; take a folder that is new or empty.")
-    if not record:
-        write_json(path, asked)
+    record = read_json(path)
+    if record == asked:
+        return
+    if out.exists() and (not out.is_dir() or any(p.name != RECORD for p in out.iterdir())):
+        what = f"images of another export, file or size ({RECORD})" if record else "something else"
+        raise ExportError(f"--out {out}: holds {what}; take a folder that is new or empty.")
+    write_json(path, asked)

@@ -226,6 +226,23 @@ def test_peers_are_asked_which_one(tmp_path: Path) -> None:
     assert not torch.equal(mine, other)
 
 
+def test_each_direction_leaves_on_its_own(tmp_path: Path) -> None:
+    changes = {"datasets": ["grass2brick"], "architectures": ["resnet9"], "methods": ["none"]}
+    suite = write_suite(tmp_path, **changes, metrics=["params"])
+    plan, store = expand(load(suite)), Store(tmp_path / "runs")
+    (entry,) = plan.students
+    assert entry.cell is not None
+    train_together([entry.cell], plan, store)
+    words = ("--store", store.root, "--to", tmp_path / "to", "--format", "pth")
+    assert call("export", suite, *words).exit_code == 0
+    found = sorted(p.name for p in (tmp_path / "to").iterdir())
+    assert found == [f"grass2brick-resnet9-none-w2-s0-{way}" for way in ("AtoB", "BtoA")]
+    said = [json.loads((tmp_path / "to" / name / "config.json").read_text()) for name in found]
+    assert [(x["source"], x["target"]) for x in said] == [("grass", "brick"), ("brick", "grass")]
+    weights = [(tmp_path / "to" / name / "model.pth").read_bytes() for name in found]
+    assert weights[0] != weights[1]
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
@@ -268,6 +285,12 @@ def test_of_several_students_those_that_can_leave_do(
     assert "not exported: photo_edges unet none width 2 seed 1: missing" in done.output
     assert [p.name for p in tmp_path.iterdir()] == [NAME]
     assert call(*words, "--seeds", "1").exit_code == 2
+
+
+def test_the_command_line_knows_every_format() -> None:
+    from bench.cli.export import FORMATS as NAMED  # without torch, which the others need
+
+    assert list(FORMATS) == list(NAMED)
 
 
 def test_a_format_that_there_is_not_is_refused(exported: Path, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_where_it_cannot_be_measured_the_score_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "half").mkdir()
-    _, _, score = measured(tmp_path / "half", "onnxruntime", numerics={"precision": "bf16"})
+    _, _, score = measured(tmp_path / "half", "onnxruntime", precision="bf16")
     assert score["values"] == {}
     assert "float32" in score["reason"]
 
