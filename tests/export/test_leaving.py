@@ -146,7 +146,8 @@ def test_the_card_holds_each_score_with_its_protocol(
     assert head["datasets"] == [result["dataset"]["type"]] == ["photo_edges"]
     assert head["license_link"] == "LICENSE"
     text = (exported / "README.md").read_text()
-    for said in (cell.key, "suite `tiny`", "distillbench generate", "preview.png"):
+    names = "layers have the names that they have in the code of junyanz"
+    for said in (cell.key, "suite `tiny`", "distillbench generate", "preview.png", names):
         assert said in text
     assert "CC BY" in (exported / "LICENSE").read_text()
     assert (exported / "preview.png").is_file()
