@@ -155,7 +155,9 @@ def _differences(
 ) -> Iterator[str]:
     """Yield how our protocol differs from the printed one, as far as that is known."""
     epochs, judge = group["epochs"].iloc[0], group["discriminator_width"].iloc[0]
-    if number["epochs"] and not math.isclose(float(number["epochs"]), epochs, rel_tol=0.01):
+    if pd.isna(epochs):  # of weights from elsewhere
+        yield "not trained here"
+    elif number["epochs"] and not math.isclose(float(number["epochs"]), epochs, rel_tol=0.01):
         yield f"{epochs:.3g} epochs, the paper {_epochs(number)}"
     if number["discriminator_width"] not in ("", str(judge)):
         yield f"D {judge}, the paper {number['discriminator_width']}"

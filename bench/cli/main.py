@@ -19,6 +19,7 @@ import click
 from bench.cli import compare as cli_compare
 from bench.cli import export as cli_export
 from bench.cli import fetch as cli_fetch
+from bench.cli import inspect as cli_inspect
 from bench.cli import run as cli_run
 from bench.cli import tools as cli_tools
 from bench.cli.options import open_suite, suite_options
@@ -275,6 +276,7 @@ def verify(device: str, bundle: Path | None, **where: Any) -> None:
 
 for tool in (cli_tools.score, cli_tools.metrics, cli_tools.methods, cli_tools.count, cli_tools.new):
     main.add_command(tool)
+main.add_command(cli_inspect.inspect)
 main.add_command(cli_fetch.fetch)
 main.add_command(cli_fetch.weights)
 main.add_command(cli_compare.compare)

@@ -12,7 +12,7 @@ from bench.contracts.width import Width
 from bench.errors import SuiteError, unknown
 from bench.plan.cell import Cell, Given
 from bench.plan.explain import explain
-from bench.plan.files import beside, sha256_of
+from bench.plan.files import beside, place, sha256_of
 from bench.plan.matrix import Entry
 from bench.plan.suite import Files, GivenWidth, Model, Suite, Teacher
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ROLE = "given"
 KINDS = ("weights",)  # keys by one of which a row says that it was not trained here
+
+EXPORTED = "model.safetensors"  # in the folder of a student that `distillbench export` wrote
 
 Make = Callable[[str, str, Width, int, Given], Cell]
 """(data set, architecture, width, width of the discriminator, what is given) -> its cell."""
@@ -149,6 +151,8 @@ def weights_given(
         for direction, name in by_direction.items():
             for placeholder, value in known.items():
                 name = name.replace(f"{{{placeholder}}}", value)
+            folder = place(suite, name)
+            name = str(Path(name) / EXPORTED) if (folder / EXPORTED).is_file() else name
             files[f"{network}.{direction}"] = beside(suite, name, where)
     hashes = {name: sha256_of(path) for name, path in files.items()}
     return Given("weights", hashes, {name: str(path) for name, path in files.items()})

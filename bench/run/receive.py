@@ -12,7 +12,9 @@ from torch import Tensor
 
 from bench.contracts.network import Network
 from bench.contracts.width import said_width
+from bench.errors import WeightsError
 from bench.fetch.naming import Fit, state_of
+from bench.fetch.recognise import recognise
 from bench.fetch.tensors import read_tensors
 from bench.plan.cell import Cell
 from bench.store.layout import Json, Store
@@ -81,5 +83,16 @@ def read_weights(cell: Cell) -> dict[str, Fit]:
     for name, file in cell.given.files.items():
         network = name.partition(".")[0]
         tensors = read_tensors(Path(file), cell.given.sha256[name])
-        found[name] = state_of(networks[network], tensors, f"{file}: {said[network]}")
+        try:
+            found[name] = state_of(networks[network], tensors, f"{file}: {said[network]}")
+        except WeightsError as error:
+            raise WeightsError(f"{error}{_hint(tensors, network, cell.size)}") from error
     return found
+
+
+def _hint(tensors: Mapping[str, Tensor], role: str, size: int) -> str:
+    """Return what would fit instead."""
+    close = [c for c in recognise(tensors, size) if c.role == role and not c.fit.faults]
+    if not close:
+        return " `distillbench inspect` says what the file is."
+    return f" What fits: {close[0].said}."
