@@ -47,7 +47,7 @@ def refusal(entry: Entry, plan: Plan, store: Store, peer: int | None) -> str:
         return f"{entry}: {state}"
     cell, task = entry.cell, entry.cell.task.declared
     if state.status != "done":
-        return f"{entry}: {state}: its training has not ended well; `distillbench run` goes on."
+        return f"{entry}: {state}: only a student that was trained to the end can leave."
     if why := reason_untrained(entry, state, plan, store):
         return f"{entry}: not trained: {why}"
     if task.makes != "images":
