@@ -85,14 +85,16 @@ def title(settings: Settings) -> str:
     return f"{settings.dataset} {settings.network} width {width}, {settings.method}"
 
 
-def licence(student: Student, has_preview: bool) -> str:
+def licence(student: Student, plan: Plan, has_preview: bool) -> str:
     """Return what is known of the rights in an export."""
     data = student.cell.dataset.declared
+    above = plan.cells[student.cell.teacher].given if student.cell.teacher else None
     shown = ", and the preview shows some of them" if has_preview else ""
     lines = [
         f"These weights were learnt from images of {student.entry.dataset}{shown}.",
         f"Licence of the images, as the data set states it: {data.licence or 'not stated'}.",
         *([f"Source: {data.source}."] if data.source else []),
+        *([f"Their teacher was given, as {above.said}."] if above else []),
         "",
         "Weights derive from the images that they were learnt from, and from the teacher, if there",
         "was one: whoever passes them on should see that the licences of both allow it.",
@@ -207,7 +209,10 @@ def _rows(scores: Sequence[Json]) -> Iterator[Json]:
                 yield {
                     "metric": score["metric"],
                     "name": name + variant,
-                    "label": (score.get("label") or metric.label or score["metric"]) + variant,
+                    "label": (
+                        score.get("label") or metric.heading(score["params"]) or score["metric"]
+                    )
+                    + variant,
                     "value": value,
                     "unit": score["unit"],
                     "better": score["better"],
