@@ -155,7 +155,7 @@ def _differences(
 ) -> Iterator[str]:
     """Yield how our protocol differs from the printed one, as far as that is known."""
     epochs, judge = group["epochs"].iloc[0], group["discriminator_width"].iloc[0]
-    if group["origin"].any():
+    if pd.isna(epochs):  # of weights from elsewhere
         yield "not trained here"
     elif number["epochs"] and not math.isclose(float(number["epochs"]), epochs, rel_tol=0.01):
         yield f"{epochs:.3g} epochs, the paper {_epochs(number)}"
