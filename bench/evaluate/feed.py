@@ -25,8 +25,8 @@ from bench.contracts.metric import Features, Metric, Scene, SetMetric
 from bench.errors import Damaged, Interrupted
 from bench.evaluate import sampled
 from bench.evaluate.generate import BATCH, keep_samples, to_8_bits
+from bench.evaluate.made_by import Maker, makers
 from bench.evaluate.sampled import Sampled
-from bench.evaluate.who_makes import Maker, makers
 from bench.fetch import weights
 from bench.maths.bootstrap import Draws, draw
 from bench.plan.cell import Cell, open_dataset, real_split, without_path

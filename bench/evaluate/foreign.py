@@ -12,7 +12,7 @@ import torch
 from bench.contracts.metric import Metric
 from bench.evaluate.feed import score_outputs, weights_protocol
 from bench.evaluate.generate import Made
-from bench.evaluate.who_makes import Maker, makers
+from bench.evaluate.made_by import Maker, makers
 from bench.fetch.missing import missing_weights
 from bench.plan.cell import Cell
 from bench.plan.scores import Wanted, image_scores, record
