@@ -15,6 +15,8 @@ and what to do. The command line prints them without a traceback and exits with 
     │   └── Damaged             a file of the store is not what was written to it
     ├── CountError              an operator has no known number of MACs
     ├── ReportError             rows cannot stand in one table
+    ├── ExportError             a student cannot leave as asked, or an export cannot be read
+    │   └── AbsentExtra         a package that this needs is not installed
     └── Interrupted             exit code 130: stopped on request; the same command goes on
 """
 
@@ -76,6 +78,14 @@ class CountError(DistillbenchError):
 
 class ReportError(DistillbenchError):
     """Rows cannot stand in one table."""
+
+
+class ExportError(DistillbenchError):
+    """A student cannot leave as asked, or an export cannot be read."""
+
+
+class AbsentExtra(ExportError):  # noqa: N818 - a state, not an error
+    """A package that this needs is not installed."""
 
 
 class Interrupted(DistillbenchError):  # noqa: N818 - a state, not an error

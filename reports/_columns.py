@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from reports._format import spread, titled
-from reports._printed import BEST, PLACE, text_of
+from reports._printed import BEST, PLACE, text_of, unlabelled
 
 UNITS = {"params": (1e6, "M"), "macs": (1e9, "G")}
 
@@ -218,7 +218,10 @@ class Printed(Column):
         return [number for line in lines if (number := self._number(line)) is not None]
 
     def _number(self, line: Line) -> pd.Series[Any] | None:
-        place = {**line.seeds.iloc[0], "direction": line.place.scores["direction"].iloc[0]}
+        place = {
+            **unlabelled(line.seeds).iloc[0],
+            "direction": line.place.scores["direction"].iloc[0],
+        }
         return line.place.numbers.get((*(place[axis] for axis in PLACE), self.metric))
 
 

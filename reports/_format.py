@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from bench.contracts.report import Note as Told
 from bench.contracts.report import Rows
 from bench.errors import ReportError
 
@@ -188,7 +189,7 @@ class Note(NamedTuple):
 
 
 def merged(notes: Iterable[Note | str]) -> list[str]:
-    """Return notes as text, each once, and the places of which the same is said together."""
+    """Return notes, each once, and the places of which the same is said together."""
     found: dict[tuple[str, str], list[str]] = {}
     for note in notes:
         what, place, said = note if isinstance(note, Note) else ("", "", note)
@@ -196,7 +197,7 @@ def merged(notes: Iterable[Note | str]) -> list[str]:
         if place not in places:
             places.append(place)
     return [
-        f"{what} ({'; '.join(places)}): {said}." if what else said
+        Told(f"{what} ({'; '.join(places)})", said) if what else said
         for (what, said), places in found.items()
     ]
 

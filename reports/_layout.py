@@ -26,7 +26,7 @@ from reports._format import (
     protocols,
     size,
 )
-from reports._printed import numbers
+from reports._printed import numbers, unlabelled
 from reports._select import teachers_of, widest
 
 SPREAD = (
@@ -34,6 +34,7 @@ SPREAD = (
     "otherwise; a seed that is missing, failed, diverged or did not train is named and never "
     "averaged away."
 )
+MEANS = "Mean ± standard deviation over seeds."
 
 
 class Row(NamedTuple):
@@ -131,9 +132,10 @@ def network_table(layout: Layout, rows: Rows) -> Iterator[Table]:
         scores = (
             scores[scores["direction"] == scores["direction"].iloc[0]] if len(scores) else scores
         )
-        if not (set(layout.networks) <= set(mine["architecture"]) and layout.has_scores(scores)):
+        names = unlabelled(mine)["architecture"]
+        if not (set(layout.networks) <= set(names) and layout.has_scores(scores)):
             continue
-        original = widest(mine[mine["architecture"].isin(layout.networks[:1])])
+        original = widest(mine[names.isin(layout.networks[:1])])
         place = Place(scores, pd.DataFrame())
         lines = [
             Line(f"{name} {width}", (), seeds, original, seeds.iloc[:0], place)
@@ -254,7 +256,8 @@ def _table(
     notes += [note for column, _ in own for note in column.notes(lines)]
     seeds = pd.concat([line.seeds for line in lines])
     notes += [*ports(seeds), *origins(seeds)]
-    return Table(layout.name, layout.title, layout.caption, header, made, merged(notes))
+    caption, said = layout.caption, merged(notes)
+    return Table(layout.name, layout.title, caption, header, made, said, MEANS, subject=named)
 
 
 def _kept(columns: Sequence[Column], lines: Sequence[Line]) -> list[tuple[Column, list[str]]]:

@@ -46,9 +46,15 @@ def _printed() -> pd.DataFrame:
 
 
 def same_place(frame: pd.DataFrame, place: pd.Series[Any]) -> pd.DataFrame:
-    """Return the numbers of an entry's place, or the entries of a number's; of any direction."""
+    """Return the entries of a number's place, of any direction."""
     axes = [axis for axis in PLACE if axis != "direction"]
-    return frame[(frame[axes] == place[axes]).all(axis=1)]
+    return frame[(unlabelled(frame)[axes] == place[axes]).all(axis=1)]
+
+
+def unlabelled(entries: pd.DataFrame) -> pd.DataFrame:
+    """Return entries under the names that a suite has for their data sets and architectures."""
+    names = {axis: f"{axis}_name" for axis in ("dataset", "architecture")}
+    return entries.assign(**{axis: entries[n] for axis, n in names.items() if n in entries})
 
 
 def text_of(number: pd.Series[Any]) -> str:

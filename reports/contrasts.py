@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.contracts.report import Bold, Report, Rows, Table
-from bench.maths.statistics import LEVEL, Comparison, compare, holm, least_p, seeds_needed
+from bench.maths.statistics import (
+    LEVEL,
+    Comparison,
+    compare,
+    holm,
+    least_holm_p,
+    least_p,
+    seeds_needed,
+)
 from reports._format import SIZE, named, p_value, ports, signed, size
 from reports.significance import interval
 
@@ -53,6 +61,7 @@ class Contrasts(Report):
         scores = scores[scores["headline"] & (scores["judges"] == "images")]
         scores = scores[(scores["better"] != "") & scores["value"].notna()]
         blocks, notes = [], []
+        can_show = False
         axes = ["dataset", *SIZE]
         for (dataset, width, judge), group in students.groupby(axes, sort=False):
             found = [*_networks(group), *_parameters(group)]
@@ -61,12 +70,15 @@ class Contrasts(Report):
             for direction in directions:
                 arrow = f" {direction}" if len(directions) > 1 else ""
                 where = [f"{dataset}{arrow}", size(width, judge, rows)]
-                block, said = _block(where, found, mine[mine["direction"] == direction])
+                block, said, can = _block(where, found, mine[mine["direction"] == direction])
                 blocks.append(block)
                 notes += said
+                can_show |= can
         if blocks:
             notes += ports(rows.entries)
-            yield Table("contrasts", "One thing apart", CAPTION, HEADER, blocks, notes)
+            idle = "" if can_show else "of too few seeds to show anything"
+            title, subject = "One thing apart", "What differs"
+            yield Table("contrasts", title, CAPTION, HEADER, blocks, notes, "", subject, idle)
 
 
 def _networks(group: pd.DataFrame) -> Iterator[Contrast]:
@@ -111,8 +123,8 @@ def _keys(entries: pd.DataFrame, axis: str) -> dict[str, pd.Series[str]]:
 
 def _block(
     where: list[str], contrasts: list[Contrast], scores: pd.DataFrame
-) -> tuple[list[list[str]], list[str]]:
-    """Return the rows of one place, and what they come to in words."""
+) -> tuple[list[list[str]], list[str], bool]:
+    """Return the rows of one place, what they come to in words, and if p could be small enough."""
     block: list[list[str]] = []
     verdicts: dict[str, dict[str, list[str]]] = {}
     most = 0
@@ -136,7 +148,8 @@ def _block(
             block.append([*row, each if len(singles) > 1 else ""])
     place = f"{where[0]}, width {where[1]}"
     notes = [*(_sentence(what, by) for what, by in verdicts.items()), _reach(most, len(contrasts))]
-    return block, [f"{place}: {note}" for note in notes]
+    can_show = len(contrasts) * least_p(most) <= LEVEL
+    return block, [f"{place}: {note}" for note in notes], can_show
 
 
 def _compared(
@@ -171,7 +184,7 @@ def _sentence(what: str, verdicts: Mapping[str, list[str]]) -> str:
 
 def _reach(seeds: int, contrasts: int) -> str:
     """Say what so many seeds can show at best."""
-    single, corrected = least_p(seeds), min(1.0, contrasts * least_p(seeds))
+    single, corrected = least_p(seeds), least_holm_p(seeds, contrasts)
     text = (
         f"with {seeds} common seed{'s' * (seeds != 1)} the smallest p is {single:.2g}, and "
         f"{corrected:.2g} after Holm over {contrasts} pair{'s' * (contrasts != 1)}"

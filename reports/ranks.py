@@ -15,6 +15,7 @@ from bench.contracts.report import Figure, Report, Rows, Table
 from bench.contracts.verdict import NOT_TRAINED
 from bench.maths.statistics import LEVEL, Ranks, ranks
 from reports._format import SIZE, by_seed, judged, p_value, places, ports, size
+from reports._style import COLUMN, PAGE, shown
 
 TITLE = "Mean ranks over data sets"
 CAPTION = (
@@ -25,6 +26,7 @@ CAPTION = (
     "of one data set are not independent, which makes these tests optimistic there; few data "
     "sets make them blind."
 )
+BRIEF = "1 is best; ranks differ if a critical difference apart."
 BARS = "Bars are half a critical difference to each side: methods whose bars do not meet differ."
 
 
@@ -47,7 +49,7 @@ class MeanRanks(Report):
         """Yield the table and the plot of the critical difference."""
         if rows.entries.loc[rows.entries["role"] == "student", "method"].nunique() < 3:
             return
-        every = list(_ranked(rows))
+        every = list(by_metric(rows))
         found = [ranked for ranked in every if not math.isnan(ranked.ranks.critical)]
         apart = [ranked for ranked in every if ranked.apart]
         if not (found or apart):
@@ -64,11 +66,13 @@ class MeanRanks(Report):
             for ranked in apart
         ]
         notes += _untrained(rows)
+        idle = ""
         reach = max((len(r.ranks.mean) - 1 - r.ranks.critical for r in found), default=1.0)
         if reach <= 0:
             notes.append("So few places cannot show any difference: see the critical difference.")
+            idle = "of so few places that none can differ"
         notes += ports(rows.entries)
-        yield Table("ranks", TITLE, CAPTION, *_table(found), notes)
+        yield Table("ranks", TITLE, CAPTION, *_table(found), notes, BRIEF, "Metric", idle)
         if found:
             yield Figure("ranks", TITLE, f"{CAPTION} {BARS}", _draw(found), notes)
 
@@ -84,7 +88,7 @@ def _untrained(rows: Rows) -> Iterator[str]:
         yield f"{method}, {where}: without {seeds}, not trained."
 
 
-def _ranked(rows: Rows) -> Iterator[Ranked]:
+def by_metric(rows: Rows) -> Iterator[Ranked]:
     """Yield every metric's ranks, width by width."""
     means: dict[tuple[str, str], list[pd.Series[float]]] = {}
     apart: dict[tuple[str, str], list[str]] = {}
@@ -130,9 +134,10 @@ def _draw(found: list[Ranked]) -> Drawing:
     across = min(2, len(found))
     down = math.ceil(len(found) / across)
     most = max(len(ranked.ranks.mean) for ranked in found)
+    width = PAGE if across > 1 else COLUMN
     tall = 0.24 * most + 0.9
     drawing, axes = plt.subplots(
-        down, across, figsize=(4.6 * across, tall * down), squeeze=False, layout="constrained"
+        down, across, figsize=(width, tall * down), squeeze=False, layout="constrained"
     )
     for axis, ranked in zip(axes.flat, found, strict=False):
         _panel(axis, ranked)
@@ -150,9 +155,10 @@ def _panel(axis: Axes, ranked: Ranked) -> None:
     axis.errorbar(
         mean, rows, xerr=of.critical / 2, fmt="o", ms=4.5, color="#0072B2", ecolor="#56B4E9", lw=2.5
     )
-    axis.set_yticks(rows, [str(name) for name in mean.index])
+    axis.set_yticks(rows, [shown(str(name), 18) for name in mean.index], fontsize=8)
     axis.invert_yaxis()
     axis.set_title(f"{ranked.heading}, width {ranked.width}", fontsize=9)
-    axis.set_xlabel(f"mean rank over {of.n} places; Friedman p {p_value(of.p)}", fontsize=8)
+    axis.set_xlabel(f"mean rank of {of.n} places; Friedman p {p_value(of.p)}", fontsize=8)
+    axis.tick_params("x", labelsize=8)
     axis.grid(axis="x", lw=0.4, color="#cccccc")
     axis.spines[["top", "right"]].set_visible(False)

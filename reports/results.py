@@ -42,6 +42,8 @@ CAPTION = (
     "Without such a method nothing is bold. Beside samples, a row of real images says what as many "
     "of them would score."
 )
+BRIEF = "Mean ± standard deviation over seeds."
+BOLD = " Bold: significantly better than every other method."
 GAINS = (
     "Gain over the student alone at the same seed and width, positive where better: mean ± "
     "standard deviation (n - 1) over seeds. Which gains are significant is said in the table of "
@@ -83,6 +85,8 @@ class Results(Report):
                 mine = scores[scores["key"].isin(group["key"])]
                 found = {str(metric): column for metric, column in mine.groupby("metric")}
                 cells = [_cells(found.get(metric), group) for metric in columns]
+                if place[0] not in ("student", "teacher") and not any(cells):
+                    continue  # a network that judges, without a score of its own here
                 costs = _costs(scores, group, entries)
                 blocks.append(_block([where, width, *costs], group, cells))
                 if group["is_control"].any() and not group["is_control"].all():
@@ -101,7 +105,9 @@ class Results(Report):
             notes.append('Why runs are not trained, and their scores, stand under "Not trained".')
         notes += [*ports(rows.entries), *origins(rows.entries), *_too_few(rows)]
         header += [titled(first[m]) for m in columns]
-        yield Table("results", "Results", CAPTION, header, blocks, merged(notes))
+        has_bold = any(isinstance(c, Bold) for block in blocks for row in block for c in row)
+        brief = BRIEF + BOLD * has_bold
+        yield Table("results", "Results", CAPTION, header, blocks, merged(notes), brief)
         if gained and gains:
             header = [
                 "Data",
@@ -110,7 +116,13 @@ class Results(Report):
                 *(f"Δ {named(first[metric])}" for metric in gained),
             ]
             yield Table(
-                "gains", "Gains over the student alone", GAINS, header, gains, ports(rows.entries)
+                "gains",
+                "Gains over the student alone",
+                GAINS,
+                header,
+                gains,
+                ports(rows.entries),
+                "Mean ± standard deviation over seeds; positive is better.",
             )
 
 

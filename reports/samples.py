@@ -14,16 +14,15 @@ from PIL import Image
 
 from bench.contracts.report import Figure, Report, Rows, is_whole, sample_files
 from reports._select import sampled, told_seeds
-from reports._style import shown
+from reports._style import PAGE, shown
 
 Column = tuple[str, list[Path]]  # heading, one file per image
 
 INCHES = 1.5  # of an image and the gap beside it
-WIDEST = 16.0  # inches of all columns, twice a page's: where methods are many, images are smaller
-DPI = 150  # of the PNG: no image is drawn with more pixels than it has there
+DPI = 300  # of paper: no image is drawn with more pixels than it has there
 GAP = 1 / 24  # of an image's width
 HEAD = 0.25  # inches
-LETTER = 0.08  # inches
+LETTER = 0.065  # inches
 
 
 class Samples(Report):
@@ -90,7 +89,7 @@ def _columns(chosen: pd.DataFrame) -> dict[str, list[Column]]:
 
 def _draw(columns: list[Column]) -> Drawing:
     """Return all images in one picture: a grid of axes takes seconds where methods are many."""
-    inches = min(INCHES, WIDEST / len(columns))
+    inches = min(INCHES, PAGE / len(columns))
     most = round(DPI * inches / (1 + GAP))
     pictures = [[_pixels(file, most) for file in files] for _, files in columns]
     high, wide, _ = np.max([image.shape for column in pictures for image in column], axis=0)
@@ -109,7 +108,7 @@ def _draw(columns: list[Column]) -> Drawing:
     axes.imshow(canvas, interpolation="none")
     for number, (heading, _) in enumerate(columns):
         centre, text = number * (wide + gap) + wide / 2, shown(heading, int(inches / LETTER))
-        axes.text(centre, -gap, text, fontsize=9, ha="center", va="bottom")
+        axes.text(centre, -gap, text, fontsize=8, ha="center", va="bottom")
     return drawing
 
 

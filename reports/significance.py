@@ -8,7 +8,15 @@ import numpy as np
 import pandas as pd
 
 from bench.contracts.report import Bold, Report, Rows, Table
-from bench.maths.statistics import LEVEL, Comparison, compare, holm, least_p, seeds_needed
+from bench.maths.statistics import (
+    LEVEL,
+    Comparison,
+    compare,
+    holm,
+    least_holm_p,
+    least_p,
+    seeds_needed,
+)
 from reports._format import (
     SIZE,
     by_seed,
@@ -30,6 +38,7 @@ CAPTION = (
     "that some run of the method beats some run of the student alone, ties counting half. Seeds "
     "that failed, diverged, did not train or are missing make no pair and are named."
 )
+BRIEF = f"Gain over the student alone; bold: p ≤ {LEVEL} after Holm."
 HEADER = ["Data", "Width", "Metric", "Method", "n", "Gain", "95 % interval", "p", "p (Holm)"]
 HEADER += ["P(better)"]
 
@@ -58,7 +67,10 @@ class Significance(Report):
         if blocks:
             notes = [*ports(rows.entries), _reach(most, methods)]
             title = "Significance of the gains"
-            yield Table("significance", title, CAPTION, HEADER, blocks, notes)
+            idle = (
+                "" if methods * least_p(most) <= LEVEL else f"of {most} seeds, too few to show any"
+            )
+            yield Table("significance", title, CAPTION, HEADER, blocks, notes, BRIEF, idle=idle)
 
 
 def _compared(values: pd.DataFrame, better: str, group: pd.DataFrame) -> dict[str, Comparison]:
@@ -99,7 +111,7 @@ def interval(found: Comparison, digits: int) -> str:
 
 def _reach(seeds: int, methods: int) -> str:
     """Say what so many seeds can show at best."""
-    single, corrected = least_p(seeds), min(1.0, methods * least_p(seeds))
+    single, corrected = least_p(seeds), least_holm_p(seeds, methods)
     text = (
         f"The smallest p that {seeds} common seed{'s' * (seeds != 1)} can give is {single:.2g}, "
         f"and {corrected:.2g} after Holm over {methods} method{'s' * (methods != 1)}"

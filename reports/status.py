@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.contracts.report import Report, Rows, Table
+from bench.contracts.report import Report, Rows, Table, lacking, tally
 from reports._format import origins, ports, size
 
 HEADER = ["Data", "Architecture", "Method", "Width", "Seed", "Status", "Reason", "Cell", "Training"]
@@ -21,12 +21,12 @@ class Status(Report):
     def make(self, rows: Rows) -> Iterator[Table]:
         """Yield the table."""
         undefined = _undefined(rows.scores)
+        missing = lacking(rows)
         blocks = [
-            [_row(entry, rows, undefined) for entry in group.to_dict("records")]
+            [_row(entry, rows, undefined, missing) for entry in group.to_dict("records")]
             for _, group in rows.entries.groupby("dataset", sort=False)
         ]
-        counts = rows.entries["status"].value_counts()
-        summary = ", ".join(f"{count} {status}" for status, count in counts.items())
+        summary = ", ".join(f"{count} {said}" for said, count in tally(rows).items())
         note = (
             "Training is a cell's share of the time in its cohort's loop. An operator named "
             "under Reason had no deterministic implementation."
@@ -49,7 +49,12 @@ def _undefined(scores: pd.DataFrame) -> dict[str, str]:
     return {key: "; ".join(texts) for key, texts in said.items()}
 
 
-def _row(entry: dict[Hashable, Any], rows: Rows, undefined: Mapping[str, str]) -> list[str]:
+def _row(
+    entry: dict[Hashable, Any],
+    rows: Rows,
+    undefined: Mapping[str, str],
+    missing: Mapping[str, str],
+) -> list[str]:
     seconds = entry["training_s"]
     return [
         entry["dataset"],
@@ -58,7 +63,10 @@ def _row(entry: dict[Hashable, Any], rows: Rows, undefined: Mapping[str, str]) -
         size(entry["width"], entry["discriminator_width"], rows),
         str(entry["seed"]),
         entry["status"],
-        entry["reason"] or entry["nondeterministic"] or undefined.get(entry["key"], ""),
+        entry["reason"]
+        or entry["nondeterministic"]
+        or missing.get(entry["key"])
+        or undefined.get(entry["key"], ""),
         entry["key"],
         "" if pd.isna(seconds) else f"{float(seconds):.0f} s",
     ]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.plugins import outside
+
 TESTS = Path(__file__).parent
 sys.path[:0] = [str(TESTS), *(str(p) for p in sorted(TESTS.iterdir()) if p.is_dir())]
 
@@ -19,6 +21,8 @@ def _quiet(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFac
     monkeypatch.delenv("DISTILLBENCH_OFFLINE", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("DISTILLBENCH_STORE", raising=False)
+    monkeypatch.delenv(outside.VARIABLE, raising=False)
+    outside.look_in(None)
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,8 @@ WINGS = [
     "fetch",
     "train",
     "evaluate",
+    "onnx",
+    "export",
     "run",
     "compare",
     "report",

@@ -68,3 +68,15 @@ def test_tox_calls_commands_and_options_that_exist() -> None:
                 given = {word for word in words if word.startswith("--")}
                 command = main.commands[words[1]]
                 assert given <= {option for p in command.params for option in p.opts}
+
+
+def test_only_the_job_that_publishes_the_site_may_write_anything() -> None:
+    """It runs nothing of ours: what it publishes was built by a job that may only read."""
+    writing = {}
+    for workflow in WORKFLOWS:
+        for name, job in yaml.safe_load(workflow.read_text())["jobs"].items():
+            given = job.get("permissions", {})
+            if "write" in given.values():
+                writing[workflow.stem, name] = given
+                assert [step.get("uses") for step in job["steps"]] == ["actions/deploy-pages@v4"]
+    assert writing == {("docs", "publish"): {"pages": "write", "id-token": "write"}}

@@ -141,6 +141,9 @@ SHAPES = {
     "added to": "from shared_by import Base\n"
     + MINE.format("Base")
     + "    hints = ('mid1',)\n    hints += ('mid2',)\n",
+    "several at once": "from shared_by import Base\n"
+    + MINE.format("Base")
+    + "    hints, source = ('mid1',), 'nobody'\n",
     "a plain base beside it": "from shared_by import Base\n" + MINE.format("Base"),
     "a class of its own name": CONTRACT
     + MINE.format("Distiller")

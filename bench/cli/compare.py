@@ -31,7 +31,7 @@ WIDE = 200  # characters of a line where no terminal says how many it has
 @click.option(
     "--suite",
     type=click.Path(path_type=Path),
-    default="suites/quick.yaml",
+    default="quick",
     show_default=True,
     help="Whose results.",
 )

@@ -9,7 +9,6 @@ from dataclasses import asdict
 import click
 
 from bench.errors import DistillbenchError
-from bench.plugins import registry as plugins
 
 
 @click.command()
@@ -24,7 +23,6 @@ def fetch(names: tuple[str, ...]) -> None:
 
     errors: list[DistillbenchError] = []
     for name in names:
-        plugins.look_beside(name)
         try:
             for line in bring(name):
                 click.echo(line)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -17,15 +17,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli import compare as cli_compare
+from bench.cli import export as cli_export
 from bench.cli import fetch as cli_fetch
 from bench.cli import inspect as cli_inspect
+from bench.cli import listing, scaffold
 from bench.cli import run as cli_run
 from bench.cli import score as cli_score
 from bench.cli import tools as cli_tools
 from bench.cli.options import open_suite, suite_options
 from bench.cli.output import tell
 from bench.cli.run import count_places
-from bench.cli.tools import choose_device
+from bench.cli.tools import choose_device, driver
 from bench.errors import AbsentData, DistillbenchError, StoreError
 from bench.store.layout import Store, read_json
 
@@ -83,10 +85,13 @@ def main() -> None:
 def plan(as_json: bool, **where: Any) -> None:
     """Print the cells of SUITE, what is cached, why others are stale, and the time left.
 
+    Notes say what cannot come out: seeds that are too few for a test, weights that are not here,
+    metrics that will be empty, methods that are skipped.
     Data sets that were not fetched yet are named; everything else is checked without them.
     """
     from bench.report.rows import state_of
     from bench.run.estimate import time_left
+    from bench.run.outlook import remarks
     from bench.run.stale import Specs
     from bench.run.walk import is_scored
 
@@ -125,9 +130,11 @@ def plan(as_json: bool, **where: Any) -> None:
     present = [cell for cell in todo if cell.dataset.fingerprint != "absent"]
     seconds, unknown = time_left(store, present)
     unknown += len(todo) - len(present)
+    missing = remarks(plan, driver())
     if as_json:
         summary = {"to_train": len(todo), "seconds_left": seconds, "without_estimate": unknown}
-        click.echo(json.dumps({"cells": lines, **summary, "absent": absent}, indent=1))
+        said = {"absent": absent, "remarks": [asdict(remark) for remark in missing]}
+        click.echo(json.dumps({"cells": lines, **summary, **said}, indent=1))
         return
     for line in lines:
         note = f"  {line['note']}" if line["note"] else ""
@@ -135,8 +142,10 @@ def plan(as_json: bool, **where: Any) -> None:
     for name, what in absent.items():
         click.echo(f"{name} is not here, so its cells have no keys yet: {what}")
     trials = sum(entry.role == "trial" for _, entry in plan.every_entry())
-    said = f"{len(cells)} cells, {trials} of them trials" if trials else f"{len(cells)} cells"
-    click.echo(f"{said}, {len(todo)} to train; {_left(seconds, unknown)}")
+    counted = f"{len(cells)} cells, {trials} of them trials" if trials else f"{len(cells)} cells"
+    click.echo(f"{counted}, {len(todo)} to train; {_left(seconds, unknown)}")
+    for remark in missing:
+        click.echo(f"note: {remark.text}")
 
 
 def _left(seconds: float, unknown: int) -> str:
@@ -190,7 +199,14 @@ def status(**where: Any) -> None:
     help="Tracking server to link and add the report to, or none. "
     "[default: that of --from, $MLFLOW_TRACKING_URI, or STORE/mlflow.db if it is there]",
 )
-def report(out: Path | None, source: str | None, mlflow: str | None, **where: Any) -> None:
+@click.option(
+    "--columns",
+    metavar="METRICS",
+    help="What tables and figures show, in this order, as in swd,psnr. [default: every metric]",
+)
+def report(
+    out: Path | None, source: str | None, mlflow: str | None, columns: str | None, **where: Any
+) -> None:
     """Write tables (markdown, LaTeX, CSV), figures (PDF, PNG) and a page from SUITE's results."""
     from bench.track.from_server import dataset_on, results, server_of
     from bench.track.report_run import usual_uri, write
@@ -203,8 +219,9 @@ def report(out: Path | None, source: str | None, mlflow: str | None, **where: An
 
     store = Store(where["store"])
     uri = "" if mlflow == "none" else mlflow or server or usual_uri(store)
+    metrics = [name.strip() for name in columns.split(",")] if columns else []
     with results(opened, store, server) as (plan, found):
-        page, trouble = write(plan, found, out or Path("report") / plan.suite.name, uri)
+        page, trouble = write(plan, found, out or Path("report") / plan.suite.name, uri, metrics)
     if trouble:
         click.echo(
             f"distillbench: the report is written, but MLflow lacks it ({trouble})", err=True
@@ -271,10 +288,13 @@ def verify(device: str, bundle: Path | None, **where: Any) -> None:
         sys.exit(1)
 
 
-for tool in (cli_score.score, cli_tools.metrics, cli_tools.methods, cli_tools.count, cli_tools.new):
+for tool in (cli_score.score, listing.list_, listing.metrics, listing.methods, cli_tools.count):
     main.add_command(tool)
 main.add_command(cli_inspect.inspect)
+main.add_command(scaffold.new)
 main.add_command(cli_fetch.fetch)
 main.add_command(cli_fetch.weights)
 main.add_command(cli_compare.compare)
 main.add_command(cli_compare.gate)
+main.add_command(cli_export.export)
+main.add_command(cli_export.generate)

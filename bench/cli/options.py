@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.plugins import registry as plugins
 from bench.store.layout import Store
 
 if TYPE_CHECKING:
@@ -65,7 +64,6 @@ def open_suite(
     from bench.plan.only import parse_only
     from bench.plan.suite import load
 
-    plugins.look_beside(suite)
     loaded = load(suite, [*sets, *([f"seeds=[{seeds}]"] if seeds else [])])
     kept = Store(store)
     return expand(loaded, parse_only(only, loaded), elsewhere, kept.result), kept

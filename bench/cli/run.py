@@ -18,6 +18,7 @@ from bench.cli.tools import choose_device
 from bench.store.layout import Store
 
 if TYPE_CHECKING:
+    from bench.cli.progress import Display
     from bench.plan.matrix import Plan
     from bench.run.job import Emit
     from bench.run.walk import Outcome
@@ -80,25 +81,33 @@ def run(
 
     Teachers are trained once. Ctrl-C writes checkpoints and stops; the same command goes on.
     """
-    from bench.run.walk import Machine, try_settings
-    from bench.run.walk import run as run_plan
+    from rich.console import Console
 
-    plan, store = open_suite(**where)
-    device = choose_device(device)
-    jobs = jobs or (1 if device == "cuda" else os.cpu_count() or 1)
-    machine = Machine(device, jobs, threads, checkpoint_s)
-    attend = partial(_attend, store=store, mlflow=mlflow, command=again(where))
+    from bench.cli.progress import Display
+
     errors: list[str] = []
     trained = 0
-    if plan.open and plan.trials:
-        tried = partial(try_settings, plan, store, machine, allow_missing=allow_missing)
-        outcome = attend(plan.trials, tried)
-        errors, trained = outcome.errors, outcome.trained
+    with Display(Console(stderr=True)) as display:
+        display.enter("start-up: reading the suite")
+        from bench.run.walk import Machine, try_settings
+        from bench.run.walk import run as run_plan
+
         plan, store = open_suite(**where)
-        for line in _chosen(plan):
-            click.echo(line, err=True)
-    go = partial(run_plan, plan, store, machine, measure=measure, allow_missing=allow_missing)
-    outcome = attend(plan, go)
+        device = choose_device(device)
+        jobs = jobs or (1 if device == "cuda" else os.cpu_count() or 1)
+        machine = Machine(device, jobs, threads, checkpoint_s)
+        for text in _warnings(plan, store, device):
+            display.say(f"note: {text}")
+        attend = partial(_attend, display, store=store, mlflow=mlflow, command=again(where))
+        if plan.open and plan.trials:
+            tried = partial(try_settings, plan, store, machine, allow_missing=allow_missing)
+            outcome = attend(plan.trials, tried)
+            errors, trained = outcome.errors, outcome.trained
+            plan, store = open_suite(**where)
+            for line in _chosen(plan):
+                display.say(line)
+        go = partial(run_plan, plan, store, machine, measure=measure, allow_missing=allow_missing)
+        outcome = attend(plan, go)
     counts = count_places(plan, store)
     said = ", ".join(f"{count} {status}" for status, count in counts.items())
     trained += outcome.trained
@@ -111,17 +120,19 @@ def run(
 
 
 def _attend(
-    plan: Plan, walk: Callable[[Emit], Outcome], store: Store, mlflow: str | None, command: str
+    display: Display,
+    plan: Plan,
+    walk: Callable[[Emit], Outcome],
+    store: Store,
+    mlflow: str | None,
+    command: str,
 ) -> Outcome:
     """Show a walk over a plan to a person, and keep up MLflow's copy."""
-    from rich.console import Console
-
-    from bench.cli.progress import Display
     from bench.track.follower import Tracker
     from bench.track.mirror import default_uri
 
     tracker = None if mlflow == "none" else Tracker(plan, store, mlflow or default_uri(store))
-    display = Display(plan, store, Console(stderr=True))
+    display.follow(plan, store)
 
     def listen(event: str, key: str, data: Any) -> None:
         display.listen(event, key, data)
@@ -129,12 +140,21 @@ def _attend(
             tracker.listen(event, key, data)
 
     try:
-        with display:
-            return walk(listen)
+        return walk(listen)
     finally:
         if tracker:
+            display.enter("completing MLflow's copy")
             server = ["--mlflow", mlflow] if mlflow else []
-            _catch_up(tracker, " ".join([command, *server]))
+            _catch_up(tracker, " ".join([command, *server]), display.say)
+
+
+def _warnings(plan: Plan, store: Store, device: str) -> Iterator[str]:
+    """Yield what will be missing, if something is about to be trained; the walk names weights."""
+    from bench.run.outlook import remarks
+
+    ended = ("done", "diverged")
+    if plan.open or any(store.state(key).status not in ended for key in plan.cells):
+        yield from (r.text for r in remarks(plan, device) if r.kind != "weights")
 
 
 def _chosen(plan: Plan) -> Iterator[str]:
@@ -156,14 +176,13 @@ def again(where: Mapping[str, Any]) -> str:
     return shlex.join(said)
 
 
-def _catch_up(tracker: Any, command: str) -> None:
+def _catch_up(tracker: Any, command: str, say: Callable[[str], None]) -> None:
     """Complete MLflow's copy, or say how to do it later."""
     behind = tracker.close(PATIENCE_S)
     if behind:
-        click.echo(
+        say(
             f"distillbench: MLflow lacks something of {behind} cells ({tracker.trouble}). "
-            f"Nothing is lost: `distillbench sync {command}` completes it.",
-            err=True,
+            f"Nothing is lost: `distillbench sync {command}` completes it."
         )
 
 

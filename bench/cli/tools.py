@@ -1,4 +1,4 @@
-"""The commands that need no suite: counting, listing, starting a plug-in."""
+"""`distillbench count`: parameters and multiply-adds, in every convention."""
 
 from __future__ import annotations
 
@@ -6,28 +6,31 @@ import ctypes
 import json
 import os
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import click
 
-from bench.cli.output import json_text
-from bench.contracts.kinds import METHOD, METRIC
 from bench.contracts.width import Width, said_width
-from bench.plugins.source import ROOT
 
 
 def choose_device(wanted: str) -> str:
     """Choose the GPU where there is one; torch is only asked where a driver is installed."""
     if wanted != "auto":
         return wanted
-    try:
-        ctypes.CDLL("libcuda.so.1" if os.name == "posix" else "nvcuda.dll")
-    except OSError:
+    if driver() == "cpu":
         return "cpu"
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def driver() -> str:
+    """Return "cuda" where a driver is installed, and else "cpu"; imports nothing."""
+    try:
+        ctypes.CDLL("libcuda.so.1" if os.name == "posix" else "nvcuda.dll")
+    except OSError:
+        return "cpu"
+    return "cuda"
 
 
 def _width(ctx: click.Context, param: click.Parameter, text: str) -> Width:
@@ -103,96 +106,3 @@ def count(
     counts = {"C1": found.macs, "C2": found.macs_c2, "C3": found.macs_c3, "C5": found.macs_c5}
     for name, macs in counts.items():
         click.echo(f"MACs ({name})   {macs:>16,}  {macs / 1e9:10.4f} G")
-
-
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def metrics(as_json: bool) -> None:
-    """List the metrics: unit, direction, what they need, and whether they run on this machine."""
-    from bench.fetch.missing import missing_weights
-
-    found: list[dict[str, Any]] = []
-    for name in METRIC.names():
-        declaration, part = METRIC.declaration(name, name), METRIC.part(name, {}, name)
-        declared = declaration.says
-        found.append(
-            {
-                "metric": name,
-                "label": declared.label,
-                "summary": declaration.summary,
-                "unit": declared.unit,
-                "better": declared.better,
-                "version": part.version,
-                "needs": [*declared.needs, *declared.pretrained(part.params)],
-                "defaults": declared.defaults,
-                "source": declared.source,
-                "missing": missing_weights(part),
-            }
-        )
-    if as_json:
-        click.echo(json_text(found))
-        return
-    for line in found:
-        unit = f" [{line['unit']}]" if line["unit"] else ""
-        click.echo(f"{line['metric']}  {line['label']}{unit}, {line['better']} is better")
-        click.echo(f"    {line['summary']}")
-        click.echo(f"    version {line['version']}; {line['source']}")
-        if line["defaults"]:
-            given = ", ".join(f"{n}: {v}" for n, v in line["defaults"].items())
-            click.echo(f"    parameters {given}")
-        if line["needs"]:
-            click.echo(f"    needs {', '.join(line['needs'])}")
-        click.echo(f"    {line['missing'] or 'runs on this machine'}")
-
-
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def methods(as_json: bool) -> None:
-    """List the distillers: source, tasks, kinds of teacher, hints, parameters and defaults."""
-    found: list[dict[str, Any]] = []
-    for name in METHOD.names():
-        declaration = METHOD.declaration(name, name)
-        listed = ("source", "port", "tasks", "teachers", "hints", "defaults", "choices", "strength")
-        found.append(
-            {"method": name, "summary": declaration.summary, "version": declaration.version}
-            | {field: declaration.fields[field] for field in listed}
-        )
-    if as_json:
-        click.echo(json_text(found))
-        return
-    for line in found:
-        click.echo(f"{line['method']}  {line['summary']}")
-        click.echo(f"    version {line['version']}; {line['source']}")
-        teachers = ", ".join(line["teachers"]) or "none"
-        port = f"; {line['port']}" if line["port"] else ""
-        tasks = "any" if line["tasks"] is None else ", ".join(line["tasks"])
-        click.echo(f"    tasks {tasks}{port}")
-        click.echo(f"    teacher {teachers}; hints {', '.join(line['hints']) or 'none'}")
-        for name, default in line["defaults"].items():
-            options = line["choices"].get(name)
-            others = f"  (one of {', '.join(map(str, options))})" if options else ""
-            tuned = "  (what `tune` multiplies)" if name in line["strength"] else ""
-            click.echo(f"    {name}: {default}{others}{tuned}")
-
-
-@click.group()
-def new() -> None:
-    """Write a plug-in file to start from."""
-
-
-@new.command()
-@click.argument("name")
-@click.option(
-    "--folder",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Where. [default: baselines/ of this project]",
-)
-def distiller(name: str, folder: Path | None) -> None:
-    """Write baselines/NAME.py: a commented distiller that runs; its contract test already does."""
-    from bench.cli.scaffold import new_distiller
-
-    path, class_name = new_distiller(name, folder or ROOT / "baselines")
-    row = f"{{method: '{name}:{class_name}'}}" if folder else "{}"
-    click.echo(
-        f"{path}\nTry it: add `{name}: {row}` to the methods of a suite, then run the suite."
-    )

@@ -104,6 +104,8 @@ class Distiller(nn.Module):
     keeps: Sequence[str] | None = None  # original terms that stay; None: all of them
     deeper: ClassVar[bool] = False  # whether it has `deeper_terms`
     teacher_judges: ClassVar[bool] = False  # whether its terms ask the teacher's discriminator
+    weights_of: ClassVar[Mapping[str, Sequence[str]]] = {}
+    """Parameter -> pretrained networks of `bench/fetch/weights.py` that it needs unless it is 0."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         super().__init__()
@@ -112,7 +114,8 @@ class Distiller(nn.Module):
     @property
     def weights(self) -> Sequence[str]:
         """Pretrained networks of `bench/fetch/weights.py` that it needs with its parameters."""
-        return ()
+        names = [n for p, networks in self.weights_of.items() if self.params[p] for n in networks]
+        return tuple(dict.fromkeys(names))
 
     def build(self, student: Layout, teacher: Layout) -> None:
         """Create the distiller's own modules; their random draws are seeded by the caller.

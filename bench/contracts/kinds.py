@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.plugins import outside
 from bench.plugins.registry import Kind
 
 if TYPE_CHECKING:  # importing a contract of networks imports torch, and planning does without
@@ -36,3 +38,21 @@ SEGMENTER: Kind[Segmenter] = Kind(
 REPORT: Kind[Report] = Kind("report", "reports", "bench.contracts.report", "Report")
 
 KINDS = (METHOD, TASK, NETWORK, DATASET, METRIC, FEATURES, SEGMENTER, REPORT)
+
+
+def look_beside(suite: Path, plugins: object) -> None:
+    """Let users' plug-ins be found beside a suite, in the present folder and in whole folders.
+
+    Args:
+        suite: its file.
+        plugins: folders of plug-ins of any kind, relative to it, if it is a list of names; those of
+            $DISTILLBENCH_PLUGINS come after.
+
+    Raises:
+        SuiteError: a folder is none.
+        PluginError: a name is taken, or a file is no Python.
+    """
+    named = plugins if isinstance(plugins, list) else []
+    outside.look_in(outside.places_of(suite, [name for name in named if isinstance(name, str)]))
+    for kind in KINDS:
+        kind.names()

@@ -123,6 +123,9 @@ class Metric:
     headline: ClassVar[str] = ""  # the one of several values that a table shows, if any
     alone: ClassVar[bool] = False  # whether nothing else may run on the machine meanwhile
     undefined: ClassVar[str] = ""  # when a value of it is no number (NaN), as a reason
+    added: ClassVar[Sequence[str]] = ()
+    """Parameters that the metric got later: where they are at their default, scores are kept under
+    the id that they had without them."""
     one_by_one: ClassVar[bool] = True  # whether images are ranked one by one, as validation asks
 
     def __init__(self, params: Mapping[str, Any]) -> None:
@@ -243,11 +246,23 @@ class SetMetric(Metric):
         return {}
 
 
+class NoScore(Exception):  # noqa: N818 - a finding, not an error
+    """There is no score: its text says why, and stands in the score's place."""
+
+
 class NetworkMetric(Metric):
     """A property of the network alone: neither its weights nor the images matter."""
 
     judges = "network"
 
+    def protocol(self) -> Mapping[str, Any]:
+        """Return what it adds to the protocol of a score, as things are on this machine."""
+        return {}
+
     def measure(self, network: Generator, device: torch.device) -> dict[str, float]:
-        """Return the values for one image of the network's own size, at batch 1."""
+        """Return the values for one image of the network's own size, at batch 1.
+
+        Raises:
+            NoScore: it cannot be measured here.
+        """
         raise NotImplementedError

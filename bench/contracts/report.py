@@ -40,6 +40,26 @@ class Rows:
         return bool(students["discriminator_width"].nunique() > 1)
 
 
+def lacking(rows: Rows) -> dict[str, str]:
+    """Return cell -> "without FID, SWD" of those that trained and lack scores they should have."""
+    scores = [frame for frame in (rows.scores, rows.untrained) if len(frame)]
+    found: dict[str, dict[str, None]] = {}
+    for frame in scores:
+        for key, label in frame.loc[frame["is_open"], ["key", "label"]].to_numpy():
+            found.setdefault(key, {})[label] = None
+    return {key: f"without {', '.join(labels)}" for key, labels in found.items()}
+
+
+def tally(rows: Rows) -> dict[str, int]:
+    """Return how the entries stand -> how many; "done" are only those that lack no score."""
+    missing = lacking(rows)
+    said = [
+        f"trained, {missing[key]}" if status == "done" and key in missing else status
+        for key, status in rows.entries[["key", "status"]].to_numpy()
+    ]
+    return {str(text): int(count) for text, count in pd.Series(said).value_counts().items()}
+
+
 class Bold(str):
     """A table's cell in bold type; its text is escaped as any other's."""
 
@@ -48,6 +68,28 @@ class Bold(str):
     def __html__(self) -> str:
         """Return the cell for a template, which asks text that is not plain for this."""
         return f"<b>{html.escape(self)}</b>"
+
+
+class Note(str):
+    """What holds of something at some places, as text: `about: said.`."""
+
+    __slots__ = ("about", "said")
+    about: str  # as in "PSNR, SSIM (photo_edges, unet)"
+    said: str  # a protocol, for one: a page that has said it refers back to it
+
+    def __new__(cls, about: str, said: str) -> Note:
+        """Return the note as text."""
+        note = super().__new__(cls, f"{about}: {said}.")
+        note.about, note.said = about, said
+        return note
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A sentence that answers a question of the suite, never stronger than the tables are."""
+
+    about: str  # the place, and the metric
+    said: str
 
 
 @dataclass(frozen=True)
@@ -60,6 +102,9 @@ class Table:
     header: Sequence[str]
     blocks: Sequence[Sequence[Sequence[str]]]  # rules stand between blocks
     notes: Sequence[str] = ()  # under which protocol each column was made
+    brief: str = ""  # what a reader must know on one line, where the caption stands elsewhere
+    subject: str = "Method"  # heading of the column that says what a row is of
+    idle: str = ""  # why the table can show nothing as yet; a page folds it away
 
 
 @dataclass(frozen=True)
@@ -114,14 +159,17 @@ def _last(stem: str) -> int:
 
 
 class Report:
-    """Makes the tables or figures of one kind; none where the rows allow none."""
+    """Makes the tables, figures or answers of one kind; none where the rows allow none."""
 
     defaults: ClassVar[Mapping[str, Any]] = {}
     choices: ClassVar[Mapping[str, Sequence[Any]]] = {}
     version: ClassVar[int] = 1
     order: ClassVar[int] = 100  # position on the page
 
-    def make(self, rows: Rows) -> Iterator[Table | Figure]:
+    def __init__(self, params: Mapping[str, Any] | None = None) -> None:
+        self.params = self.defaults if params is None else params
+
+    def make(self, rows: Rows) -> Iterator[Table | Figure | Answer]:
         """Yield what the rows allow.
 
         Raises:

@@ -89,10 +89,15 @@ class Task:
     """How test outputs are made, which a suite may set: part of each score's protocol, not of a
     cell's key. `samples`: how many are made from noise; `batch`: how many at once; `modes`: a list,
     each of which is scored, and `rounding`, as in `bench/contracts/making.py`."""
+    weights_of: ClassVar[Mapping[str, Sequence[str]]] = {}
+    """Parameter -> pretrained networks of `bench/fetch/weights.py` that it needs unless it is 0."""
     real: ClassVar[str] = "test"  # the split that sets of outputs are held against
     denoises: ClassVar[str] = ""
     """What `denoise` takes the noise from, "images" or other; "": it does not answer. The parameter
     `times` then says how many there are."""
+    inseparable: ClassVar[str] = ""
+    """Why a generator alone does not make its task's images of one image each, so that nobody can
+    take it away; "": it does."""
     latents: ClassVar[Mapping[str, Any]] = {}
     """How the autoencoder is made whose codes take the place of images where a suite has `task:
     {latents: ...}`, which overlays this; {}: of images alone. `bench/plan/latents.py` reads it."""
@@ -114,7 +119,8 @@ class Task:
     @property
     def weights(self) -> Sequence[str]:
         """Pretrained networks of `bench/fetch/weights.py` that the losses need."""
-        return ()
+        names = [n for p, networks in self.weights_of.items() if self.params[p] for n in networks]
+        return tuple(dict.fromkeys(names))
 
     def check(self) -> None:
         """Refuse parameters that the first step would refuse.

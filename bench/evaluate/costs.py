@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 
 from bench.contracts.kinds import NETWORK
-from bench.contracts.metric import Metric, NetworkMetric
+from bench.contracts.metric import Metric, NetworkMetric, NoScore
 from bench.contracts.network import Discriminator, Generator
 from bench.contracts.width import Width, channels
 from bench.errors import Interrupted, SuiteError
@@ -44,7 +44,9 @@ def measure(
     scores, failures = read_json(path), {}
     for part in network_metrics(cell, metrics):
         declared = part.declared
+        metric = cast(type[NetworkMetric], part.load())(part.params)
         protocol = network_protocol(cell, part, environment if declared.alone else {})
+        protocol |= metric.protocol()
         wanted = score_id(part, protocol)
         if wanted in scores and not again:
             continue
@@ -53,10 +55,11 @@ def measure(
         values: Mapping[str, float] = {}
         reason = "needs a GPU" if "gpu" in declared.needs and device.type == "cpu" else ""
         if not reason:
-            metric = cast(type[NetworkMetric], part.load())(part.params)
             try:
                 with autocast(device, cell.numerics):
                     values = metric.measure(_as_trained(cell), device)
+            except NoScore as why:
+                reason = str(why)
             except Exception:
                 failures[part.name] = traceback.format_exc()
                 continue

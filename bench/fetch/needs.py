@@ -27,6 +27,7 @@ from bench.fetch.download import download, locked
 from bench.fetch.home import home, record, recorded, remembered
 from bench.plan.expand import expand
 from bench.plan.matrix import Plan
+from bench.plan.shelf import SUFFIXES, suites
 from bench.plan.suite import Suite, load
 from bench.plan.suite_rows import dataset_part
 from bench.plugins.registry import Part
@@ -52,10 +53,11 @@ def fetch(name: str) -> Iterator[str]:
     elif name in known or ":" in name:
         params = DATASET.part(name, {}, "fetch").params
         yield from fetch_dataset(name, params)
-    elif Path(name).suffix in (".yaml", ".yml"):
+    elif name in suites() or Path(name).suffix in SUFFIXES:
         yield from fetch_suite(load(Path(name)))
     else:
-        raise FetchError(unknown("suite file, data set or weights", name, known, "fetch"))
+        every = [*known, *suites()]
+        raise FetchError(unknown("suite file, data set or weights", name, every, "fetch"))
 
 
 def fetch_suite(suite: Suite) -> Iterator[str]:

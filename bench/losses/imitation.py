@@ -14,11 +14,7 @@ class Imitation(Distiller):
     steps.
     """
 
-    @property
-    def weights(self) -> tuple[str, ...]:
-        """VGG-16 where a term compares its features."""
-        p = self.params
-        return ("vgg16",) if p["lambda_style"] or p["lambda_feature"] else ()
+    weights_of = {"lambda_style": ("vgg16",), "lambda_feature": ("vgg16",)}
 
     def build(self, student: Layout, teacher: Layout) -> None:
         """Refuse parameters with which a player would never move.

@@ -89,6 +89,14 @@ def least_p(n: int) -> float:
     return min(1.0, 0.5 ** (n - 1))
 
 
+def least_holm_p(n: int, tests: int) -> float:
+    """Return the smallest p of n pairs after Holm over several tests, if no other one is as small.
+
+    That is the least of the first one that Holm takes up; if it is above a level, nothing is below.
+    """
+    return min(1.0, max(tests, 1) * least_p(n))
+
+
 def seeds_needed(tests: int, level: float = LEVEL) -> int:
     """Return from how many seeds on one of several tests can be significant after Holm."""
     return math.ceil(math.log2(2 * max(tests, 1) / level))

@@ -18,13 +18,14 @@ from bench.contracts.width import Width, channels
 from bench.errors import AbsentData, SuiteError, unknown
 from bench.plan import criteria
 from bench.plan.cell import Cell, Deeper, Given, Json, Nets
+from bench.plan.display import labels_of
 from bench.plan.given import given_row, is_given, places_of, teacher_place
 from bench.plan.latents import ROLE, latents_of
 from bench.plan.matrix import Entry, Place, Plan
 from bench.plan.only import is_chosen, said
 from bench.plan.scores import judges
 from bench.plan.suite import Budget, Suite
-from bench.plan.suite_rows import check_used, dataset_part, method_row, named
+from bench.plan.suite_rows import check_used, dataset_part, method_row, named, reports_of
 from bench.plan.tuning import Choice, Parts, Results, Trial, check_splits, choose
 from bench.plan.unused_keys import check_keys, check_tasks
 from bench.plugins.registry import Part, conform
@@ -84,6 +85,7 @@ class _Expansion:
         self._choice = cache(self._choice)  # type: ignore[method-assign]
         self.trained: dict[str, Cell] = {}  # key -> cell, for lineages
         self.teachers: dict[str, Entry] = {}
+        labels_of(suite)  # refused before anything trains
         self.datasets = {n: self._dataset(n, row) for n, row in suite.datasets.items()}
         self.architectures = {n: self._generator(n, row) for n, row in suite.architectures.items()}
         rows = suite.methods.items()
@@ -98,6 +100,7 @@ class _Expansion:
             for name, (part, size) in self.datasets.items()
         }
         check_used(suite, self.methods.values())
+        reports_of(suite)  # are made later, but refused before anything is trained
         self.select = criteria.of_checkpoints(suite, self.tasks, where)
         self.chooser = criteria.of_trials(suite, where) if suite.tune else None
 

@@ -16,7 +16,8 @@ from bench.plan.explain import explain
 from bench.plan.files import beside, place, sha256_of
 from bench.plan.matrix import Entry
 from bench.plan.result_files import direction_of, images_given, place_of
-from bench.plan.suite import Files, GivenWidth, Model, Suite, Teacher
+from bench.plan.suite import Model, Suite, Teacher
+from bench.plan.values import Files, GivenWidth
 
 if TYPE_CHECKING:
     from bench.contracts.task import Task

@@ -299,7 +299,7 @@ def fits(score: Mapping[str, Any], cell: Cell, metric: Part[Metric]) -> bool:
     asked = {"size": cell.side, **(cell.numerics if metric.declared.alone else {})}
     made = {name: score["protocol"].get(name) for name in asked}
     same = (score["metric"], score["version"], score["params"])
-    return same == (metric.name, metric.version, dict(metric.params)) and made == asked
+    return same == (metric.name, metric.version, kept_params(metric)) and made == asked
 
 
 def network_id(cell: Cell) -> str:
@@ -310,7 +310,17 @@ def network_id(cell: Cell) -> str:
 
 def score_id(metric: Part[Metric], protocol: Mapping[str, Any]) -> str:
     """Return the id under which a score is kept."""
-    return identity([metric.name, metric.version, dict(metric.params), dict(protocol)])
+    return identity([metric.name, metric.version, kept_params(metric), dict(protocol)])
+
+
+def kept_params(metric: Part[Metric]) -> Json:
+    """Return a metric's parameters as its scores have them: without `added` ones at a default."""
+    declared = metric.declared
+    return {
+        name: value
+        for name, value in metric.params.items()
+        if name not in declared.added or value != declared.defaults[name]
+    }
 
 
 def record(
@@ -328,7 +338,7 @@ def record(
     return {
         "metric": metric.name,
         "version": metric.version,
-        "params": dict(metric.params),
+        "params": kept_params(metric),
         "unit": metric.declared.unit,
         "better": metric.declared.better,
         "values": dict(values),

@@ -7,7 +7,7 @@ budget and one protocol. Its leading comment is the question itself and heads th
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -16,109 +16,72 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
     PrivateAttr,
     ValidationError,
-    WrapValidator,
     model_validator,
 )
 
-from bench.contracts.kinds import METRIC
-from bench.contracts.metric import PRESETS
-from bench.contracts.width import Width
+from bench.contracts.kinds import look_beside
 from bench.errors import SuiteError
+from bench.plan import shelf
 from bench.plan.explain import explain
+from bench.plan.values import (
+    Channels,
+    Files,
+    GivenWidth,
+    Images,
+    JudgeWidths,
+    Metrics,
+    Natural,
+    Pixels,
+    Rate,
+    Rows,
+    Seeds,
+    SomeRows,
+    Steps,
+    Times,
+    Widths,
+    row,
+    unique,
+)
 from bench.plan.yaml import parse
 
 AXES = ("dataset", "architecture", "method", "width", "discriminator_width", "seed")
-
+RARE = ("stages", "outputs", "tune", "reports", "plugins")  # keys that few suites have
 UNITS = {"steps": "epochs", "epochs": "steps"}  # of a budget, which has one
-
-Natural = Annotated[int, Field(ge=0, lt=2**63)]
-Steps = Annotated[int, Field(gt=0, le=10**12)]
-Images = Annotated[int, Field(gt=0, le=10**6)]  # of a batch
-Pixels = Annotated[int, Field(gt=0, le=2**16)]  # of a side
-Channels = Annotated[int, Field(gt=0, le=2**16)]
-Times = Annotated[int, Field(gt=0, le=10**6)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-def _row(value: Any) -> Any:
-    """Read `[a, b]` as `{a: {}, b: {}}`, and `{a: null}` as `{a: {}}`."""
-    if isinstance(value, list) and all(isinstance(name, str) for name in value):
-        if len(set(value)) < len(value):
-            raise ValueError("names one entry twice")
-        return {name: {} for name in value}
-    if isinstance(value, dict):
-        return {name: {} if entry is None else entry for name, entry in value.items()}
-    return value
-
-
-def _unique(value: Any) -> Any:
-    if isinstance(value, list) and len(set(map(str, value))) < len(value):
-        raise ValueError("names one value twice")
-    return value
-
-
-def _preset(value: Any) -> Any:
-    """Read the name of a preset as all metrics that declare themselves part of it."""
-    if not isinstance(value, str):
-        return value
-    if value not in PRESETS:
-        raise ValueError(f"no preset {value!r}: give one of {', '.join(PRESETS)}, or a list")
-    names = METRIC.names()
-    return {n: {} for n in names if value in METRIC.declaration(n, n).says.presets}
-
-
-Rows = Annotated[dict[str, dict[str, Any]], BeforeValidator(_row), Field(min_length=1)]
-Metrics = Annotated[Rows, BeforeValidator(_preset)]
-
-
-def _width(value: Any, one: Callable[[Any], int]) -> Width:
-    """Read `[10, 20]` as one width of two numbers."""
-    if not isinstance(value, (list, tuple)):
-        return one(value)
-    if len(value) < 2:
-        raise ValueError("a width is one number, or a list of two or more")
-    return tuple(one(number) for number in value)
-
-
-def _as_it_is(width: Width) -> Any:
-    return width
-
-
-Files = str | dict[str, str]  # a file, or one by direction of the task
-GivenWidth = Annotated[Channels, WrapValidator(_width), PlainSerializer(_as_it_is)]  # a `Width`
-Widths = Annotated[list[GivenWidth], Field(min_length=1), BeforeValidator(_unique)]
-JudgeWidths = Annotated[list[Channels], Field(min_length=1), BeforeValidator(_unique)]
-Seeds = Annotated[list[Natural], Field(min_length=1), BeforeValidator(_unique)]
 
 
 class Model(BaseModel):
-    """Strict: unknown keys are errors, values are not guessed at, nothing changes later."""
+    """Strict: unknown keys are errors, values are not guessed at, nothing changes later.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    What a key means is the text below it; the site's reference of suites is made from these.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
 
 
-INHERITED = (
-    "batch",
-    "lr",
-    "decay",
-    "to_zero",
-    "warmup",
-)  # by a budget that states only what differs
+INHERITED = ("batch", "lr", "decay", "to_zero", "warmup")  # by a budget that says what differs
 
 
 class Budget(Model):
     """How long one network trains: `steps` or `epochs`, of `batch` images."""
 
     steps: Steps | None = None
+    """How many times each network is moved."""
     epochs: Steps | None = None
+    """Or how many passes over the training images."""
     batch: Images = 1
+    """Images of a step."""
     lr: Rate = 2e-4
-    decay: Annotated[float, Field(ge=0, le=1)] = 0.5  # last part, in which lr falls linearly
-    to_zero: bool = False  # whether lr is 0 in the last epoch or step, as in WKD's logs
-    warmup: Natural = 0  # first steps, in which lr rises linearly
+    """The optimiser's learning rate."""
+    decay: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Last part of the budget, in which `lr` falls linearly."""
+    to_zero: bool = False
+    """Whether `lr` is 0 in the last epoch or step, as in WKD's logs."""
+    warmup: Natural = 0
+    """First steps, in which `lr` rises linearly."""
 
     @model_validator(mode="after")
     def _one_unit(self) -> Self:
@@ -128,7 +91,7 @@ class Budget(Model):
 
 
 class StageBudget(Model):
-    """What differs in one stage of a task that has several."""
+    """What differs in one stage of a task that has several; keys mean what they do in a budget."""
 
     steps: Steps | None = None
     epochs: Steps | None = None
@@ -159,32 +122,49 @@ class Alternation(Model):
     """
 
     teacher: Steps
+    """Length of a turn of the teacher."""
     students: Steps
+    """Length of a turn of the students."""
 
 
 class DeeperTeacher(Model):
     """A second online teacher, judged by the discriminators of the first, or by part of them."""
 
     architecture: str
+    """A row of `architectures`, or a file in `bench/nets/`."""
     width: GivenWidth
-    shared: Natural  # convolutions of a discriminator, from the image on, that judge both teachers
+    """Base channels."""
+    shared: Natural
+    """Convolutions of a discriminator, from the image on, that judge both teachers."""
 
 
 class Teacher(Model):
     """Whom the students learn from; the mode is each method's own unless stated."""
 
     width: GivenWidth
-    architecture: str | None = None  # default: the student's
-    discriminator_width: Channels | None = None  # default: the largest of the suite
+    """Base channels of its generator; several numbers where an architecture has several."""
+    architecture: str | None = None
+    """A row of `architectures`, or a file in `bench/nets/`; default: the student's."""
+    discriminator_width: Channels | None = None
+    """Base channels of its discriminator; default: the largest of the suite."""
     seed: Natural = 0
-    budget: Budget | None = None  # of each stage; default: the students', stage by stage
+    """Of its training; all students learn from this one teacher."""
+    budget: Budget | None = None
+    """What differs from the students' budget, in each stage; default: nothing, stage by stage."""
     mode: Literal["frozen", "online", "same", "assistant", "peers"] | None = None
+    """What it is, where a method accepts several kinds; default: the method's first."""
     assistant_width: GivenWidth | None = None
+    """Base channels of the one between teacher and student, in mode `assistant`."""
     peers: Annotated[int, Field(ge=2, le=100)] = 2
-    alternation: Alternation | None = None  # default: all move at every step
+    """How many students teach each other, in mode `peers`."""
+    alternation: Alternation | None = None
+    """Turns, in mode `online`; default: all move at every step."""
     deeper: DeeperTeacher | None = None
-    weights: Files | None = None  # of a teacher that exists already: it is not trained
-    discriminator: Files | None = None  # its judge's weights, for methods that ask it
+    """A second teacher, in mode `online`."""
+    weights: Files | None = None
+    """Of a teacher that exists already and is not trained: a file, or one by direction."""
+    discriminator: Files | None = None
+    """Its discriminator's weights, in the same way, for methods that ask it."""
 
     @model_validator(mode="after")
     def _assistant(self) -> Self:
@@ -208,8 +188,10 @@ SELDOM = ("alternation", "deeper", "weights", "discriminator")  # of a teacher: 
 class Select(Model):
     """Which checkpoint is evaluated: the last, or the best by a metric on the validation split."""
 
-    best_on_val: str | None = None  # a metric; the test split never chooses
-    times: Times = 10  # how often, evenly over the budget
+    best_on_val: str | None = None
+    """The metric that chooses, on the validation split; the test split never does."""
+    times: Times = 10
+    """How often it is asked, evenly over the budget."""
 
     @model_validator(mode="before")
     @classmethod
@@ -224,19 +206,25 @@ class Select(Model):
 class Snapshots(Model):
     """Generators kept while they train, to see what choosing a checkpoint by the test set does."""
 
-    times: Times = 10  # how often, evenly over the budget; the last is the result
-    metrics: Rows  # by which they are scored
+    times: Times = 10
+    """How often, evenly over the budget; the last is the result."""
+    metrics: Rows
+    """By which they are scored."""
 
 
 class Tune(Model):
     """How each method's weight is chosen: by as many trials as every other method has."""
 
-    trials: Annotated[int, Field(ge=2, le=100)]  # of each method, at each place of the matrix
-    by: str  # a metric of images
-    on: Literal["val"] = "val"  # the test split never chooses
-    seeds: Seeds  # of the trials alone
-    scale: Annotated[list[Rate], BeforeValidator(_unique)] | None = None
-    """What weights are multiplied by; default: the powers of ten around 1."""
+    trials: Annotated[int, Field(ge=2, le=100)]
+    """How many, of each method, at each place of the matrix."""
+    by: str
+    """The metric of images that chooses."""
+    on: Literal["val"] = "val"
+    """The split on which it chooses; the test split never does."""
+    seeds: Seeds
+    """Of the trials alone: none of the suite's own."""
+    scale: Annotated[list[Rate], BeforeValidator(unique)] | None = None
+    """What weights are multiplied by, one each; default: the powers of ten around 1."""
 
     @model_validator(mode="after")
     def _one_each(self) -> Self:
@@ -255,25 +243,51 @@ class Suite(Model):
     """One question: a matrix of cells and the protocol they are judged by."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    """Of the suite: its report lies in `report/NAME`."""
     datasets: Rows
+    """Rows, each a file in `bench/data/` or `dataset: module:Class`, with its parameters."""
     architectures: Rows
+    """Rows, each a file in `bench/nets/` or `architecture: module:Class`, with its parameters."""
     methods: Rows
+    """Rows, each a file in `baselines/` or `method: module:Class`, with its parameters; `a+b` adds
+    the terms of both. A row may have a `teacher` of its own, and with `tune` a grid of its own."""
     widths: Widths
-    discriminator_widths: JudgeWidths = [64]  # where a task has an adversary
+    """Base channels of the students; several numbers each where an architecture has several."""
+    discriminator_widths: JudgeWidths = [64]
+    """Base channels of the students' discriminators, where a task has an adversary."""
     seeds: Seeds
-    size: Pixels | None = None  # image side in pixels; default: each data set's own
+    """One run of every method at each. At one seed all methods start alike and see the same."""
+    size: Pixels | None = None
+    """Image side in pixels; default: each data set's own."""
     budget: Budget
-    stages: dict[str, StageBudget] = {}  # of a task with several, what differs from the budget
+    """How long the students train."""
+    stages: dict[str, StageBudget] = {}
+    """Of a task with several: what differs from the budget, stage by stage."""
     teacher: Teacher | None = None
+    """Whom the students learn from; methods without one need none."""
     tune: Tune | None = None
-    task: dict[str, Any] = {}  # what differs from the task's own losses and weights
-    outputs: dict[str, Any] = {}  # how test outputs are made, where the task leaves a choice
+    """Trials that choose each method's weight before the matrix is run; default: none."""
+    task: dict[str, Any] = {}
+    """What differs from the task's own losses and weights, as in `{gan: hinge}`."""
+    outputs: dict[str, Any] = {}
+    """How test outputs are made, where the task leaves a choice; part of each score's protocol."""
     select: Select = Select()
+    """Which checkpoint is scored: `last`, the default, or as in `{best_on_val: psnr}`."""
     snapshots: Snapshots | None = None
+    """Generators kept on the way, and scored beside the last; default: none."""
     metrics: Metrics
+    """Files in `bench/metrics/` or `module:Class`, each with its parameters; or the name of a
+    preset: `paper`, `modern` or `offline`."""
+    reports: SomeRows = {}
+    """Reports beside ours: `module:Class` or names of plug-ins, each with its parameters."""
+    plugins: list[str] = []
+    """Folders of plug-ins of any kind, relative to the suite's file."""
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
+    """Of training; on a GPU the others are faster. Part of a cell's key."""
     channels_last: bool = False
+    """Whether images lie in memory with channels last, which some GPUs like. Part of the key."""
     compile: bool = False
+    """Whether `torch.compile` makes the networks faster, after a while. Part of the key."""
 
     _path: Path = PrivateAttr(default=Path("suite"))
     _question: str = PrivateAttr(default="")
@@ -303,7 +317,7 @@ class Suite(Model):
         if self.teacher:
             teacher = found["teacher"].items()
             found["teacher"] = {n: x for n, x in teacher if n not in SELDOM or x}
-        return {n: x for n, x in found.items() if n not in ("stages", "outputs", "tune") or x}
+        return {n: x for n, x in found.items() if n not in RARE or x}
 
     @property
     def path(self) -> Path:
@@ -317,11 +331,14 @@ class Suite(Model):
 
 
 def load(path: Path, overrides: Iterable[str] = ()) -> Suite:
-    """Read a suite file and lay `key.path=value` overrides over it.
+    """Read a suite file, or ours of that name, and lay `key.path=value` overrides over it.
+
+    From then on plug-ins are found where this suite has them.
 
     Raises:
         SuiteError: the file cannot be read or a key or value is wrong; one line per fault.
     """
+    path = shelf.find(path)
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -333,6 +350,7 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Suite:
         raise SuiteError(f"{path}: expected keys such as name, datasets and methods.")
     for override in overrides:
         data = _override(data, override)
+    look_beside(path, data.get("plugins"))  # a value that is no list of names is refused below
     try:
         suite = Suite.model_validate(data)
     except ValidationError as error:
@@ -352,7 +370,7 @@ def _override(data: dict[str, Any], override: str) -> dict[str, Any]:
     result = node = dict(data)
     for key in keys[:-1]:
         try:
-            below = _row(node.get(key) or {})
+            below = row(node.get(key) or {})
         except ValueError as error:
             raise SuiteError(f"--set {override}: {key} {error}.") from error
         if not isinstance(below, dict):

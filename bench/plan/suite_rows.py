@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import ValidationError
 
 from bench.contracts.dataset import Dataset
-from bench.contracts.kinds import DATASET, METHOD
+from bench.contracts.kinds import DATASET, METHOD, REPORT
 from bench.errors import SuiteError, unknown
+from bench.plan.display import LABEL
 from bench.plan.explain import explain
 from bench.plan.files import place
 from bench.plan.suite import INHERITED, Suite, Teacher
@@ -19,6 +20,7 @@ from bench.plugins.registry import Part
 
 if TYPE_CHECKING:
     from bench.contracts.distiller import Distiller
+    from bench.contracts.report import Report
 
 Json = dict[str, Any]
 
@@ -34,8 +36,11 @@ def dataset_part(suite: Suite, label: str, row: Json) -> Part[Dataset]:
 
 
 def named(row: Json, key: str, label: str) -> tuple[str, Json]:
-    """Split a row into the plug-in's name, which is the label unless stated, and the rest."""
-    params = dict(row)
+    """Split a row into the plug-in's name, which is the label unless stated, and the rest.
+
+    How the row is shown is none of the plug-in's parameters.
+    """
+    params = {name: value for name, value in row.items() if name != LABEL}
     return str(params.pop(key, label)), params
 
 
@@ -91,6 +96,16 @@ def method_row(suite: Suite, label: str, row: Json) -> Row:
         raise SuiteError(f"{where}: this method needs a teacher; give the suite one.")
     _check_company(parts, own, mode, f"{where}.teacher")
     return Row(parts, teacher, mode, settings)
+
+
+def reports_of(suite: Suite) -> dict[str, Part[Report]]:
+    """Return the reports that a suite asks for by name, beside those of the project.
+
+    Raises:
+        SuiteError: there is none of a name, or it has no such parameter.
+    """
+    where = f"{suite.path}: reports"
+    return {n: REPORT.part(n, row, f"{where}.{n}") for n, row in suite.reports.items()}
 
 
 def check_used(suite: Suite, rows: Iterable[Row]) -> None:

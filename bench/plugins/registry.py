@@ -1,8 +1,9 @@
 """A plug-in is found by its file name; what it declares is read without running it.
 
 Each kind of plug-in has a folder and a contract class (`bench/contracts/kinds.py` lists them). A
-file in the folder holds one class that derives from the contract; `some_module:SomeClass` names a
-user's own, which needs no fork. What a class declares as literals (`defaults`, `version`, `hints`,
+file in the folder holds one class that derives from the contract. A user's own needs no fork: it is
+named `some_module:SomeClass`, or lies in a folder of plug-ins and has a plain name
+(`bench/plugins/outside.py`). What a class declares as literals (`defaults`, `version`, `hints`,
 ...) is read from its source text, so that planning ten thousand cells imports no torch; a
 declaration that is not a literal is read by importing the file instead.
 """
@@ -22,7 +23,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from bench.errors import PluginError, SuiteError, unknown
-from bench.plugins.source import ROOT, assigned, classes, lineage, methods
+from bench.plugins import outside
+from bench.plugins.source import ROOT, Name, assigned, classes, lineage, methods
 
 C = TypeVar("C")
 
@@ -38,8 +40,23 @@ class Kind(Generic[C]):
     asked: tuple[str, ...] = ()  # class methods that planning calls
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of all plug-ins of this kind that come with the project."""
-        return _names(self.package)
+        """Return the names of all plug-ins of this kind: the project's, and those of folders.
+
+        Raises:
+            PluginError: one in a folder has the name of one of the project's.
+        """
+        ours, found = _names(self.package), outside.plugins(*self._contract_and_folders)
+        for name in found:
+            if name in ours:
+                raise PluginError(
+                    f"{found[name]}: {self.folder / name}.py is a {self.name} of that "
+                    "name already; rename yours."
+                )
+        return tuple(sorted((*ours, *found))) if found else ours
+
+    def is_ours(self, name: str) -> bool:
+        """Say whether a plug-in comes with the project, and under this name."""
+        return name in _names(self.package)
 
     def declaration(self, name: str, where: str) -> Declaration[C]:
         """Return what a plug-in declares, if possible without importing it.
@@ -48,7 +65,7 @@ class Kind(Generic[C]):
             SuiteError: no such plug-in; the message names the closest and lists all.
             PluginError: the file holds none or several classes of the contract.
         """
-        return _declaration(self, name, where)
+        return _declaration(self, name, where, outside.places())
 
     def part(self, name: str, given: Mapping[str, Any], where: str) -> Part[C]:
         """Return a plug-in with its defaults overlaid by `given`.
@@ -70,9 +87,11 @@ class Kind(Generic[C]):
         if wanted and wanted not in classes(path):
             raise PluginError(_not_one(path, self.contract, wanted, []))
         base: type[C] = getattr(importlib.import_module(self.module), self.contract)
-        module_name = name.partition(":")[0] if wanted else f"{self.package}.{name}"
         try:
-            module = importlib.import_module(module_name)
+            if self.is_ours(name):
+                module = importlib.import_module(f"{self.package}.{name}")
+            else:
+                module = outside.load(name.partition(":")[0], path.resolve())
         except (Exception, SystemExit) as error:  # whatever a user's own module does
             said = f"{type(error).__name__}: {error}"
             raise PluginError(f"{where}: {path} cannot be imported: {said}.") from error
@@ -80,7 +99,7 @@ class Kind(Generic[C]):
             m
             for m in vars(module).values()
             if inspect.isclass(m)
-            and m.__module__ == module_name
+            and m.__module__ == module.__name__
             and issubclass(m, base)
             and _is_wanted(m.__name__, wanted)
         ]
@@ -96,9 +115,12 @@ class Kind(Generic[C]):
         """
         if ":" not in name:
             if name not in self.names():
-                raise SuiteError(unknown(self.name, name, self.names(), where))
-            return _folder(self.package) / f"{name}.py", None
+                return self._unread(name, where), None
+            found = outside.plugins(*self._contract_and_folders)
+            return found.get(name, self.folder / f"{name}.py"), None
         module, _, wanted = name.partition(":")
+        if file := next(outside.places().files(module), None):
+            return file, wanted
         try:
             spec = importlib.util.find_spec(module)
         except Exception:  # a package above it may do anything
@@ -110,10 +132,30 @@ class Kind(Generic[C]):
             )
         return Path(spec.origin), wanted
 
+    def _unread(self, name: str, where: str) -> Path:
+        """Return the file in a folder of plug-ins whose text does not say that it is of this kind.
+
+        It may be all the same, by a base that only importing it finds.
+        """
+        for folder in outside.places().folders:
+            path = folder / f"{name}.py"
+            if name.isidentifier() and path.is_file():
+                return path
+        raise SuiteError(unknown(self.name, name, self.names(), where))
+
+    @property
+    def folder(self) -> Path:
+        """Where those of the project lie."""
+        return _folder(self.package)
+
     @property
     def path(self) -> Path:
         """The contract's file."""
         return ROOT / f"{self.module.replace('.', '/')}.py"
+
+    @property
+    def _contract_and_folders(self) -> tuple[Name, tuple[Path, ...]]:
+        return (self.path, self.contract), outside.places().folders
 
 
 @dataclass(frozen=True)
@@ -135,7 +177,8 @@ class Declaration(Generic[C]):
         A file outside this project that declares no version is versioned by its content: while a
         method is being invented, each edit of it is another method.
         """
-        if ":" in self.name and not self.is_versioned:
+        is_outside = ":" in self.name or not _is_ours(self.files[0])
+        if is_outside and not self.is_versioned:
             content = b"".join(file.read_bytes() for file in self.files)
             return hashlib.sha256(content).hexdigest()[:12]
         version: int = self.fields["version"]
@@ -231,13 +274,6 @@ def _as_type_of(default: Any, value: Any, where: str) -> Any:
     return value
 
 
-def look_beside(suite: Path | str) -> None:
-    """Let a suite name modules that lie beside it or in the present folder."""
-    for folder in (str(Path(suite).resolve().parent), str(Path.cwd())):
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
-
-
 def _folder(package: str) -> Path:
     return ROOT / package.replace(".", "/")
 
@@ -254,7 +290,7 @@ def _hash_of(path: Path) -> str:
 
 
 @functools.cache
-def _declaration(kind: Kind[C], name: str, where: str) -> Declaration[C]:
+def _declaration(kind: Kind[C], name: str, where: str, places: outside.Places) -> Declaration[C]:
     path, wanted = kind.locate(name, where)
     if wanted and wanted not in classes(path):  # a module is run only for a class that it has
         raise PluginError(_not_one(path, kind.contract, wanted, []))

@@ -92,8 +92,12 @@ def assigned(node: ast.ClassDef) -> dict[str, ast.expr]:
         targets = item.targets if isinstance(item, ast.Assign) else [getattr(item, "target", None)]
         value = getattr(item, "value", None)
         for target in targets:
-            if isinstance(target, ast.Name) and isinstance(value, ast.expr):
-                found[target.id] = value
+            pairs = [(target, value)]
+            if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                pairs = list(zip(target.elts, value.elts, strict=False))
+            for name, given in pairs:
+                if isinstance(name, ast.Name) and isinstance(given, ast.expr):
+                    found[name.id] = given
     return {name: value for name, value in found.items() if not name.startswith("_")}
 
 

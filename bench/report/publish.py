@@ -6,7 +6,7 @@ import base64
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,19 +17,30 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from bench.contracts.kinds import REPORT
-from bench.contracts.report import Figure, Report, Rows, Table
+from bench.contracts.report import Answer, Figure, Note, Rows, Table, tally
 from bench.contracts.verdict import NOT_TRAINED
+from bench.errors import ReportError
+from bench.plan.display import labels_of
 from bench.plan.matrix import Plan
+from bench.plan.suite import Suite
+from bench.plan.suite_rows import reports_of
 from bench.plugins.source import ROOT
-from bench.report import render
+from bench.report import latex, render
 from bench.report.rows import AXES, entry_rows, reference_rows, score_rows
+from bench.report.shown import chosen, labelled
 from bench.store.atomic import replacing
 from bench.store.layout import Store, read_json, write_json
 
 Json = dict[str, Any]
 
-FORMATS = {"md": render.markdown, "tex": render.latex, "csv": render.comma_separated}
+FORMATS = {
+    "md": render.markdown,
+    "tex": latex.latex,
+    "csv": render.comma_separated,
+    "notes.tex": latex.latex_notes,
+}
 MOST, FEWEST = 200, 20  # points of a loss curve
+SHORT = 60  # letters of a note that is said again rather than referred to
 POINTS = 200_000  # of one term's curves over all cells, as far as FEWEST allows
 SAVED: dict[str, Json] = {
     "pdf": {"metadata": {"CreationDate": None}},
@@ -48,11 +59,12 @@ def publish(
     out: Path,
     tracking: str = "",
     runs: Mapping[str, str] = MappingProxyType({}),
+    metrics: Sequence[str] = (),
 ) -> Path:
     """Write a suite's report; return the page.
 
-    Writes `index.html`, `tables/*.{md,tex,csv}`, `figures/*.{pdf,png,tex}` (the figure and its
-    caption), `rows.csv` (every value) and `bundle.json` (suite, specs, outcomes,
+    Writes `index.html`, `answers.md`, `tables/*.{md,tex,csv}`, `figures/*.{pdf,png,tex}`, what both
+    rest on as `*.notes.tex`, `rows.csv` (every value) and `bundle.json` (suite, specs, outcomes,
     scores, provenance, and the sha256 of the other files: what a second party needs to verify a
     table). Tables and figures of an earlier report of the folder that this one lacks are removed.
 
@@ -62,22 +74,36 @@ def publish(
         out: the folder to write to.
         tracking: where the page says that MLflow's copy is: an address, or a command.
         runs: key of a cell -> address of its run, to which the page links.
+        metrics: what tables and figures show, in this order; none: every metric of the suite.
 
     Raises:
-        ReportError: rows that cannot stand in one column.
+        ReportError: rows that cannot stand in one column, a metric without a score, nothing has
+            been run.
         StoreError: a file cannot be written.
     """
     mpl.use("Agg")
-    rows = collect(plan, store)
+    found = collect(plan, store)
+    if set(found.entries["status"]) <= {"missing", "skipped"}:
+        raise ReportError(
+            f"{plan.suite.name}: nothing has been run in {store.root}, so there is nothing to "
+            f"report: `distillbench run {plan.suite.path} --store {store.root}` comes first."
+        )
+    rows = labelled(chosen(found, metrics), labels_of(plan.suite))
     folder = _Folder(out)
+    answers: list[Answer] = []
+    items: list[Json] = []
     with mpl.rc_context(DRAWING):
-        items = [
-            _table(item, folder) if isinstance(item, Table) else _figure(item, folder)
-            for item in _items(rows)
-        ]
-    folder.write("rows.csv", _every(rows).map(render.defused).to_csv(index=False).encode())
+        for item in _items(plan.suite, rows):
+            if isinstance(item, Answer):
+                answers.append(item)
+            elif isinstance(item, Table):
+                items.append(_table(item, folder))
+            else:
+                items.append(_figure(item, folder))
+    folder.write("answers.md", render.answers(answers).encode())
+    folder.write("rows.csv", _every(found).map(render.defused).to_csv(index=False).encode())
     bundle = _bundle(plan, store)
-    page = _page(plan, rows, items, bundle["provenance"], tracking, runs)
+    page = _page(plan, rows, answers, items, bundle["provenance"], tracking, runs)
     folder.write("index.html", page.encode())
     folder.clear()
     write_json(out / "bundle.json", bundle | {"files": folder.files})
@@ -92,6 +118,8 @@ class _Folder:
         self.files: dict[str, str] = {}
 
     def write(self, name: str, data: bytes) -> None:
+        if name in self.files:
+            raise ReportError(f"{name}: two reports make it; give yours another name.")
         with replacing(self.root / name) as file:
             file.write(data)
         self.files[name] = hashlib.sha256(data).hexdigest()
@@ -152,19 +180,28 @@ def _losses(entries: pd.DataFrame, store: Store) -> pd.DataFrame:
     return entries[list(AXES)].iloc[places].reset_index(drop=True).assign(**found)
 
 
-def _items(rows: Rows) -> Iterator[Table | Figure]:
-    """Yield what every report makes, in the order of the page."""
-    classes: list[type[Report]] = [REPORT.load(name, "reports") for name in REPORT.names()]
-    for cls in sorted(classes, key=lambda c: (c.order, c.__name__)):
-        yield from cls().make(rows)
+def _items(suite: Suite, rows: Rows) -> Iterator[Table | Figure | Answer]:
+    """Yield what a suite's reports make, in the order of the page."""
+    ours = {n: REPORT.part(n, {}, "reports") for n in REPORT.names() if REPORT.is_ours(n)}
+    made = [part.load()(part.params) for part in (ours | reports_of(suite)).values()]
+    for report in sorted(made, key=lambda r: (r.order, type(r).__name__)):
+        yield from report.make(rows)
 
 
 def _table(table: Table, folder: _Folder) -> Json:
     """Write a table in every format; return what the page shows of it."""
-    for suffix, text in FORMATS.items():
-        folder.write(f"tables/{table.name}.{suffix}", text(table).encode())
-    shown = {"id": f"table-{table.name}", "title": table.title}
-    return shown | {"table": table, "rows": render.filled(table)}
+    whole = render.without_empty(table)
+    files = [f"tables/{table.name}.{suffix}" for suffix in FORMATS]
+    for name, text in zip(files, FORMATS.values(), strict=True):
+        folder.write(name, text(whole).encode())
+    return {
+        "id": f"table-{table.name}",
+        "title": table.title,
+        "table": whole,
+        "rows": render.filled(whole),
+        "notes": table.notes,
+        "files": files,
+    }
 
 
 def _figure(figure: Figure, folder: _Folder) -> Json:
@@ -177,9 +214,11 @@ def _figure(figure: Figure, folder: _Folder) -> Json:
         figure.drawing.savefig(file, format=suffix, dpi=150, **options)
         figure.drawing.set_layout_engine("none")  # it is laid out; the second time costs as much
         drawn[suffix] = file.getvalue()
-        folder.write(f"figures/{figure.name}.{suffix}", drawn[suffix])
     plt.close(figure.drawing)
-    folder.write(f"figures/{figure.name}.tex", render.latex_figure(figure).encode())
+    drawn["tex"] = latex.latex_figure(figure).encode()
+    drawn["notes.tex"] = latex.latex_notes(figure).encode()
+    for suffix, data in drawn.items():
+        folder.write(f"figures/{figure.name}.{suffix}", data)
     return {
         "id": f"figure-{figure.name}",
         "title": figure.title,
@@ -189,7 +228,32 @@ def _figure(figure: Figure, folder: _Folder) -> Json:
             (heading, [_base64(path.read_bytes()) for path in paths])
             for heading, paths in figure.frames
         ],
+        "notes": figure.notes,
+        "files": [f"figures/{figure.name}.{suffix}" for suffix in drawn],
     }
+
+
+def _sections(items: list[Json]) -> list[list[Json]]:
+    """Return the items by title, in order: a table and a figure of one title share a heading."""
+    found: dict[str, list[Json]] = {}
+    for item in items:
+        found.setdefault(item["title"], []).append(item)
+    return list(found.values())
+
+
+def _noted(items: list[Json]) -> list[Json]:
+    """Return the items with numbered notes; what one has said, later ones refer to."""
+    known: dict[str, int] = {}
+    for item in items:
+        notes = []
+        for note in item["notes"]:
+            said = note.said if isinstance(note, Note) else note
+            about = f"{note.about}: " if isinstance(note, Note) else ""
+            is_new = len(said) < SHORT or said not in known
+            number = known.setdefault(said, len(known) + 1)
+            notes.append({"about": about, "said": said, "number": number, "is_new": is_new})
+        item["notes"] = notes
+    return items
 
 
 def _base64(data: bytes) -> str:
@@ -215,6 +279,7 @@ def _bundle(plan: Plan, store: Store) -> Json:
 def _page(
     plan: Plan,
     rows: Rows,
+    answers: list[Answer],
     items: list[Json],
     provenance: Json,
     tracking: str,
@@ -229,13 +294,25 @@ def _page(
         script=Markup((folder / "page.js").read_text(encoding="utf-8")),  # noqa: S704
         suite=plan.suite,
         question=plan.suite.question,
-        counts=rows.entries["status"].value_counts().to_dict(),
-        items=items,
+        counts=tally(rows),
+        answers=answers,
+        sections=_sections(_noted(items)),
+        axes=_axes(plan),
         provenance=provenance,
         devices=sorted(set(rows.entries["device"]) - {""}),
         tracking=tracking,
         runs=runs,
     )
+
+
+def _axes(plan: Plan) -> dict[str, str]:
+    """Return axis -> its names, each with its label where it has one."""
+    found = {}
+    for axis, labels in labels_of(plan.suite).items():
+        names = getattr(plan.suite, f"{axis}s")
+        said = (f"{labels[name]} ({name})" if name in labels else name for name in names)
+        found[axis] = ", ".join(said)
+    return found
 
 
 def _csp(text: str) -> str:

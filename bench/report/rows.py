@@ -67,8 +67,14 @@ def scores_of(cell: Cell, plan: Plan, store: Store) -> list[Json]:
         score = scores.get(wanted.id) or _hole(wanted)
         if not _is_of(score, wanted.metric):
             score = _hole(wanted._replace(reason="its record is damaged"))
+        is_open = not score["values"] and score["reason"] != wanted.reason
         variant = wanted.mode if wanted.mode != modes_of(cell)[0] else ""
-        where = {"direction": wanted.direction, "directions": directions, "step": wanted.step}
+        where = {
+            "direction": wanted.direction,
+            "directions": directions,
+            "step": wanted.step,
+            "is_open": is_open,
+        }
         where |= {"variant": variant} | ({"label": wanted.label} if wanted.label else {})
         found.append({**score, **where})
     measured = read_json(store.network(network_id(cell))).values()
@@ -77,6 +83,7 @@ def scores_of(cell: Cell, plan: Plan, store: Store) -> list[Json]:
         same = [s for s in of_network if fits(s, cell, part)]
         score = same[-1] if same else record(part, {}, {}, "not measured", 0.0)
         where = {"directions": directions, "step": 0, "variant": ""}
+        where["is_open"] = not score["values"]
         found.extend({**score, "direction": d, **where} for d in directions)
     return found
 
@@ -170,7 +177,8 @@ def port_of(cell: Cell) -> str:
 def score_rows(plan: Plan, store: Store) -> Iterator[Json]:
     """Yield one row per value: the axes, the metric, the value, the protocol.
 
-    `step` is that of a snapshot, and 0 for the result.
+    `step` is that of a snapshot, and 0 for the result; `is_open` says of one without a value that
+    nothing but its making is missing.
     """
     for entry, axes in zip(plan.entries, entry_rows(plan, store), strict=True):
         if entry.cell is None or axes["status"] not in ("done", NOT_TRAINED):
@@ -216,6 +224,7 @@ def _value_rows(axes: Json, score: Json) -> Iterator[Json]:
         "protocol": json.dumps(score["protocol"], sort_keys=True),
         "reason": score["reason"],
         "undefined": metric.undefined,
+        "is_open": score.get("is_open", False),
     }
     values = score["values"] or {metric.headline or score["metric"]: None}
     for name, value in values.items():

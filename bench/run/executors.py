@@ -17,9 +17,11 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from bench.errors import DistillbenchError, Interrupted
+from bench.plugins import outside
 from bench.run.job import Emit, Job
 
 SPAWN = multiprocessing.get_context("spawn")
+SAFE_PATH = "PYTHONSAFEPATH"
 GRACE_S = 60.0  # to write checkpoints once the parent is gone
 
 
@@ -145,8 +147,9 @@ class _Worker:
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             os.environ[name] = str(threads)
         self.connection, theirs = SPAWN.Pipe()
-        self.process = SPAWN.Process(target=_main, args=(theirs,))
-        with _ignoring(signal.SIGINT):  # Ctrl-C is for the parent, who tells its workers
+        self.process = SPAWN.Process(target=_main, args=(theirs, outside.places()))
+        # Ctrl-C is for the parent, who tells its workers
+        with _ignoring(signal.SIGINT), _without_the_present_folder():
             self.process.start()
         theirs.close()
 
@@ -172,6 +175,22 @@ def _ignoring(number: signal.Signals) -> Iterator[None]:
         signal.signal(number, before)
 
 
+@contextlib.contextmanager
+def _without_the_present_folder() -> Iterator[None]:
+    """Have a child begin without the present folder on its path, where a `random.py` may lie.
+
+    It gets its parent's path, but only once it has imported what it needs to be told of it.
+    """
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(SAFE_PATH)
+        if before is not None:
+            os.environ[SAFE_PATH] = before
+
+
 def _do(job: Job, emit: Emit, stop: Callable[[], bool]) -> None:
     """Do a job; an error becomes an event."""
     from bench.run.worker import work  # imports torch, only in a process that computes
@@ -184,8 +203,9 @@ def _do(job: Job, emit: Emit, stop: Callable[[], bool]) -> None:
         emit("error", "", {"reason": str(error)})
 
 
-def _main(connection: Connection) -> None:
+def _main(connection: Connection, places: outside.Places) -> None:
     """Run in a worker: do jobs until there are none, the parent dies or a signal says stop."""
+    outside.look_in(places)
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     threading.Thread(target=_watch_parent, args=(stopped,), daemon=True).start()

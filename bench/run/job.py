@@ -15,6 +15,7 @@ Emit = Callable[[str, str, Mapping[str, Any]], None]
 """Takes (event, key of the cell or "", data). Events:
 
     note          something a person may want to know: text
+    phase         what begins, on a cell or, without a key, on all of them: phase
     waiting       another process is at work on the cell
     progress      a window of steps: step, steps, losses
     ended         the cell is done, failed or diverged: status, reason

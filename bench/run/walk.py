@@ -166,11 +166,14 @@ class _Run:
         executor = self._executor(len(todo))
         with contextlib.closing(executor), self._signals(executor):
             if untrained:
+                self.listen("phase", "", {"phase": "start-up: checking networks and images"})
                 self._alone(executor, self._job("check", [*untrained, *self.later]))
                 if self.outcome.errors:
                     raise DistillbenchError(self.outcome.errors[0])
+            self.listen("phase", "", {"phase": "start-up: workers"})
             self._walk(executor)
             if networks:
+                self.listen("phase", "", {"phase": "measuring"})
                 self._alone(executor, self._job("measure", networks, again=measure))
         if self.interrupted:
             raise Interrupted("interrupted; the same command goes on from here.")
@@ -267,7 +270,7 @@ class _Run:
             for cell in data["job"].cells:
                 status = self.store.state(cell.key).status
                 if status == "done" and not is_scored(cell, self.plan, self.store):
-                    self.outcome.errors.append(f"cell {cell.key}: not scored: {data['reason']}")
+                    self._hear("error", cell.key, {"reason": f"not scored: {data['reason']}"})
                 if status in ("started", "missing"):
                     self.store.fail(cell.key, data["reason"])
                     self.listen("ended", cell.key, {"status": "failed", "reason": data["reason"]})

@@ -71,6 +71,8 @@ def _train(
             except DistillbenchError as error:
                 _fail(store, [cell], str(error), emit)
         todo = [cell for cell in open_ if not cell.given]
+        for cell in todo:
+            emit("phase", cell.key, {"phase": "training"})
         if todo:
             cohort = Cohort(
                 cells=todo,
@@ -103,6 +105,7 @@ def _score(
     stop: Callable[[], bool],
 ) -> None:
     """Score a trained cell, whose weights on disk may have been damaged since."""
+    emit("phase", cell.key, {"phase": "scoring"})
     check_room([cell], store, _watches_samples(job))
     try:
         failures = evaluate(

@@ -55,7 +55,12 @@ def cpu_name() -> str:
 
 
 def _git(*args: str) -> str:
-    """Return what git says of the project; nothing where it is no git checkout."""
+    """Return what git says of the project; nothing where it is no git checkout.
+
+    Installed, it may lie within the checkout of something else.
+    """
+    if not (ROOT / ".git").exists():
+        return ""
     try:
         done = subprocess.run(  # noqa: S603
             ["git", "-C", str(ROOT), *args],  # noqa: S607

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -47,16 +47,12 @@ class Paired(Translation):
     paired = True
     terms = ("gan", "l1", "fm", "vgg")
     adversarial = ("gan", "fm")
+    weights_of = {"lambda_vgg": ("vgg19",)}
 
     @property
     def simultaneous(self) -> bool:
         """As `order` says."""
         return bool(self.params["order"] == "simultaneous")
-
-    @property
-    def weights(self) -> Sequence[str]:
-        """VGG-19 where its loss has a weight."""
-        return ("vgg19",) if self.params["lambda_vgg"] else ()
 
     def generator_terms(self, turn: Turn) -> dict[str, Tensor]:
         """Return the kept ones of gan, l1, fm and vgg."""

@@ -75,6 +75,7 @@ class Style(Task):
     }
     paired = True
     terms = ("reconstruction", "feature")
+    inseparable = "an image is made of two, a content and a style"
     outputs = {"ridge": 0.1, "filter": True, "rounding": "rounded"}
 
     def loaded(self, size: int) -> int:

@@ -76,3 +76,10 @@ class Tracker:
                     patience -= time.monotonic() - started
                     if patience < 0:  # the server may be gone; try again later
                         break
+        if not self._behind:
+            try:
+                self._in_hand = next(iter(self._entries), "")
+                self._copy.summarise()
+                self._in_hand, self._moved = "", time.monotonic()
+            except Exception as error:
+                self.trouble = said(error, self._copy.uri)

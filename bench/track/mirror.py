@@ -26,7 +26,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from bench.contracts.width import NO_WIDTH, said_width
+from bench.contracts.width import said_width
 from bench.errors import StoreError
 from bench.plan.cell import Cell
 from bench.plan.identity import identity
@@ -37,6 +37,7 @@ from bench.store.layout import Json, Store, read_json
 from bench.store.provenance import without_password
 from bench.track.experiment import Experiment, database, lock_of, logged_name, mlflow_name
 from bench.track.grid import sample_grid
+from bench.track.headline import called, describe, headlines, means_of, scores_in_a_name
 from bench.track.parcel import checked, pack, unpack
 from bench.track.roster import FINAL, TAG_LENGTH, Roster
 from bench.track.view import save_view
@@ -99,6 +100,24 @@ class Copy:
             if end:
                 self._tag(run, {FINAL: final})
 
+    def summarise(self) -> None:
+        """Write what the list of runs says of all of them: names with scores, and a description.
+
+        Asks MLflow nothing where no cell is done.
+
+        Raises:
+            Exception: whatever MLflow raises when it cannot be reached or written.
+        """
+        groups = {group: self._done(group) for group in self._groups}
+        if not any(groups.values()):
+            return
+        with self._writing():
+            for group, done in groups.items():
+                if done and self._roster.has("/".join(group)):
+                    self._name(group, done, means_of(done, self.plan, self.store))
+            describe(self._experiment, self.plan, self.store)
+            save_view(self._experiment, self.plan, self.store)
+
     def restore(self) -> None:
         """Fill the store with what reports need of the plan's cells and it does not have.
 
@@ -158,9 +177,9 @@ class Copy:
         Raises:
             Exception: whatever MLflow raises when it cannot be reached or written.
         """
+        self.summarise()
         with self._writing():
             files = ["bundle.json", *read_json(out / "bundle.json")["files"]]
-            save_view(self._experiment, self.plan, self.store)
             reports = list(self._experiment.runs("role", REPORT))
             held = {"distillbench.files": identity(sorted(files))}
             run = next((r for r in reports if held.items() <= r.data.tags.items()), None)
@@ -209,19 +228,16 @@ class Copy:
             "width": said_width(entry.width),
             "discriminator_width": entry.discriminator_width,
         }
-        several = len(self.plan.suite.discriminator_widths) > 1
-        name = entry.method  # what differs first: lists cut names
-        name += f" width {axes['width']}" if entry.width != NO_WIDTH else ""
-        name += f" D {entry.discriminator_width}" if several else ""
-        data = f"{entry.dataset} {entry.architecture}"
-        parent = self._roster.have(group, "", f"{name}, {data}", axes)
+        name, dataset = called(entry, self.plan), entry.cell.dataset
+        parent = self._roster.have(group, "", name, axes, dataset=dataset)
         return self._roster.have(
             f"{group}/{entry.seed}",
             entry.cell.key,
-            f"{name} seed {entry.seed}, {data}",
+            name.replace(", ", f" seed {entry.seed}, ", 1),
             {**axes, "seed": entry.seed},
             _flat(entry.cell),
             parent,
+            dataset,
         )
 
     def _log_losses(self, run: Any, key: str) -> None:
@@ -309,22 +325,30 @@ class Copy:
     def _log_means(self, group: tuple[str, ...]) -> None:
         """Give a parent its means over the seeds that are done, to be compared as one row.
 
-        The step is 0, for which MLflow draws bars.
+        The step is 0, for which MLflow draws bars. Its name holds the first of them.
         """
         from mlflow.entities import Metric
 
-        cells = [entry.cell for entry in self._groups[group] if entry.cell is not None]
-        done = [cell for cell in cells if self.store.state(cell.key).status == "done"]
-        found: dict[str, list[float]] = {}
-        for cell in done:
-            for name, value, score in _values(scores_of(cell, self.plan, self.store)):
-                if not score["step"] and math.isfinite(value):
-                    found.setdefault(name, []).append(value)
-        means = {n: math.fsum(v) / len(v) for n, v in found.items() if len(v) == len(done)}
+        done = self._done(group)
+        means = means_of(done, self.plan, self.store)
         now = int(time.time() * 1000)
         metrics = [Metric(name, value, now, 0) for name, value in means.items()]
         parent = self._roster.parent("/".join(group))
         self._log(parent, [*metrics, Metric("seeds", len(done), now, 0)])
+        self._name(group, done, means)
+
+    def _done(self, group: tuple[str, ...]) -> list[Cell]:
+        cells = [entry.cell for entry in self._groups[group] if entry.cell is not None]
+        return [cell for cell in cells if self.store.state(cell.key).status == "done"]
+
+    def _name(self, group: tuple[str, ...], done: list[Cell], means: Mapping[str, float]) -> None:
+        """Give a parent its name, which holds the first of its scores."""
+        scores = scores_in_a_name(headlines(done[:1], self.plan, self.store), means)
+        parent = self._roster.parent("/".join(group))
+        name = called(self._groups[group][0], self.plan, scores)
+        if parent.info.run_name != name:
+            self._client.update_run(parent.info.run_id, name=name)
+            self._roster.renamed(parent)
 
     def _log(self, run: Any, metrics: list[Any]) -> None:
         for first in range(0, len(metrics), BATCH):

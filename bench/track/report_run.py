@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.plan.matrix import Plan
@@ -19,8 +20,12 @@ def usual_uri(store: Store) -> str:
     return ""
 
 
-def write(plan: Plan, store: Store, out: Path, uri: str) -> tuple[Path, str]:
-    """Write a report, with links into MLflow and to its run there; "" for `uri`: without.
+def write(
+    plan: Plan, store: Store, out: Path, uri: str, metrics: Sequence[str] = ()
+) -> tuple[Path, str]:
+    """Write a report of some metrics, with links into MLflow and to its run there.
+
+    Without them for a `uri` of "".
 
     Returns:
         The page, and what MLflow said if the report could not be put there.
@@ -32,7 +37,7 @@ def write(plan: Plan, store: Store, out: Path, uri: str) -> tuple[Path, str]:
             tracking, runs = copy.links()
     except Exception as error:  # a server may fail in any way, and the report goes on
         trouble = said(error, uri)
-    page = publish(plan, store, out, tracking, runs)
+    page = publish(plan, store, out, tracking, runs, metrics)
     try:
         if copy and not trouble:
             copy.log_report(out)

@@ -7,17 +7,21 @@ whose id comes first, is kept by all, and the others are deleted, which MLflow c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from bench.contracts.dataset import Dataset
+from bench.plan.cell import without_path
 from bench.plan.identity import identity
+from bench.plugins.registry import Part
 from bench.track.experiment import Experiment
 
 PLACE, KEY, ID = "distillbench.place", "distillbench.key", "distillbench.id"
 PARENT = "mlflow.parentRunId"
 FINAL = "distillbench.final"  # the last thing that a run of a cell gets
-TAG_LENGTH, PARAM_LENGTH = 5000, 6000  # MLflow's own limits
+TAG_LENGTH, PARAM_LENGTH, DIGEST_LENGTH = 5000, 6000, 8  # MLflow's own limits and habit
 
 
 class Roster:
@@ -44,6 +48,14 @@ class Roster:
         """Return a parent that `have` has returned."""
         return _kept(self._runs[identity([place, ""])])
 
+    def has(self, place: str) -> bool:
+        """Say whether there is a parent."""
+        return identity([place, ""]) in self._runs
+
+    def renamed(self, run: Any) -> None:
+        """Take note of a run's new name."""
+        self._runs[_of(run)] = [self._client.get_run(run.info.run_id)]
+
     def forget(self, run: Any) -> None:
         """Look for a run anew the next time."""
         self._runs.pop(_of(run))
@@ -56,6 +68,7 @@ class Roster:
         axes: Mapping[str, Any],
         params: Mapping[str, Any] = MappingProxyType({}),
         parent: Any = None,
+        dataset: Part[Dataset] | None = None,
     ) -> Any:
         """Return the run of a place and cell; make it, or what it lacks, where that is needed.
 
@@ -66,6 +79,7 @@ class Roster:
             axes: become parameters, which MLflow compares, and tags, by which it filters.
             params: more parameters.
             parent: the run under which lists show this one.
+            dataset: what lists show it was trained on.
         """
         of = identity([place, key])
         found = self._runs.get(of) or list(self._experiment.runs(ID, of))
@@ -79,11 +93,13 @@ class Roster:
         for other in found:
             if other is not run:
                 self._client.delete_run(other.info.run_id)
-        run = self._completed(run, {**axes, **params}, parent)
+        run = self._completed(run, {**axes, **params}, parent, dataset)
         self._runs[of] = [run]
         return run
 
-    def _completed(self, run: Any, params: Mapping[str, Any], parent: Any) -> Any:
+    def _completed(
+        self, run: Any, params: Mapping[str, Any], parent: Any, dataset: Part[Dataset] | None
+    ) -> Any:
         """Return a run with what its writer may have been killed before it gave."""
         from mlflow.entities import Param
 
@@ -91,13 +107,33 @@ class Roster:
         lacking = {n: str(v)[:PARAM_LENGTH] for n, v in params.items() if n not in run.data.params}
         if lacking:
             self._client.log_batch(run_id, params=[Param(n, v) for n, v in lacking.items()])
+        lacks_data = dataset and not (run.inputs and run.inputs.dataset_inputs)
+        if dataset and lacks_data:
+            self._client.log_inputs(run_id, datasets=[_input(run.data.tags["dataset"], dataset)])
         strays = parent and run.data.tags.get(PARENT) != parent.info.run_id
         if strays:
             self._client.set_tag(run_id, PARENT, parent.info.run_id)
         runs_on = not parent and run.info.status == "RUNNING"
         if runs_on:
             self._client.set_terminated(run_id)
-        return self._client.get_run(run_id) if lacking or strays or runs_on else run
+        changed = lacking or lacks_data or strays or runs_on
+        return self._client.get_run(run_id) if changed else run
+
+
+def _input(name: str, dataset: Part[Dataset]) -> Any:
+    """Return a data set as MLflow lists it; where it lies on this machine is nobody's business."""
+    from mlflow.entities import Dataset as Listed
+    from mlflow.entities import DatasetInput, InputTag
+
+    source = {"version": dataset.version, "params": without_path(dataset.params)}
+    listed = Listed(
+        name=name,
+        digest=dataset.fingerprint[:DIGEST_LENGTH],
+        source_type=dataset.short,
+        source=json.dumps(source),
+        profile=json.dumps({"images": dict(dataset.images)}),
+    )
+    return DatasetInput(listed, [InputTag("mlflow.data.context", "train")])
 
 
 def _of(run: Any) -> str:

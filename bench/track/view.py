@@ -12,13 +12,12 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from bench.contracts.kinds import METRIC
 from bench.plan.cell import Cell
 from bench.plan.identity import identity
 from bench.plan.matrix import Plan
-from bench.report.rows import scores_of
 from bench.store.layout import Json, Store
-from bench.track.experiment import Experiment, logged_name
+from bench.track.experiment import Experiment
+from bench.track.headline import headlines
 
 TAG = "mlflow.sharedViewState."
 NAME = "Methods: means over seeds"
@@ -43,16 +42,10 @@ def save_view(experiment: Experiment, plan: Plan, store: Store) -> str:
 
 def _state(plan: Plan, store: Store) -> Json:
     """Return the state of MLflow's page: parents, best first, with their headline metrics."""
-    quality, costs = dict[str, bool](), dict[str, bool]()  # MLflow's name -> is lower better?
-    for cell in _one_per_dataset(plan, store):
-        for score in scores_of(cell, plan, store):
-            declared = METRIC.declaration(score["metric"], score["metric"]).says
-            values = list(score["values"])
-            headline = declared.headline if declared.headline in values else ""
-            if score["step"] == 0 and declared.better and (headline or len(values) == 1):
-                found = costs if declared.judges == "network" else quality
-                found[logged_name(score, headline or values[0])] = declared.better == "lower"
-    first = next((n for n in quality if n.split("/")[-1] == "fid"), next(iter(quality), ""))
+    heads = headlines(list(_one_per_dataset(plan, store)), plan, store)
+    quality = {head.name: head.is_lower for head in heads if not head.is_cost}
+    costs = [head.name for head in heads if head.is_cost]
+    first = next(iter(quality), "")
     axes = ["method", "dataset", "architecture", "width"]
     if len(plan.suite.discriminator_widths) > 1:
         axes.append("discriminator_width")

@@ -153,20 +153,6 @@ def test_seeds_and_only_choose_a_part(tmp_path: Path) -> None:
     assert "seed 4" in output
 
 
-def test_a_new_distiller_is_a_working_file(tmp_path: Path) -> None:
-    code, output, _ = call("new", "distiller", "my_idea", "--folder", str(tmp_path))
-    assert code == 0
-    path = tmp_path / "my_idea.py"
-    assert output.startswith(f"{path}\n")
-    assert "class MyIdea(Distiller):" in path.read_text()
-    assert sum(bool(line.strip()) for line in path.read_text().splitlines()) < 40
-    suite = write_suite(tmp_path, methods={"mine": {"method": "my_idea:MyIdea"}})
-    assert call("plan", str(suite), "--store", str(tmp_path / "runs"))[0] == 0
-    assert "`my_idea: {method: 'my_idea:MyIdea'}`" in output
-    for name in ("my_idea", "wkd", "Bad-Name"):
-        assert call("new", "distiller", name, "--folder", str(tmp_path))[0] == 2
-
-
 def test_python_m_bench_is_the_same_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bench", "--version"],

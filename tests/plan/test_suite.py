@@ -11,7 +11,8 @@ from tiny import tiny_plan, write_suite
 from bench.contracts.kinds import METRIC
 from bench.contracts.metric import PRESETS
 from bench.errors import SuiteError
-from bench.plan.suite import load
+from bench.plan import suite as schema
+from bench.plan.suite import Model, load
 
 ROOT = Path(__file__).parents[2]
 
@@ -145,3 +146,16 @@ def test_every_suite_of_the_project_is_valid_and_asks_a_question(path: Path) -> 
     suite = load(path)
     assert suite.name == path.stem
     assert suite.question.endswith(("?", "."))
+
+
+def test_every_key_of_a_suite_says_what_it_means() -> None:
+    """The site's reference is made from this; a stage's keys mean what they do in a budget."""
+
+    models = [m for m in vars(schema).values() if isinstance(m, type) and issubclass(m, Model)]
+    assert {m.__name__ for m in models} >= {"Suite", "Budget", "Teacher", "Tune", "Snapshots"}
+    said = schema.Budget.model_fields
+    for model in models:
+        for name, field in model.model_fields.items():
+            meaning = field.description or said[name].description
+            assert meaning, f"{model.__name__}.{name}"
+            assert meaning.endswith("."), f"{model.__name__}.{name}"

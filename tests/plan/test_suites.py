@@ -9,6 +9,7 @@ import pytest
 from tiny import somewhere, train_teachers, train_together
 
 from bench.contracts.kinds import DATASET
+from bench.errors import SuiteError
 from bench.plan.expand import expand
 from bench.plan.matrix import cohorts
 from bench.plan.suite import load
@@ -203,3 +204,18 @@ def test_a_suite_trains_on_photographs_in_place_of_its_data(path: Path, tmp_path
         train_together(cells, plan, store)
     ended = {str(entry): store.state(entry.cell.key) for entry in plan.students if entry.cell}
     assert {state.status for state in ended.values()} == {"done"}, ended
+
+
+def test_a_suite_of_the_project_is_called_by_its_name_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load(Path("quick")).path == ROOT / "suites" / "quick.yaml"
+    with pytest.raises(SuiteError, match=r"unknown suite 'quikc'\. Did you mean 'quick'\?"):
+        load(Path("quikc"))
+    with pytest.raises(SuiteError, match="comes with distillbench is called by its name alone"):
+        load(Path("suites/quick.yaml"))
+    (tmp_path / "quick").mkdir()  # a folder of that name is no suite
+    assert load(Path("quick")).name == "quick"
+    (tmp_path / "quick.yaml").write_text((ROOT / "suites" / "style_quick.yaml").read_text())
+    assert load(Path("quick.yaml")).name == "style_quick"

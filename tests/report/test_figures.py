@@ -360,11 +360,11 @@ def test_a_damaged_sample_costs_its_own_place_and_is_said(tmp_path: Path, damage
 
 
 def test_samples_of_many_methods_are_shrunk_to_one_width(tmp_path: Path) -> None:
-    """As large as the PNG has room for at 1.5 inches each, or at a share of 16 inches."""
+    """As they are, or as large as 300 dots per inch have room for on the 7 inches of a page."""
     for image in (0, 1):
         for role in ("input", "output", "target"):
             Image.new("RGB", (256, 256), "red").save(tmp_path / f"AtoB-{image}-{role}.png")
-    for count, width, wide in ((2, 7.5, 216), (30, 16.0, 70)):
+    for count, width, wide in ((2, 7.0, 256), (30, 7.0, 61)):
         frame = entries(tuple(f"m{n}" for n in range(count)), seeds=1)
         (figure,) = made("samples", rows(frame.assign(samples=str(tmp_path))))
         (axes,) = figure.drawing.axes

@@ -62,7 +62,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Image.new("RGB", (8, 8), colour).save(path)
         frames.append((name, [path, path]))
     figure = Figure("grid", HOSTILE, HOSTILE, plt.figure(figsize=(20, 2)), [HOSTILE], frames)
-    monkeypatch.setattr(publishing, "_items", lambda rows: iter([TABLE, figure]))
+    monkeypatch.setattr(publishing, "_items", lambda *_: iter([TABLE, figure]))
     plan = tiny_plan(tmp_path, methods={"none": {}, HOSTILE: {"method": "wkd"}})
     runs = {"07a": "http://server/#/experiments/1/runs/2", "b1": 'http://x/"><script>'}
     return publish(plan, Store(tmp_path / "runs"), tmp_path / "report", "http://server/#/e", runs)

@@ -24,7 +24,7 @@ from bench.plan.expand import expand
 from bench.plan.scores import image_scores, record
 from bench.plan.suite import load
 from bench.plugins.source import ROOT
-from bench.report import render
+from bench.report import latex, render
 from bench.report.publish import collect
 from bench.report.rows import entry_rows
 from bench.store.layout import Store
@@ -252,7 +252,7 @@ def test_bands_are_ticked_and_found_whatever_the_suite_calls_them() -> None:
         ["mine", "", "✓", "77.00", "+8.00", "77.04 ± 3.52"],
         ["all", "✓", "✓", "82.00", "+3.00", "81.81 ± 4.52"],
     ]
-    assert r"mine &  & $\surd$ & 77.00 & $+$8.00".replace("$+$", "+") in render.latex(table)
+    assert r"mine &  & $\surd$ & 77.00 & $+$8.00".replace("$+$", "+") in latex.latex(table)
     assert "| mine |  | ✓ | 77.00 | +8.00 |" in render.markdown(table)
 
 
@@ -404,7 +404,7 @@ def test_each_table_of_the_shift_takes_its_own_rows() -> None:
         "fesd_table_4": [*bases, chosen, ["bi", "4", "1/8", "75.00"], ["bi", "8", "1/8", "76.00"]],
         "fesd_table_5": [*bases, ["bi", "2", "1/16", "77.00"], chosen, ["bi", "2", "1/4", "78.00"]],
     }
-    text = render.latex(made("fesd_tables_3_to_5", found)[0])
+    text = latex.latex(made("fesd_tables_3_to_5", found)[0])
     assert r"Method & Direction & \textbar{}h\textbar{} & $\alpha$ &" in text
 
 
@@ -741,7 +741,7 @@ def test_papers_tables_compile(tmp_path: Path) -> None:
     )
     tables = [only("wkd_tables_1_to_3", wkd_rows()), only("fesd_table_1", fesd_rows())]
     tables += [only("wkd_table_4", bands), *made("fesd_tables_3_to_5", shift)]
-    text = "\n".join(render.latex(table) for table in tables)
+    text = "\n".join(latex.latex(table) for table in tables)
     assert "U+" not in text
     done = compiled(tmp_path, [text])
     assert done.returncode == 0, done.stdout[-2000:]

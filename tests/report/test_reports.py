@@ -28,7 +28,7 @@ from bench.plan.matrix import Plan
 from bench.plan.scores import image_scores, network_id, network_metrics, record, score_id
 from bench.plan.suite import load
 from bench.plugins.source import ROOT
-from bench.report import render
+from bench.report import latex, render
 from bench.report.publish import collect, publish
 from bench.report.rows import score_rows, state_of
 from bench.store.layout import Store, write_json
@@ -371,7 +371,7 @@ def test_markdown_and_latex_hold_no_markup_from_outside(tmp_path: Path) -> None:
         )
         == 1
     )
-    text = render.latex(table)
+    text = latex.latex(table)
     assert r"\textbackslash{}input\{/etc/passwd\}" in text
     assert r"\$x\_1\$ \& " in text
 
@@ -383,9 +383,9 @@ def test_a_dollar_is_no_formula_in_markdown() -> None:
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_every_letter_that_is_set_as_it_is_compiles(tmp_path: Path) -> None:
-    every = [[f"* {character}"] for character in sorted(render.PLAIN | set(render.LATEX))]
+    every = [[f"* {character}"] for character in sorted(latex.PLAIN | set(latex.LATEX))]
     tables = [Table("t", "T", "c", ["a"], [every[n : n + 40]]) for n in range(0, len(every), 40)]
-    done = compiled(tmp_path, [render.latex(table) for table in tables])
+    done = compiled(tmp_path, [latex.latex(table) for table in tables])
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Missing character" not in (tmp_path / "all.log").read_text(errors="replace")
 
@@ -564,9 +564,9 @@ def test_one_cell_under_two_names_counts_once_under_each(tmp_path: Path) -> None
 
 def test_a_bracket_at_the_start_of_a_row_is_no_argument_in_latex() -> None:
     table = Table("t", "T", "c", ["a"], [[["x"], ["[y] β"]]])
-    assert "{[}y]" in render.latex(table)
-    assert "β" not in render.latex(table)  # pdflatex has no such letter
-    starred = render.latex(Table("t", "T", "c", ["a"], [[["x"], ["*y ą"]]]))
+    assert "{[}y]" in latex.latex(table)
+    assert "β" not in latex.latex(table)  # pdflatex has no such letter
+    starred = latex.latex(Table("t", "T", "c", ["a"], [[["x"], ["*y ą"]]]))
     assert "\n{*}y U+0105" in starred  # a star would belong to the end of the row above
 
 
@@ -604,7 +604,7 @@ def test_a_long_table_goes_on_over_pages_in_latex(tmp_path: Path) -> None:
     ]
     caption = "A caption that says much. " * 20
     notes = [f"Note {number}: " + "some protocol " * 10 for number in range(9)]
-    text = render.latex(Table("t", "T", caption, ["place", "row"], blocks, notes))
+    text = latex.latex(Table("t", "T", caption, ["place", "row"], blocks, notes))
     parts = text.split(r"\begin{table}")[1:]
     rows = [re.findall(r"^(\w*) & (\w\d+) ", part, re.MULTILINE) for part in parts]
     assert [row for part in rows for _, row in part] == [row[1] for b in blocks for row in b]
@@ -627,4 +627,4 @@ def test_latex_knows_every_sign_of_our_own() -> None:
         if path.name != "render.py"
     ]
     signs = {sign for text in texts for sign in text if ord(sign) > 126}
-    assert signs - set(render.LATEX) - render.PLAIN <= set("─│└├")  # of comments
+    assert signs - set(latex.LATEX) - latex.PLAIN <= set("─│└├")  # of comments

@@ -81,7 +81,7 @@ def known(uri: str) -> list[Any]:
             (run.info.run_name, run.info.status, tags, run.data.params, history,
              [f for f in files if f not in images])
         )  # fmt: skip
-    return sorted(found, key=lambda run: str(run[0]))
+    return sorted(found, key=lambda run: ("mlflow.parentRunId" not in run[2], str(run[0])))
 
 
 @pytest.fixture

@@ -276,7 +276,8 @@ def test_every_run_can_be_filtered_and_grouped_by_its_axes(
     assert axes.items() <= wkd.data.params.items()
     assert wkd.data.tags["status"] == "done"
     parent = MlflowClient(uri).get_run(wkd.data.tags["mlflow.parentRunId"])
-    assert parent.info.run_name == "wkd width 2, photo_edges unet"
+    psnr = parent.data.metrics["psnr"]
+    assert parent.info.run_name == f"wkd PSNR {psnr:.2f}, width 2, photo_edges unet"
     del axes["seed"]
     assert axes.items() <= parent.data.tags.items()
     client = MlflowClient(uri)

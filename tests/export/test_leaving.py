@@ -1,0 +1,299 @@
+"""A trained student leaves: what is written is what was trained, described, and never by halves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner, Result
+from safetensors.torch import load_file
+from tiny import train_together, write_suite
+
+from bench.cli.main import main
+from bench.errors import Damaged, ExportError
+from bench.evaluate.feed import evaluate
+from bench.export import packing
+from bench.export.by_torch import build
+from bench.export.formats import FORMATS
+from bench.export.packing import pack
+from bench.export.settings import read
+from bench.export.student import Student, open_student, refusal
+from bench.plan.expand import expand
+from bench.plan.matrix import Entry, Plan
+from bench.plan.suite import load
+from bench.store.layout import Store
+
+CPU = torch.device("cpu")
+NAME = "photo_edges-unet-none-w2-s0"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan, Store]:
+    """A suite of one student, trained and scored."""
+    folder = tmp_path_factory.mktemp("trained")
+    suite = write_suite(folder, methods=["none"])
+    plan, store = expand(load(suite)), Store(folder / "runs")
+    (entry,) = plan.students
+    assert entry.cell is not None
+    train_together([entry.cell], plan, store)
+    assert evaluate(entry.cell, store, plan.metrics, CPU) == {}
+    return suite, plan, store
+
+
+@pytest.fixture
+def place(trained: tuple[Path, Plan, Store], tmp_path: Path) -> tuple[Entry, Plan, Store]:
+    """The student, in a store of its own that a test may damage."""
+    _, plan, store = trained
+    shutil.copytree(store.root, tmp_path / "runs")
+    return plan.students[0], plan, Store(tmp_path / "runs")
+
+
+@pytest.fixture
+def student(place: tuple[Entry, Plan, Store]) -> Student:
+    entry, plan, store = place
+    return open_student(entry, plan, store, "AtoB")
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def exported(trained: tuple[Path, Plan, Store], tmp_path_factory: Any) -> Path:
+    """That student in the formats that hold weights alone."""
+    suite, _, store = trained
+    to = tmp_path_factory.mktemp("exports")
+    done = call("export", suite, "--store", store.root, "--to", to, "--format", "safetensors,pth")
+    assert done.exit_code == 0, done.output
+    assert "model.safetensors 0, model.pth 0" in done.output
+    return to / NAME
+
+
+def test_the_weights_are_those_that_were_trained(
+    exported: Path, trained: tuple[Path, Plan, Store]
+) -> None:
+    _, plan, store = trained
+    (cell,) = (e.cell for e in plan.students)
+    assert cell is not None
+    before = load_file(store.checkpoint(cell.key))
+    mine = {
+        name.removeprefix("student0.generator.AtoB."): x
+        for name, x in before.items()
+        if name.startswith("student0.generator.AtoB.")
+    }
+    there = load_file(exported / "model.safetensors")
+    again = torch.load(exported / "model.pth", weights_only=True)
+    assert sorted(there) == sorted(again)
+    assert all(torch.equal(there[name], again[name]) for name in there)
+    assert "model.model.0.weight" in there  # by the names of the official code
+    network = build(exported / "model.safetensors", read(exported)).state_dict()
+    assert mine.keys() == network.keys()
+    assert all(torch.equal(mine[name], network[name]) for name in mine)
+
+
+def test_a_second_export_is_the_same_and_another_folder_is_never_overwritten(
+    exported: Path, trained: tuple[Path, Plan, Store], tmp_path: Path
+) -> None:
+    suite, _, store = trained
+    words = ("export", suite, "--store", store.root, "--format", "safetensors,pth", "--to")
+    assert call(*words, tmp_path / "other").exit_code == 0
+    files = {p.name: p.read_bytes() for p in (tmp_path / "other" / NAME).iterdir()}
+    assert files == {p.name: p.read_bytes() for p in exported.iterdir()}
+    again = call(*words, tmp_path / "other")
+    assert again.exit_code == 0
+    assert "is there already" in again.output
+    (tmp_path / "other" / NAME / "README.md").write_text("mine")
+    refused = call(*words, tmp_path / "other")
+    assert refused.exit_code == 2
+    assert "there is something else here" in refused.output
+    assert (tmp_path / "other" / NAME / "README.md").read_text() == "mine"
+    assert [p.name for p in (tmp_path / "other").iterdir()] == [NAME]  # no draft is left
+
+
+def test_the_settings_say_what_the_network_takes(exported: Path) -> None:
+    said = json.loads((exported / "config.json").read_text())
+    assert (said["network"], said["width"], said["size"]) == ("unet", 2, 32)
+    assert (said["multiple"], said["least"]) == (32, 32)
+    assert (said["source"], said["target"]) == ("edges", "photo")
+    assert set(said["files"]) == {"model.safetensors", "model.pth"}
+
+
+def head_of(folder: Path) -> Any:
+    text = (folder / "README.md").read_text()
+    assert text.startswith("---\n")
+    return yaml.safe_load(text.split("---\n")[1])
+
+
+def test_the_card_holds_each_score_with_its_protocol(
+    exported: Path, trained: tuple[Path, Plan, Store]
+) -> None:
+    _, plan, store = trained
+    (cell,) = (e.cell for e in plan.students)
+    assert cell is not None
+    (score,) = store.scores(cell.key).values()
+    head = head_of(exported)
+    (model,) = head["model-index"]
+    (result,) = model["results"]
+    (metric,) = result["metrics"]
+    assert metric["type"] == "psnr"
+    assert metric["value"] == score["values"]["psnr"]
+    assert metric["args"].items() >= score["protocol"].items()
+    assert head["datasets"] == [result["dataset"]["type"]] == ["photo_edges"]
+    assert head["license_link"] == "LICENSE"
+    text = (exported / "README.md").read_text()
+    for said in (cell.key, "suite `tiny`", "distillbench generate", "preview.png"):
+        assert said in text
+    assert "CC BY" in (exported / "LICENSE").read_text()
+    assert (exported / "preview.png").is_file()
+
+
+def test_the_card_is_one_that_the_hub_reads(exported: Path) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    card = hub.ModelCard.load(exported / "README.md")
+    (result,) = card.data.eval_results
+    assert (result.metric_type, result.dataset_name) == ("psnr", "photo_edges")
+    assert card.data.pipeline_tag == "image-to-image"
+
+
+def test_files_for_other_programs_compute_the_same(
+    student: Student, place: tuple[Entry, Plan, Store], tmp_path: Path
+) -> None:
+    _, plan, store = place
+    others = [name for name in FORMATS if name not in ("safetensors", "pth")]
+    packed = pack(student, plan, store, tmp_path, others)
+    assert set(packed.differences) == {FORMATS[name].file for name in others}
+    assert max(packed.differences.values()) <= 1e-4
+    said = json.loads((packed.folder / "config.json").read_text())
+    assert said["open_sizes"]
+    assert b"/bench/" not in (packed.folder / "model.pt2").read_bytes()
+
+
+def test_the_same_student_gives_the_same_files_bit_for_bit(
+    student: Student, place: tuple[Entry, Plan, Store], tmp_path: Path
+) -> None:
+    _, plan, store = place
+    formats = ["onnx", "torch-export"]
+    first = pack(student, plan, store, tmp_path, formats)
+    second = pack(student, plan, store, tmp_path, formats)
+    assert (first.is_new, second.is_new) == (True, False)
+
+
+def test_a_file_that_computes_something_else_is_not_kept(
+    student: Student,
+    place: tuple[Entry, Plan, Store],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, plan, store = place
+    wrong = FORMATS["pth"]._replace(open=lambda path, settings: lambda images: images)
+    monkeypatch.setitem(packing.FORMATS, "pth", wrong)
+    with pytest.raises(ExportError, match=r"model\.pth: outputs differ by"):
+        pack(student, plan, store, tmp_path / "exports", ["pth"])
+    assert list((tmp_path / "exports").iterdir()) == []
+
+
+def test_who_cannot_leave_is_told_why(place: tuple[Entry, Plan, Store], tmp_path: Path) -> None:
+    entry, plan, store = place
+    assert entry.cell is not None
+    assert refusal(entry, plan, store, None) == ""
+    assert "there is no peer 1" in refusal(entry, plan, store, 1)
+    end = store.read(entry.cell.key, "end.json")
+    facts = {"facts": {"AtoB": {"none": {"untrained": "it saw nothing"}}}}
+    store.write(entry.cell.key, "end.json", end | facts)
+    assert "not trained: it saw nothing" in refusal(entry, plan, store, None)
+    store.write(entry.cell.key, "end.json", {"status": "diverged", "step": 3})
+    assert "diverged (step 3)" in refusal(entry, plan, store, None)
+    assert "missing" in refusal(entry, plan, Store(tmp_path / "empty"), None)
+
+
+def test_peers_are_asked_which_one(tmp_path: Path) -> None:
+    suite = write_suite(
+        tmp_path, methods={"peers": {"method": "hinton", "teacher": {"mode": "peers"}}}
+    )
+    plan, store = expand(load(suite)), Store(tmp_path / "runs")
+    (entry,) = plan.students
+    assert entry.cell is not None
+    train_together([entry.cell], plan, store)
+    assert "2 peers" in refusal(entry, plan, store, None)
+    first, second = (open_student(entry, plan, store, "AtoB", peer) for peer in (0, 1))
+    assert first.folder != second.folder
+    mine, other = (next(iter(s.network.parameters())) for s in (first, second))
+    assert not torch.equal(mine, other)
+
+
+def test_each_direction_leaves_on_its_own(tmp_path: Path) -> None:
+    changes = {"datasets": ["grass2brick"], "architectures": ["resnet9"], "methods": ["none"]}
+    suite = write_suite(tmp_path, **changes, metrics=["params"])
+    plan, store = expand(load(suite)), Store(tmp_path / "runs")
+    (entry,) = plan.students
+    assert entry.cell is not None
+    train_together([entry.cell], plan, store)
+    words = ("--store", store.root, "--to", tmp_path / "to", "--format", "pth")
+    assert call("export", suite, *words).exit_code == 0
+    found = sorted(p.name for p in (tmp_path / "to").iterdir())
+    assert found == [f"grass2brick-resnet9-none-w2-s0-{way}" for way in ("AtoB", "BtoA")]
+    said = [json.loads((tmp_path / "to" / name / "config.json").read_text()) for name in found]
+    assert [(x["source"], x["target"]) for x in said] == [("grass", "brick"), ("brick", "grass")]
+    weights = [(tmp_path / "to" / name / "model.pth").read_bytes() for name in found]
+    assert weights[0] != weights[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"datasets": ["photo_crops"], "architectures": ["ldm_unet"]}, "from noise"),
+        ({"datasets": ["style_photos"], "architectures": ["pca_vgg"]}, "a content and a style"),
+    ],
+)
+def test_tasks_of_another_kind_say_so(changes: dict[str, Any], why: str, tmp_path: Path) -> None:
+    from tiny import plan_without_adversary
+
+    widths = [[2, 2, 2, 2]] if "pca_vgg" in changes["architectures"] else [32]
+    own = {"methods": ["none"], "widths": widths, "metrics": ["params"], **changes}
+    own |= {"teacher": {"width": widths[0], "budget": {"steps": 2}}}
+    plan = plan_without_adversary(tmp_path / "s", own)
+    store = Store(tmp_path / "runs")
+    (entry,) = plan.students
+    assert entry.cell is not None
+    store.write(entry.cell.key, "end.json", {"status": "done"})
+    assert why in refusal(entry, plan, store, None)
+
+
+def test_damaged_weights_do_not_leave(place: tuple[Entry, Plan, Store]) -> None:
+    entry, plan, store = place
+    assert entry.cell is not None
+    path = store.checkpoint(entry.cell.key)
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(Damaged, match="trains cell"):
+        open_student(entry, plan, store, "AtoB")
+
+
+def test_of_several_students_those_that_can_leave_do(
+    trained: tuple[Path, Plan, Store], tmp_path: Path
+) -> None:
+    suite, _, store = trained
+    words = ("export", suite, "--store", store.root, "--to", tmp_path, "--format", "safetensors")
+    done = call(*words, "--seeds", "0,1")
+    assert done.exit_code == 1
+    assert "not exported: photo_edges unet none width 2 seed 1: missing" in done.output
+    assert [p.name for p in tmp_path.iterdir()] == [NAME]
+    assert call(*words, "--seeds", "1").exit_code == 2
+
+
+def test_the_command_line_knows_every_format() -> None:
+    from bench.cli.export import FORMATS as NAMED  # without torch, which the others need
+
+    assert list(FORMATS) == list(NAMED)
+
+
+def test_a_format_that_there_is_not_is_refused(exported: Path, tmp_path: Path) -> None:
+    done = call("export", "x.yaml", "--to", tmp_path, "--format", "onx")
+    assert done.exit_code == 2
+    assert "Did you mean 'onnx'?" in done.output
