@@ -21,6 +21,7 @@ from reports._format import (
     holes,
     marks,
     merged,
+    origins,
     ports,
     protocols,
     size,
@@ -98,7 +99,9 @@ def method_tables(layout: Layout, rows: Rows) -> Iterator[Table]:
         if not groups:
             continue
         teachers = teachers_of(rows.entries, str(dataset), str(architecture))
-        keys = pd.concat([teachers, *groups])["key"]
+        same = (rows.entries["dataset"] == dataset) & (rows.entries["architecture"] == architecture)
+        given = rows.entries[same & (rows.entries["role"] == "given")]
+        keys = pd.concat([teachers, *groups, given])["key"]
         scores = rows.scores[(rows.scores["dataset"] == dataset) & rows.scores["key"].isin(keys)]
         directions = list(scores["direction"].unique())
         for direction in directions:
@@ -106,7 +109,7 @@ def method_tables(layout: Layout, rows: Rows) -> Iterator[Table]:
             heading = f"{dataset}{arrow}, {architecture}"
             found = scores[scores["direction"] == direction]
             if layout.has_scores(found):
-                blocks += _place(layout, rows, heading, groups, teachers, found)
+                blocks += _place(layout, rows, heading, groups, teachers, given, found)
                 notes += _notes(layout, heading, found)
                 notes.append(_counts(f"{dataset}, {architecture}", groups, teachers))
                 floor = beside(rows, groups[0], found)
@@ -150,12 +153,14 @@ def _place(
     heading: str,
     groups: Sequence[pd.DataFrame],
     teachers: pd.DataFrame,
+    given: pd.DataFrame,
     scores: pd.DataFrame,
 ) -> Iterator[_Block]:
-    """Yield the teacher's block and one per size of the students."""
+    """Yield the teacher's block, one per size of the students, and what was not trained here."""
     place = Place(scores, _printed(layout))
     first = heading
-    for group in ([teachers] if len(teachers) else []) + list(groups):
+    others = [group for _, group in given.groupby(SIZE, sort=False)]
+    for group in [*([teachers] if len(teachers) else []), *groups, *others]:
         control = group[group["is_control"] & (group["role"] == "student")]
         lines = [
             Line(
@@ -191,8 +196,8 @@ def _name(seeds: pd.DataFrame, students: pd.DataFrame) -> str:
 
 def _rows(layout: Layout, group: pd.DataFrame) -> Iterator[tuple[Row, pd.DataFrame]]:
     """Yield each row with its seeds: the teacher's, the layout's, or every method's."""
-    is_teacher = (group["role"] == "teacher").all()
-    for row in (Row("*"),) if is_teacher or not layout.rows else layout.rows:
+    is_student = (group["role"] == "student").all()
+    for row in layout.rows if is_student and layout.rows else (Row("*"),):
         mine = group[[fnmatchcase(recipe, row.recipe) for recipe in group["recipe"]]]
         for _, seeds in mine.groupby("method", sort=False):
             yield row, seeds
@@ -249,7 +254,8 @@ def _table(
     header = [*leading, *(column.heading(lines) for column, _ in shared), named, *layout.marks]
     header += [column.heading(lines) for column, _ in own]
     notes += [note for column, _ in own for note in column.notes(lines)]
-    notes += ports(pd.concat([line.seeds for line in lines]))
+    seeds = pd.concat([line.seeds for line in lines])
+    notes += [*ports(seeds), *origins(seeds)]
     caption, said = layout.caption, merged(notes)
     return Table(layout.name, layout.title, caption, header, made, said, MEANS, subject=named)
 

@@ -122,7 +122,8 @@ def score(
         for name, value in one["values"].items():
             click.echo(f"{name:16} {value:14.6f} {one['unit']}")
         if one["reason"]:
-            click.echo(f"note: {one['metric']}: {one['reason']}", err=True)
+            why = one["reason"].removeprefix(f"{one['metric']} ")
+            _note(f"{one['metric']} is not scored: {why}")
     click.echo(_said(found[0]["protocol"]), err=True)
 
 
@@ -216,7 +217,7 @@ def _by_suite(
         lambda steps: follow(steps, str(outputs)),
     )
     if not any(one["values"] for one in found):
-        reasons = "; ".join(f"{one['metric']}: {one['reason']}" for one in found)
+        reasons = "; ".join(one["reason"] for one in found)
         raise SuiteError(f"nothing can be scored: {reasons or 'the suite asks nothing of images'}.")
     return found
 

@@ -184,6 +184,23 @@ def test_wkds_main_table_has_its_columns_its_ratios_and_its_printed_numbers() ->
     assert "Seeds per row (horse2zebra, resnet9): 2, the teacher's 1." in table.notes
 
 
+def test_what_was_not_trained_here_stands_below_without_costs_or_gains() -> None:
+    given = seeds("none", fid(70.0, 74.0), role="given", method="theirs")
+    for entry in given:
+        entry |= {"width": "—", "is_control": False, "discriminator_width": 0}
+    found = wkd_rows()
+    more = rows(given)
+    entries = pd.concat([found.entries, more.entries], ignore_index=True)
+    origin = (entries["role"] == "given").map({True: "images x (sha256 0)", False: ""})
+    scores = pd.concat([found.scores, more.scores], ignore_index=True)
+    table = only(
+        "wkd_tables_1_to_3", replace(found, entries=entries.assign(origin=origin), scores=scores)
+    )
+    assert [len(block) for block in table.blocks] == [1, 8, 1]
+    assert lines(table)[-1] == ["", "—", "—", "—", "theirs ‡", "72.00 ± 2.83", "", ""]
+    assert table.notes[-1].startswith("‡ theirs: not trained here: images x (sha256 0);")
+
+
 def test_a_lost_seed_is_named_in_a_papers_table_and_one_seed_has_no_deviation() -> None:
     found = wkd_rows(
         wkd=[*fid(80.0, network=RESNET_16), "diverged"],
