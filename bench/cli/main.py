@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli import check as cli_check
 from bench.cli import compare as cli_compare
 from bench.cli import fetch as cli_fetch
 from bench.cli import listing, scaffold
@@ -271,6 +272,7 @@ def verify(device: str, bundle: Path | None, **where: Any) -> None:
 for tool in (cli_tools.score, listing.list_, listing.metrics, listing.methods, cli_tools.count):
     main.add_command(tool)
 main.add_command(scaffold.new)
+main.add_command(cli_check.check)
 main.add_command(cli_fetch.fetch)
 main.add_command(cli_fetch.weights)
 main.add_command(cli_compare.compare)
