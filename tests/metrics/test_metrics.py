@@ -15,13 +15,9 @@ from tiny import keeps
 from bench.check.examples import questions
 from bench.check.question import Question
 from bench.contracts.kinds import METRIC, NETWORK
-from bench.contracts.metric import ImageMetric, NetworkMetric, SetMetric
-from bench.fetch.missing import missing_weights
+from bench.contracts.metric import ImageMetric, NetworkMetric
 
 JUDGES = {n: METRIC.load(n, "test") for n in METRIC.names()}
-ON_IMAGES = [n for n, cls in JUDGES.items() if issubclass(cls, ImageMetric)]
-ON_PAIRS = [n for n in ON_IMAGES if not set(JUDGES[n].needs) - {"target"}]  # others: own tests
-ON_SETS = [n for n, cls in JUDGES.items() if issubclass(cls, SetMetric)]
 SHOWING = {"gates"}  # what ranks nothing: its values have no better side
 ASKED = [
     pytest.param(question, id=f"{name}-{question.said}")
@@ -39,13 +35,6 @@ def score(name: str, output: torch.Tensor, target: torch.Tensor) -> dict[str, fl
     made: ImageMetric = metric(name)
     made.add(output, target)
     return made.value()
-
-
-def available(name: str) -> None:
-    """Skip where a metric's pretrained network is not on this machine."""
-    why = missing_weights(METRIC.part(name, {}, "test"))
-    if why:
-        pytest.skip(why)
 
 
 @pytest.mark.parametrize("question", ASKED)
