@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli import check as cli_check
 from bench.cli import compare as cli_compare
 from bench.cli import export as cli_export
 from bench.cli import fetch as cli_fetch
@@ -292,6 +293,7 @@ for tool in (cli_score.score, listing.list_, listing.metrics, listing.methods, c
     main.add_command(tool)
 main.add_command(cli_inspect.inspect)
 main.add_command(scaffold.new)
+main.add_command(cli_check.check)
 main.add_command(cli_fetch.fetch)
 main.add_command(cli_fetch.weights)
 main.add_command(cli_compare.compare)
