@@ -195,7 +195,7 @@ def gate(
 
     Fails where a score is significantly worse and by more than its tolerance, a speed fell by more
     than a tenth on the same device, or a score is missing. docs/statistics.md has the rule, its
-    false alarms and its power. Exit codes: 0, passed or accepted; 1, failed; 2, wrong usage.
+    false alarms and its power.
     """
     from bench.contracts.report import Bold, Table
 
