@@ -19,7 +19,8 @@ from PIL import Image
 from tiny import tiny_plan
 
 from bench.compare.accepted import accept
-from bench.compare.methods import compare_methods, ports, quality_table
+from bench.compare.methods import compare_methods, ports
+from bench.compare.tables import quality_table
 from bench.contracts.kinds import REPORT
 from bench.contracts.report import Bold, Rows, Table
 from bench.errors import ReportError
@@ -117,7 +118,7 @@ def test_a_port_is_called_one_in_every_table_of_methods(tmp_path: Path) -> None:
     made = [item for name in REPORT.names() for item in REPORT.load(name, "here")().make(found)]
     tables = [item for item in made if isinstance(item, Table)]
     compared = quality_table(
-        compare_methods(found, "mine", "none")[0], "mine", "none", ports(found, "mine", "none")
+        compare_methods(found, "mine", ["none"])[0], "mine", ["none"], ports(found, "mine", "none")
     )
     named = set()
     for table in tables:
