@@ -233,11 +233,16 @@ def own_images(folder: Path) -> None:
     shrink(folder / "mine.yaml")
 
 
+def own_parts(folder: Path) -> None:
+    shrink(folder / "outside.yaml")
+
+
 TUTORIALS = {  # page -> what a reader has before; what is there after
     "journeys/own_distiller.md": (
         own_images,
         ["try/report/index.html", "report/mine/tables/results.tex", "report/mine/bundle.json"],
     ),
+    "plugins/together.md": (own_parts, ["report/outside/tables/results.md"]),
 }
 
 
