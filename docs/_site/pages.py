@@ -51,7 +51,9 @@ MADE_FROM = {
 EVERY_KEY = """\
 This is the schema by which a suite is read. An unknown key, or a value of another type, is one
 line of error before anything is trained. On the command line a key is a path, as in
-`--set teacher.budget.steps=50`."""
+`--set teacher.budget.steps=50`. What there is to choose from, with its parameters:
+[methods](methods.md), [networks](networks.md), [data sets](datasets.md), [metrics](metrics.md),
+[tasks](tasks.md), whose parameters are the keys of `task`."""
 WIDTH = 92  # of what --help prints, in signs
 UNBOUNDED = 10**4  # limits beyond it are there against nonsense, and say nothing to a reader
 
