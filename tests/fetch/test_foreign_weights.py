@@ -264,6 +264,20 @@ def test_depth_tells_the_size_of_a_u_net() -> None:
     assert recognise(unet(2, BN, 5).state_dict())[0].size == 32
 
 
+@pytest.mark.parametrize(
+    "name", [n for n in NETWORK.names() if NETWORK.declaration(n, n).says.widths == 1]
+)
+def test_a_layout_names_every_tensor_and_no_two_alike(name: str) -> None:
+    part = NETWORK.part(name, {}, name)
+    declared = part.declared
+    with torch.device("meta"):
+        made = part.load()(32, 6 if declared.role == "discriminator" else 64, part.params)
+    wanted = set(made.state_dict())
+    for names in made.layouts().values():
+        assert set(names) == wanted
+        assert len(set(names.values())) == len(wanted)
+
+
 @pytest.mark.parametrize("name", ["resnet9", "unet", "mobile_resnet9", "deep_unet", "pix2pixhd"])
 def test_official_names_and_back(name: str) -> None:
     network = own(name, {})
