@@ -319,6 +319,16 @@ def test_safetensors_and_torch_files_of_old(tmp_path: Path) -> None:
         assert all(torch.equal(found[name], x) for name, x in state.items())
 
 
+def test_safetensors_may_begin_as_an_archive_does(tmp_path: Path) -> None:
+    """A header of 0x4b50 bytes begins with PK."""
+    file, state = tmp_path / "net.safetensors", {"x": torch.ones(2)}
+    save_file(state, file, {"note": ""})
+    empty = int.from_bytes(file.read_bytes()[:8], "little")
+    save_file(state, file, {"note": "n" * (0x4B50 - empty)})
+    assert file.read_bytes()[:2] == b"PK"
+    assert torch.equal(read_tensors(file)["x"], state["x"])
+
+
 def test_statistics_of_old_instance_norms_are_dropped_and_said() -> None:
     state = dict(resnet(3, IN).state_dict())
     state |= {"model.2.running_mean": torch.zeros(3), "model.2.running_var": torch.ones(3)}
