@@ -73,6 +73,11 @@ def _read(path: Path, file: BinaryIO) -> Any:
     """Return what a file holds, by its first bytes."""
     start = file.read(9)
     file.seek(0)
+    if start[8:9] == b"{":  # after the header's length
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise WeightsError(f"{path}: cannot be read as safetensors: {error}.") from error
     if start[:2] == b"PK":
         with zipfile.ZipFile(file) as archive:
             inflated = sum(member.file_size for member in archive.infolist())
@@ -80,11 +85,6 @@ def _read(path: Path, file: BinaryIO) -> Any:
         if inflated > packed:
             raise WeightsError(f"{path}: a compressed archive, as torch writes none.")
         file.seek(0)
-    elif start[8:9] == b"{":
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise WeightsError(f"{path}: cannot be read as safetensors: {error}.") from error
     elif start[:1] != b"\x80":
         raise WeightsError(f"{path}: neither a file of torch (.pth, .pt) nor of safetensors.")
     return torch.load(file, map_location="cpu", weights_only=True)

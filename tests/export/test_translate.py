@@ -236,6 +236,21 @@ def test_where_there_is_no_torch_onnxruntime_translates(
     assert (tmp_path / "out" / "a.png").is_file()
 
 
+def test_the_script_of_the_docs_makes_the_same_image(
+    made: tuple[Path, Cell, Store], tmp_path: Path
+) -> None:
+    export, _, _ = made
+    noise(tmp_path / "in" / "a.png", 32, 64)
+    words = ("--out", tmp_path / "out", "--engine", "onnxruntime")
+    assert call(export, tmp_path / "in", *words).exit_code == 0
+    script = ROOT / "docs" / "examples" / "run_onnx.py"
+    files = (export / "model.onnx", tmp_path / "in" / "a.png", tmp_path / "b.png")
+    subprocess.run([sys.executable, script, *files], check=True)
+    np.testing.assert_array_equal(
+        pixels_of(tmp_path / "b.png"), pixels_of(tmp_path / "out" / "a.png")
+    )
+
+
 def test_settings_are_read_as_they_are_written(made: tuple[Path, Cell, Store]) -> None:
     export, cell, _ = made
     settings: Settings = read(export)

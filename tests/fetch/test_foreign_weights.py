@@ -264,6 +264,20 @@ def test_depth_tells_the_size_of_a_u_net() -> None:
     assert recognise(unet(2, BN, 5).state_dict())[0].size == 32
 
 
+@pytest.mark.parametrize(
+    "name", [n for n in NETWORK.names() if NETWORK.declaration(n, n).says.widths == 1]
+)
+def test_a_layout_names_every_tensor_and_no_two_alike(name: str) -> None:
+    part = NETWORK.part(name, {}, name)
+    declared = part.declared
+    with torch.device("meta"):
+        made = part.load()(32, 6 if declared.role == "discriminator" else 64, part.params)
+    wanted = set(made.state_dict())
+    for names in made.layouts().values():
+        assert set(names) == wanted
+        assert len(set(names.values())) == len(wanted)
+
+
 @pytest.mark.parametrize("name", ["resnet9", "unet", "mobile_resnet9", "deep_unet", "pix2pixhd"])
 def test_official_names_and_back(name: str) -> None:
     network = own(name, {})
@@ -303,6 +317,16 @@ def test_safetensors_and_torch_files_of_old(tmp_path: Path) -> None:
     for file in ("net.bin", "old.pth"):
         found = read_tensors(tmp_path / file)
         assert all(torch.equal(found[name], x) for name, x in state.items())
+
+
+def test_safetensors_may_begin_as_an_archive_does(tmp_path: Path) -> None:
+    """A header of 0x4b50 bytes begins with PK."""
+    file, state = tmp_path / "net.safetensors", {"x": torch.ones(2)}
+    save_file(state, file, {"note": ""})
+    empty = int.from_bytes(file.read_bytes()[:8], "little")
+    save_file(state, file, {"note": "n" * (0x4B50 - empty)})
+    assert file.read_bytes()[:2] == b"PK"
+    assert torch.equal(read_tensors(file)["x"], state["x"])
 
 
 def test_statistics_of_old_instance_norms_are_dropped_and_said() -> None:
