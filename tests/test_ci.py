@@ -42,13 +42,46 @@ def test_workflows_call_tox_environments_that_exist(workflow: Path) -> None:
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
-def test_workflows_hold_no_secret_and_pin_their_actions(workflow: Path) -> None:
-    assert "secrets." not in workflow.read_text()
+def test_workflows_pin_their_actions_and_may_only_read(workflow: Path) -> None:
     assert yaml.safe_load(workflow.read_text())["permissions"] == {"contents": "read"}
     for job in jobs(workflow):
         assert job["timeout-minutes"]
         for step in job["steps"]:
             assert re.fullmatch(r"actions/[\w-]+@v\d+", step.get("uses", "actions/none@v1"))
+
+
+CREDENTIALS = re.compile(r"(MLFLOW_TRACKING|AWS)_[A-Z_]+")
+
+
+def test_only_the_step_that_runs_tox_on_our_own_machine_sees_secrets() -> None:
+    """A pull request, which anybody may open, runs code of its own; a nightly is what was merged."""
+    for workflow in WORKFLOWS:
+        named = set(re.findall(r"secrets\.(\w+)", workflow.read_text()))
+        given = {
+            name: value
+            for job in jobs(workflow)
+            for step in job["steps"]
+            if re.search(r"\btox -e nightly\b", step.get("run", ""))
+            for name, value in step.get("env", {}).items()
+        }
+        assert named <= {name for name, value in given.items() if "secrets." in value}
+        for name, value in given.items():
+            assert CREDENTIALS.fullmatch(name)
+            fallback = r"( \|\| 'false')?"
+            assert re.fullmatch(rf"\$\{{\{{ (secrets|vars)\.{name}{fallback} \}}\}}", value)
+    assert "secrets." not in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+
+
+@pytest.mark.parametrize("env", ["quick", "nightly"])
+def test_tox_passes_on_what_an_authenticated_server_asks_for(env: str) -> None:
+    passed = tox()[f"testenv:{env}"]["pass_env"]
+    assert "{[credentials]pass_env}" in passed
+    names = set(tox()["credentials"]["pass_env"].split())
+    ways = {"URI", "USERNAME", "PASSWORD", "TOKEN", "INSECURE_TLS"}
+    assert {f"MLFLOW_TRACKING_{way}" for way in ways} <= names
+    assert "AWS_*" in names
+    documented = (ROOT / "docs" / "ci.md").read_text()
+    assert not [name for name in names if name.strip("*") not in documented]
 
 
 def test_the_nightly_fetches_what_it_needs_before_it_runs() -> None:

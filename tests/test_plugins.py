@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from bench.contracts.kinds import DATASET, KINDS, METHOD, METRIC
+from bench.check.question import declaration_questions
+from bench.contracts.kinds import KINDS, METHOD, METRIC
 from bench.errors import PluginError, SuiteError
 from bench.plugins import source
-from bench.plugins.registry import Kind
+from bench.plugins.registry import Kind, Part
 
 EVERY = [
     pytest.param(kind, name, id=f"{kind.name}-{name}") for kind in KINDS for name in kind.names()
@@ -20,25 +21,17 @@ EVERY = [
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
-def test_what_is_read_is_what_the_class_says(kind: Kind[Any], name: str) -> None:
+def test_what_a_plugin_says_of_itself_is_told_and_read(kind: Kind[Any], name: str) -> None:
+    """What `distillbench check` asks of a user's own."""
     told = kind.declaration(name, "test")
     cls = kind.load(name, "test")
     assert told.class_name == cls.__name__
     assert told.summary == cls.__doc__.partition("\n")[0]
     assert told.fields, "the contract declares nothing"
-    for field, value in told.fields.items():
-        assert getattr(cls, field) == value, field
-        assert getattr(told.says, field) == value, field
-
-
-@pytest.mark.parametrize(("kind", "name"), EVERY)
-def test_every_plugin_says_what_it_is_and_where_it_is_from(kind: Kind[Any], name: str) -> None:
-    told = kind.declaration(name, "test")
-    assert told.summary
-    if "source" in told.fields:
-        assert told.fields["source"], f"{name} declares no source"
-    if kind == DATASET:
-        assert told.fields["licence"]
+    for field in told.fields:
+        assert getattr(told.says, field) == getattr(cls, field), field
+    for question in declaration_questions(Part(kind, name, told.version, {})):
+        question.ask()
 
 
 def test_reading_declarations_imports_no_torch() -> None:

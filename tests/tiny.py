@@ -6,19 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
+import pytest
 import yaml
 
+from bench.check.question import Question, Unasked
+from bench.check.small import train_teachers, train_together  # noqa: F401 - tests train by them
 from bench.contracts.dataset import DOMAINS, SPLITS
-from bench.errors import AbsentData
+from bench.errors import AbsentData, WeightsError
 from bench.plan.cell import Cell
 from bench.plan.expand import expand
 from bench.plan.matrix import Plan
 from bench.plan.suite import Suite, load
 from bench.plugins.registry import Part
 from bench.store.layout import Store
-from bench.train.device import configure
-from bench.train.loop import Cohort, train
 
 SUITE: dict[str, Any] = {
     "name": "tiny",
@@ -55,6 +55,14 @@ def plan_without_adversary(folder: Path, keys: dict[str, Any]) -> Plan:
     return expand(load(path))
 
 
+def keeps(question: Question) -> None:
+    """Ask; what cannot be asked is skipped."""
+    try:
+        question.ask()
+    except (Unasked, AbsentData, WeightsError) as why:
+        pytest.skip(str(why))
+
+
 def student_cells(plan: Plan) -> list[Cell]:
     return [e.cell for e in plan.students if e.cell is not None]
 
@@ -68,42 +76,6 @@ def somewhere(suite: Suite, name: str, part: Part, missing: AbsentData) -> Part:
 def by_method(plan: Plan) -> dict[str, Cell]:
     """Return the student cells of a plan with one seed and width, by method."""
     return {e.method: e.cell for e in plan.students if e.cell is not None}
-
-
-def train_together(
-    cells: list[Cell],
-    plan: Plan,
-    store: Store,
-    events: list[Any] | None = None,
-    device: str = "cpu",
-    **options: Any,
-) -> dict[str, str]:
-    """Train cells as one cohort; return their digests."""
-    environment = {"environment": configure(device, 1, cells[0].numerics), "provenance": ""}
-    heard = events if events is not None else []
-    given = {
-        "emit": lambda event, key, data: heard.append((event, key, dict(data))),
-        "stop": lambda: False,
-    } | options
-    return train(
-        Cohort(
-            cells=cells,
-            teachers={c.teacher: plan.cells[c.teacher] for c in cells if c.teacher},
-            store=store,
-            device=torch.device(device),
-            environment=environment,
-            **given,
-        )
-    )
-
-
-def train_teachers(plan: Plan, store: Store, device: str = "cpu") -> None:
-    """Train whatever the plan's students learn from or by, in order."""
-    wanted = {key for cell in plan.cells.values() for key in cell.needs}
-    for key in plan.order().static_order():
-        if key in wanted:
-            train_together([plan.cells[key]], plan, store, device=device)
-            assert store.state(key).status == "done", store.state(key)
 
 
 def weights(store: Store, cell: Cell) -> bytes:

@@ -25,9 +25,24 @@ if TYPE_CHECKING:
 WIDE = 200  # characters of a line where no terminal says how many it has
 
 
+def _names(ctx: click.Context, param: click.Parameter, text: str) -> list[str]:
+    """Read names of methods, each once: `none,hinton`."""
+    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
+    if not all(names):
+        raise click.BadParameter(f"{text!r}: expected names of methods, as in none,hinton.")
+    return names
+
+
 @click.command()
 @click.argument("new")
-@click.option("--to", "base", required=True, metavar="BASE", help="The method to compare with.")
+@click.option(
+    "--to",
+    "bases",
+    required=True,
+    metavar="BASE[,BASE...]",
+    callback=_names,
+    help="The method to compare with, or several, as in none,hinton.",
+)
 @click.option(
     "--suite",
     type=click.Path(path_type=Path),
@@ -46,40 +61,45 @@ WIDE = 200  # characters of a line where no terminal says how many it has
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def compare(
     new: str,
-    base: str,
+    bases: Sequence[str],
     metrics: Sequence[str],
     images: Path | None,
     as_json: bool,
     **where: Any,
 ) -> None:
-    """Compare method NEW with method BASE, both rows of a suite, seed by seed.
+    """Compare method NEW with method BASE, or several, all rows of a suite, seed by seed.
 
     \b
       distillbench compare wkd --to none --suite suites/quick.yaml --metric fid
+      distillbench compare wkd --to none,hinton,at --suite suites/quick.yaml
 
     Prints the paired difference at each place with its interval, p and a verdict, its sampling
     error over the test images (and whether they tell the two apart at all), and what NEW costs:
-    MACs, latency, time of training. Fewer than six seeds cannot show anything. A distiller
+    MACs, latency, time of training. Fewer than six seeds cannot show anything, and against
+    several methods it takes more, since p is corrected for their number. A distiller
     that is no row of the suite joins it with --set 'methods.NEW={}', given to `run` as well.
     """
-    from bench.compare import methods
+    from bench.compare import methods, tables
     from bench.compare.over_images import Kept
     from bench.report.publish import collect
 
     plan, store = open_suite(**where)
     rows = collect(plan, store)
-    lines, costs = methods.compare_methods(rows, new, base, metrics, Kept(plan, store))
+    lines, costs = methods.compare_methods(rows, new, bases, metrics, Kept(plan, store))
     if as_json:
-        found = {"new": new, "base": base, "quality": [told(line) for line in lines]}
+        found = {"new": new, "base": ",".join(bases), "quality": [told(line) for line in lines]}
         click.echo(json_text({**found, "cost": [asdict(cost) for cost in costs]}))
     else:
-        show(methods.quality_table(lines, new, base, methods.ports(rows, new, base)))
-        show(methods.cost_table(costs, new, base))
+        show(tables.quality_table(lines, new, bases, methods.ports(rows, new, *bases)))
+        show(tables.cost_table(costs, new, bases))
     if images:
-        if not as_json:
-            show(methods.images_table(lines, new, base))
-        for path in draw(lines, new, base, plan, store, images):
-            click.echo(path, err=as_json)
+        for base in bases:
+            mine = [line for line in lines if line.against == base]
+            if not as_json:
+                show(tables.images_table(mine, new, base))
+            folder = images / base if len(bases) > 1 else images
+            for path in draw(mine, new, base, plan, store, folder):
+                click.echo(path, err=as_json)
 
 
 def told(line: Line) -> dict[str, Any]:
@@ -175,7 +195,7 @@ def gate(
 
     Fails where a score is significantly worse and by more than its tolerance, a speed fell by more
     than a tenth on the same device, or a score is missing. docs/statistics.md has the rule, its
-    false alarms and its power. Exit codes: 0, passed or accepted; 1, failed; 2, wrong usage.
+    false alarms and its power.
     """
     from bench.contracts.report import Bold, Table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,7 +121,7 @@ def export(to: Path, formats: list[str], peer: int | None, **where: Any) -> None
     "--engine",
     type=click.Choice(["auto", "torch", "onnxruntime"]),
     default="auto",
-    help="What computes. [default: torch if the export has weights for it, else onnxruntime]",
+    help="What computes. [default: torch if it is here and has weights, else onnxruntime]",
 )
 @click.option(
     "--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads on the CPU."
@@ -172,7 +173,9 @@ def _file(settings: Settings, engine: str) -> str:
         ExportError: the export has none for this engine.
     """
     by_engine = {"torch": ("model.safetensors", "model.pth"), "onnxruntime": ("model.onnx",)}
-    engines = list(by_engine) if engine == "auto" else [engine]
+    engines = [engine]
+    if engine == "auto":
+        engines = list(by_engine) if importlib.util.find_spec("torch") else ["onnxruntime"]
     wanted = [name for each in engines for name in by_engine[each]]
     for name in wanted:
         if name in settings.files:

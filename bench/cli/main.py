@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli import check as cli_check
 from bench.cli import compare as cli_compare
 from bench.cli import export as cli_export
 from bench.cli import fetch as cli_fetch
@@ -23,10 +24,11 @@ from bench.cli import inspect as cli_inspect
 from bench.cli import listing, scaffold
 from bench.cli import run as cli_run
 from bench.cli import score as cli_score
+from bench.cli import status as cli_status
 from bench.cli import tools as cli_tools
+from bench.cli.codes import say_codes
 from bench.cli.options import open_suite, suite_options
 from bench.cli.output import tell
-from bench.cli.run import count_places
 from bench.cli.tools import choose_device, driver
 from bench.errors import AbsentData, DistillbenchError, StoreError
 from bench.store.layout import Store, read_json
@@ -41,7 +43,12 @@ SYNC_PATIENCE_S = 3600.0
 
 
 class _Group(click.Group):
-    """Commands in the order of their use; an error is one line."""
+    """Commands in the order of their use; an error is one line, and each says its exit codes."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Take up a command, whose help then ends with its exit codes."""
+        say_codes(cmd, name or cmd.name or "")
+        super().add_command(cmd, name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands as they are written below."""
@@ -159,25 +166,7 @@ def _left(seconds: float, unknown: int) -> str:
 main.add_command(cli_run.run)
 
 
-@main.command()
-@suite_options
-def status(**where: Any) -> None:
-    """Print how every cell of SUITE stands: done, failed, diverged, skipped, started, missing."""
-    from bench.contracts.verdict import NOT_TRAINED
-    from bench.report.rows import reason_untrained, state_of
-
-    plan, store = open_suite(**where)
-    for stage, entry in plan.every_entry():
-        state = state_of(entry, stage, store)
-        why = reason_untrained(entry, state, stage, store)
-        said = f"{NOT_TRAINED}: {why}" if why else state.detail
-        detail = f"  {said}" if said else ""
-        key = entry.cell.key if entry.cell else "-"
-        click.echo(f"{key:12}  {state.status:8}  {entry}{detail}")
-    counts = count_places(plan, store)
-    click.echo(", ".join(f"{count} {status}" for status, count in counts.items()))
-    if set(counts) & {"failed", "diverged"}:
-        sys.exit(1)
+main.add_command(cli_status.status)
 
 
 @main.command()
@@ -259,7 +248,7 @@ def sync(mlflow: str | None, **where: Any) -> None:
 def verify(device: str, bundle: Path | None, **where: Any) -> None:
     """Repeat the first 100 steps of SUITE's trained cells and compare their weights, bit for bit.
 
-    Choose cells with --only and --seeds. The exit code is 1 if any differs.
+    Choose cells with --only and --seeds.
     """
     from bench.run.verify import verify as repeat
 
@@ -292,6 +281,7 @@ for tool in (cli_score.score, listing.list_, listing.metrics, listing.methods, c
     main.add_command(tool)
 main.add_command(cli_inspect.inspect)
 main.add_command(scaffold.new)
+main.add_command(cli_check.check)
 main.add_command(cli_fetch.fetch)
 main.add_command(cli_fetch.weights)
 main.add_command(cli_compare.compare)

@@ -42,7 +42,7 @@ def _width(ctx: click.Context, param: click.Parameter, text: str) -> Width:
     return found if len(found) > 1 else found[0]
 
 
-def _parameters(
+def parameters(
     ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]
 ) -> dict[str, Any]:
     """Read `name=value`s, each value as a suite would have it."""
@@ -79,7 +79,7 @@ def _parameters(
     "given",
     multiple=True,
     metavar="NAME=VALUE",
-    callback=_parameters,
+    callback=parameters,
     help="A parameter of the network, as in multiples=[1,2,4]; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

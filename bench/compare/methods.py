@@ -1,10 +1,10 @@
-"""One method against another, place by place: quality, how sure, and at what cost."""
+"""One method against another, or several, place by place: quality, how sure, and at what cost."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +12,17 @@ import pandas as pd
 
 from bench.compare.accepted import judged
 from bench.compare.over_images import Kept, OverImages
-from bench.contracts.report import Bold, Rows, Table
+from bench.contracts.report import Rows
 from bench.errors import ReportError, unknown
-from bench.maths.statistics import LEVEL, Comparison, compare, holm, least_p, seeds_needed
+from bench.maths.statistics import (
+    LEVEL,
+    Comparison,
+    compare,
+    holm,
+    least_holm_p,
+    least_p,
+    seeds_needed,
+)
 
 PLACE = ["dataset", "direction", "architecture", "width", "discriminator_width"]
 
@@ -24,6 +32,7 @@ class Line:
     """Two methods in one metric at one place, or on the mean over all places."""
 
     place: str
+    against: str  # the other method
     metric: str
     label: str
     unit: str
@@ -31,12 +40,13 @@ class Line:
     new: float  # mean at common seeds
     base: float
     found: Comparison
-    p_holm: float  # over the places; the mean over them is one question and needs no correction
-    verdict: str  # "better", "worse", "no difference shown", "too few seeds (6 needed)", "no pair"
     seeds: int  # that both should have
     lost: dict[str, dict[str, int]]  # method -> status -> seeds without a score
     image_error: float  # sampling error over test images of the difference; nan where unknown
     over_images: OverImages | None  # what it is computed from
+    is_mean: bool = False  # over all places
+    p_holm: float = math.nan  # over the places and the other methods, see `_corrected`
+    verdict: str = ""  # "better", "worse", "no difference shown", "no pair", "too few seeds (...)"
 
     @property
     def is_told_apart(self) -> bool:
@@ -49,6 +59,7 @@ class Cost:
     """What a method costs at one place, beside the other one."""
 
     place: str
+    against: str
     what: str
     unit: str
     new: float
@@ -65,14 +76,18 @@ class _Pairs(NamedTuple):
 
 
 def compare_methods(
-    rows: Rows, new: str, base: str, metrics: Sequence[str] = (), kept: Kept | None = None
+    rows: Rows,
+    new: str,
+    bases: Sequence[str],
+    metrics: Sequence[str] = (),
+    kept: Kept | None = None,
 ) -> tuple[list[Line], list[Cost]]:
-    """Compare two methods of a suite in some metrics, or in all that have a better side.
+    """Compare a method of a suite with others in some metrics, or in all that have a better side.
 
     Args:
         rows: of the suite.
         new: the name of a row of the suite's methods.
-        base: of another.
+        bases: of others; lines of one place and metric follow each other in this order.
         metrics: names of metrics of images.
         kept: what errors over images are computed from; none: they stay unknown.
 
@@ -80,54 +95,103 @@ def compare_methods(
         Damaged: what is kept of a cell cannot be read.
         ReportError: there is no such method or metric, or no pair of finished runs.
     """
-    if new == base:
+    if new in bases:
         raise ReportError(f"{new} against itself is no comparison: name another method after --to.")
     students = rows.entries[rows.entries["role"] == "student"]
-    for name in (new, base):
+    for name in (new, *bases):
         known = students["method"].unique()
         if name not in known:
             told = unknown("method", name, known, rows.suite)
             raise ReportError(
                 f"{told} To add a distiller, give `run` and `compare` --set 'methods.{name}={{}}'."
             )
-    mine = rows.scores
-    if not mine.empty:
-        mine = mine[mine["headline"] & mine["method"].isin([new, base]) & mine["value"].notna()]
-        mine = mine[mine["role"] == "student"]
-    judged = mine if mine.empty else mine[(mine["judges"] == "images") & (mine["better"] != "")]
-    found = [] if judged.empty else list(judged["metric"].unique())
-    for name in metrics:
-        if name not in found:
-            raise ReportError(unknown("metric", name, found, f"{rows.suite}, {new} and {base}"))
-    lines = [
-        line
-        for metric in metrics or found
-        for line in _lines(judged[judged["metric"] == metric], students, (new, base), kept)
-    ]
-    if not any(line.found.n for line in lines):
-        raise ReportError(
-            f"{rows.suite}: {new} and {base} have no scores at a common seed; "
-            "`distillbench status` says how their cells stand."
-        )
-    return lines, list(_costs(students, mine, new, base))
+    lines, costs = list[Line](), list[Cost]()
+    for base in bases:
+        mine = rows.scores
+        if not mine.empty:
+            mine = mine[mine["headline"] & mine["method"].isin([new, base]) & mine["value"].notna()]
+            mine = mine[mine["role"] == "student"]
+        lines += _lines(rows.suite, mine, students, (new, base), metrics, kept)
+        costs += _costs(students, mine, new, base)
+    return _corrected(lines), costs
+
+
+def _corrected(lines: Sequence[Line]) -> list[Line]:
+    """Return lines with p after Holm, and their verdicts.
+
+    The family of a metric is all its places against all other methods; the means over the places,
+    one for each other method, are another.
+    """
+    families: dict[tuple[str, bool], list[Line]] = {}
+    for line in lines:
+        families.setdefault((line.metric, line.is_mean), []).append(line)
+    found: dict[tuple[str, str], list[Line]] = {}
+    for family in families.values():
+        adjusted = holm([line.found.p for line in family])
+        most, tests = max(x.found.n for x in family), sum(x.found.n > 0 for x in family)
+        for line, p in zip(family, adjusted, strict=True):
+            said = _verdict(line, float(p), most, tests)
+            corrected = replace(line, p_holm=float(p), verdict=said)
+            found.setdefault((line.metric, line.place), []).append(corrected)
+    return [line for together in found.values() for line in together]
+
+
+def _verdict(line: Line, p: float, most: int, tests: int) -> str:
+    """Return what a comparison says at p; `most` is the largest number of pairs of all `tests`."""
+    lost_new, lost_base = line.lost.values()
+    if not line.found.n:
+        return "no pair"
+    if p <= LEVEL:
+        said, losses = ("better", lost_new) if line.found.mean > 0 else ("worse", lost_base)
+        return said + " among survivors" * bool(losses)
+    if max(least_p(line.found.n), least_holm_p(most, tests)) > LEVEL:
+        return f"too few seeds ({seeds_needed(tests)} needed)"
+    return "no difference shown"
 
 
 def _lines(
+    suite: str,
+    scores: pd.DataFrame,
+    students: pd.DataFrame,
+    names: tuple[str, str],
+    metrics: Sequence[str],
+    kept: Kept | None,
+) -> list[Line]:
+    """Return the lines of two methods, not yet corrected."""
+    judged = scores
+    if not scores.empty:
+        judged = scores[(scores["judges"] == "images") & (scores["better"] != "")]
+    found = [] if judged.empty else list(judged["metric"].unique())
+    new, base = names
+    for name in metrics:
+        if name not in found:
+            raise ReportError(unknown("metric", name, found, f"{suite}, {new} and {base}"))
+    lines = [
+        line
+        for metric in metrics or found
+        for line in _of_metric(judged[judged["metric"] == metric], students, names, kept)
+    ]
+    if not any(line.found.n for line in lines):
+        raise ReportError(
+            f"{suite}: {new} and {base} have no scores at a common seed; "
+            "`distillbench status` says how their cells stand."
+        )
+    return lines
+
+
+def _of_metric(
     column: pd.DataFrame, students: pd.DataFrame, names: tuple[str, str], kept: Kept | None
 ) -> Iterator[Line]:
     """Yield one metric's places and, where there are several, their mean."""
     head = column.iloc[0]
     places = dict(_places(column, students[students["method"].isin(names)], names, kept))
-    found = {place: _compare(pairs.values, head["better"]) for place, pairs in places.items()}
-    most, tests = max(c.n for c in found.values()), sum(c.n > 0 for c in found.values())
-    for (place, c), after in zip(found.items(), holm([c.p for c in found.values()]), strict=True):
-        yield _line(place, places[place], c, float(after), most, tests, head)
+    for place, pairs in places.items():
+        yield _line(place, pairs, head)
     if len(places) > 1:
         whole = pd.concat([pairs.values.dropna() for pairs in places.values()]).groupby("seed")
         every = pd.concat([pairs.lost for pairs in places.values()]).groupby("seed").first()
         mean = whole.mean()[whole.size() == len(places)].reindex(every.index)
-        c = _compare(mean, head["better"])
-        yield _line(f"mean of {len(places)}", _Pairs(mean, every), c, c.p, c.n, 1, head)
+        yield replace(_line(f"mean of {len(places)}", _Pairs(mean, every), head), is_mean=True)
 
 
 def _places(
@@ -163,42 +227,30 @@ def _places(
             yield place, _Pairs(values, lost, over_images)
 
 
-def _compare(values: pd.DataFrame, better: str) -> Comparison:
-    new, base = (values[name] for name in values)
-    return compare(new, base, better)
-
-
-def _line(
-    place: str,
-    pairs: _Pairs,
-    found: Comparison,
-    p: float,
-    most: int,
-    tests: int,
-    head: pd.Series[str],
-) -> Line:
-    """Return a line with its verdict; `most` is the largest number of pairs of all `tests`."""
+def _line(place: str, pairs: _Pairs, head: pd.Series[str]) -> Line:
+    """Return a line, not yet corrected."""
     lost = {
         str(name): {str(status): n for status, n in seeds.value_counts().items()}
         for name, seeds in pairs.lost.items()
     }
-    lost_new, lost_base = lost.values()
-    if not found.n:
-        verdict = "no pair"
-    elif p <= LEVEL:
-        verdict, losses = ("better", lost_new) if found.mean > 0 else ("worse", lost_base)
-        verdict += " among survivors" * bool(losses)
-    elif max(least_p(found.n), tests * least_p(most)) > LEVEL:
-        verdict = f"too few seeds ({seeds_needed(tests)} needed)"
-    else:
-        verdict = "no difference shown"
-    new, base = pairs.values.dropna().mean()
-    told = (str(head["metric"]), str(head["label"]), str(head["unit"]), int(head["digits"]))
-    seeds = len(pairs.values)
+    new, base = (pairs.values[name] for name in pairs.values)
+    means = pairs.values.dropna().mean()
     over_images = pairs.over_images
-    error = over_images.error if over_images else math.nan
-    means = (float(new), float(base))
-    return Line(place, *told, *means, found, p, verdict, seeds, lost, error, over_images)
+    return Line(
+        place=place,
+        against=str(base.name),
+        metric=str(head["metric"]),
+        label=str(head["label"]),
+        unit=str(head["unit"]),
+        digits=int(head["digits"]),
+        new=float(means.iloc[0]),
+        base=float(means.iloc[1]),
+        found=compare(new, base, head["better"]),
+        seeds=len(pairs.values),
+        lost=lost,
+        image_error=over_images.error if over_images else math.nan,
+        over_images=over_images,
+    )
 
 
 def _costs(students: pd.DataFrame, scores: pd.DataFrame, new: str, base: str) -> Iterator[Cost]:
@@ -213,7 +265,7 @@ def _costs(students: pd.DataFrame, scores: pd.DataFrame, new: str, base: str) ->
             if {new, base} <= set(values.index):
                 head = group.iloc[0]
                 pair = (float(values[new]), float(values[base]))
-                yield Cost(_said(place[:-1]), head["label"], head["unit"], *pair)
+                yield Cost(_said(place[:-1]), base, head["label"], head["unit"], *pair)
     done = students[(students["status"] == "done") & students["training_s"].notna()]
     axes = ["dataset", "architecture", "width", "discriminator_width"]
     for place, group in done.groupby(axes, sort=False):
@@ -223,7 +275,7 @@ def _costs(students: pd.DataFrame, scores: pd.DataFrame, new: str, base: str) ->
             where = (place[0], "", *place[1:])
             what = "training (share of a cohort)"
             ours, theirs = table.mean()
-            yield Cost(_said(where), what, "s", ours, theirs, comparable=False)
+            yield Cost(_said(where), base, what, "s", ours, theirs, comparable=False)
 
 
 def _said(place: Sequence[object]) -> str:
@@ -235,105 +287,3 @@ def ports(rows: Rows, *names: str) -> dict[str, str]:
     """Return method -> what it is a port of, for those that are one."""
     found = rows.entries[rows.entries["method"].isin(names) & (rows.entries["port"] != "")]
     return {str(m): str(port) for m, port in found.groupby("method")["port"].first().items()}
-
-
-def quality_table(lines: Sequence[Line], new: str, base: str, ports: Mapping[str, str]) -> Table:
-    """Return the comparison as a table."""
-    block = []
-    for line in lines:
-        c, digits = line.found, line.digits
-        label = f"{line.label} [{line.unit}]" if line.unit else line.label
-        row = [line.place, label, _text(line.new, f".{digits}f"), _text(line.base, f".{digits}f")]
-        interval = f"[{c.low:+.{digits}f}, {c.high:+.{digits}f}]" if c.n > 1 else "—"
-        row += [_text(c.mean, f"+.{digits}f"), interval, _small(line.image_error, digits)]
-        row += [_pairs(line), _text(line.p_holm, ".4f")]
-        decided = line.verdict in ("better", "worse")
-        block.append([*row, Bold(line.verdict) if decided else line.verdict])
-    caption = (
-        "A gain is positive where it is better; its mean over common seeds (n, of those that were "
-        "asked for, with what became of the others), with the bootstrap interval. Better or worse: "
-        f"p ≤ {LEVEL} by sign flips, two-sided, after Holm over the places; the mean over the "
-        "places is one question and stands alone. Among survivors: the method that is better has "
-        "lost seeds, which are not in its mean. ± images: standard error of the gain over the test "
-        "images, with these seeds; interval and p are over seeds, with these images."
-    )
-    caption += "".join(f" † {port}." for port in dict.fromkeys(ports.values()))
-    marked = [f"{name} †" if name in ports else name for name in (new, base)]
-    head = ["Data", "Metric", *marked, "Gain", "95 % interval", "± images", "n", "p (Holm)"]
-    head.append("Verdict")
-    return Table("compare", f"{new} against {base}", caption, head, [block], _untold(lines))
-
-
-def _untold(lines: Sequence[Line]) -> list[str]:
-    """Say where a difference is smaller than its sampling error over images."""
-    found = []
-    for line in lines:
-        if line.over_images and not line.is_told_apart:
-            gain, error = (f"{x:.{line.digits}f}" for x in (line.found.mean, line.image_error))
-            images = len(line.over_images.names)
-            found.append(
-                f"{line.place}, {line.label}: a gain of {gain} with a sampling error of {error}: "
-                f"not told apart by these {images} images."
-            )
-    return found
-
-
-def images_table(lines: Sequence[Line], new: str, base: str) -> Table:
-    """Return where two methods differ most, image by image."""
-    blocks = []
-    for line in lines:
-        if line.over_images and line.over_images.is_each:
-            over = line.over_images
-            block: list[list[str]] = []
-            for place in over.furthest():
-                values = (over.new[place], over.base[place])
-                first = ["", ""] if block else [line.place, line.label]
-                block.append([*first, over.names[place], *(f"{x:.{line.digits}f}" for x in values)])
-            blocks.append(block)
-    caption = (
-        "The test images where the two differ most, by every metric that is a mean over images; "
-        "means over common seeds."
-    )
-    return Table(
-        "images", "Image by image", caption, ["Data", "Metric", "Image", new, base], blocks
-    )
-
-
-def _pairs(line: Line) -> str:
-    """Return the number of pairs, with what became of the others."""
-    if line.found.n == line.seeds:
-        return str(line.seeds)
-    said = [
-        f"{method} {', '.join(f'{n} {status}' for status, n in lost.items())}"
-        for method, lost in line.lost.items()
-        if lost
-    ]
-    return f"{line.found.n}/{line.seeds} ({'; '.join(said)})"
-
-
-def _small(error: float, digits: int) -> str:
-    """Return an error to some places, or to its first digit where these would say 0."""
-    return _text(error, f".{digits}f" if round(error, digits) else ".1g")
-
-
-def _text(value: float, form: str) -> str:
-    return "—" if np.isnan(value) else f"{value:{form}}"
-
-
-def cost_table(costs: Sequence[Cost], new: str, base: str) -> Table:
-    """Return what both cost as a table."""
-    block = [
-        [
-            cost.place,
-            cost.what,
-            *(f"{value:,.4g} {cost.unit}".rstrip() for value in (cost.new, cost.base)),
-            f"{cost.new / cost.base:.2f}×" if cost.base and cost.comparable else "—",
-        ]
-        for cost in costs
-    ]
-    caption = (
-        "Training: mean over the seeds at which both ran on one kind of device, of a cell's equal "
-        "share of the time of the cohort that it was trained in. Cohorts differ in size, so that "
-        "two such times have no ratio."
-    )
-    return Table("cost", "What it costs", caption, ["Data", "Cost", new, base, "Ratio"], [block])

@@ -162,6 +162,14 @@ class Metric:
         return Scoring(protocol, label=label)
 
     @classmethod
+    def heading(cls, params: Mapping[str, Any]) -> str:
+        """Return the heading of a table's column: the label, and what of `added` is not default."""
+        more = [
+            str(params[n]) for n in cls.added if params.get(n, cls.defaults[n]) != cls.defaults[n]
+        ]
+        return f"{cls.label} ({', '.join(more)})" if more else cls.label
+
+    @classmethod
     def extractor(cls, params: Mapping[str, Any]) -> str:
         """Return which file of bench/features/ is used: the parameter `features`, if there is one.
 

@@ -12,9 +12,11 @@ from typing import Any
 import yaml
 
 from bench.contracts.kinds import METRIC
+from bench.contracts.network import OWN
 from bench.contracts.width import said_width
 from bench.export.settings import Settings
 from bench.export.student import Student
+from bench.plan.cell import Cell
 from bench.plan.matrix import Plan
 
 Json = dict[str, Any]
@@ -83,14 +85,16 @@ def title(settings: Settings) -> str:
     return f"{settings.dataset} {settings.network} width {width}, {settings.method}"
 
 
-def licence(student: Student, has_preview: bool) -> str:
+def licence(student: Student, plan: Plan, has_preview: bool) -> str:
     """Return what is known of the rights in an export."""
     data = student.cell.dataset.declared
+    above = plan.cells[student.cell.teacher].given if student.cell.teacher else None
     shown = ", and the preview shows some of them" if has_preview else ""
     lines = [
         f"These weights were learnt from images of {student.entry.dataset}{shown}.",
         f"Licence of the images, as the data set states it: {data.licence or 'not stated'}.",
         *([f"Source: {data.source}."] if data.source else []),
+        *([f"Their teacher was given, as {above.said}."] if above else []),
         "",
         "Weights derive from the images that they were learnt from, and from the teacher, if there",
         "was one: whoever passes them on should see that the licences of both allow it.",
@@ -109,7 +113,6 @@ def _sections(
     has_preview: bool,
     remarks: Sequence[str],
 ) -> Iterator[str]:
-    cell = student.cell
     yield f"# {_text(title(settings))}"
     sides = f"multiples of {settings.multiple}, from {settings.least} px on"
     yield (
@@ -121,8 +124,25 @@ def _sections(
     if has_preview:
         yield "![Test images: input, output, and ground truth where there is one](preview.png)"
     yield "## Use it"
+    yield from _use(settings)
+    yield "## Scores"
+    yield from _table(list(_rows(scores)))
+    yield "## Where it is from"
+    yield "\n".join(f"- {line}" for line in _origin(student.cell, settings, plan))
+    yield "## Limits"
+    limits = [
+        f"It has learnt from {settings.dataset} alone; of other images nothing is known.",
+        f"Scores hold for images resized to {settings.size} px ({settings.resize}), no others.",
+        *remarks,
+    ]
+    yield "\n".join(f"- {_text(limit)}" for limit in limits)
+    yield "Licences: see [LICENSE](LICENSE)."
+
+
+def _use(settings: Settings) -> Iterator[str]:
+    """Yield how images become inputs and outputs images, for each kind of file."""
+    yield "    distillbench generate THIS_FOLDER PHOTOS --out TRANSLATED"
     yield (
-        "    distillbench generate THIS_FOLDER PHOTOS --out TRANSLATED\n\n"
         "Or in your own code: RGB images as float32, [N, 3, H, W], `x = pixel / 127.5 - 1`; of the "
         f"output, `pixel = (y + 1) * 127.5`, {settings.rounding} and cut to 0 to 255."
     )
@@ -132,49 +152,51 @@ def _sections(
             '    session = onnxruntime.InferenceSession("model.onnx")\n'
             '    (translated,) = session.run(None, {"image": x})'
         )
-    yield "## Scores"
-    rows = list(_rows(scores))
-    if rows:
-        lines = ["| metric | value | unit | better | protocol |", "|---|---:|---|---|---|"]
-        protocols: list[str] = []
-        for row in rows:
-            told = "; ".join(f"{n} {_said(x)}" for n, x in row["protocol"].items())
-            params = "; ".join(f"{n} {_said(x)}" for n, x in row["params"].items())
-            whole = "; ".join(x for x in (params, told) if x)
-            if whole not in protocols:
-                protocols.append(whole)
-            label = (
-                row["label"] if row["name"] == row["metric"] else f"{row['label']}: {row['name']}"
-            )
-            cells = (label, f"{row['value']:.6g}", row["unit"], row["better"])
-            place = f"({protocols.index(whole) + 1})"
-            lines.append("| " + " | ".join([*map(_text, cells), place]) + " |")
-        yield "\n".join(lines)
-        yield "\n".join(f"({n}) {_text(told)}  " for n, told in enumerate(protocols, start=1))
-    else:
-        yield "None yet."
-    yield "## Where it is from"
+    weights = [name for name in ("model.safetensors", "model.pth") if name in settings.files]
+    if weights:
+        whose = "distillbench" if settings.layout == OWN else f"the code of {settings.layout}"
+        files = " and ".join(f"`{name}`" for name in weights)
+        yield f"In {files} layers have the names that they have in {_text(whose)}."
+
+
+def _table(rows: Sequence[Json]) -> Iterator[str]:
+    """Yield the scores, and below them each protocol once."""
+    lines = ["| metric | value | unit | better | protocol |", "|---|---:|---|---|---|"]
+    protocols: list[str] = []
+    for row in rows:
+        asked = {**row["params"], **row["protocol"]}
+        protocol = "; ".join(f"{name} {_said(value)}" for name, value in asked.items())
+        if protocol not in protocols:
+            protocols.append(protocol)
+        more = "" if row["name"] == row["metric"] else f": {row['name']}"
+        cells = (row["label"] + more, f"{row['value']:.6g}", row["unit"], row["better"])
+        place = f"({protocols.index(protocol) + 1})"
+        lines.append("| " + " | ".join([*map(_text, cells), place]) + " |")
+    yield "\n".join(lines) if rows else "None yet."
+    yield "\n".join(f"({n}) {_text(said)}  " for n, said in enumerate(protocols, start=1))
+
+
+def _origin(cell: Cell, settings: Settings, plan: Plan) -> list[str]:
+    """Say by which suite, method, teacher and data a student came to be."""
     taught = _text(plan.recipe(cell))
-    steps = ", ".join(
-        _text(str(budget.steps or f"{budget.epochs} epochs")) for budget in cell.budgets
-    )
-    yield "\n".join(
-        [
-            f"- suite `{_code(settings.suite)}`, cell `{cell.key}`, seed {settings.seed}",
-            f"- method {_text(settings.method)} ({taught}), steps {steps}",
-            f"- teacher: {f'cell `{cell.teacher}`' if cell.teacher else 'none of its own'}",
-            f"- network `{_code(settings.network)}`, width {said_width(settings.width)}",
-            f"- data `{_code(settings.dataset)}`, fingerprint `{settings.fingerprint}`",
-        ]
-    )
-    yield "## Limits"
-    limits = [
-        f"It has learnt from {settings.dataset} alone; of other images nothing is known.",
-        f"Scores hold for images resized to {settings.size} px ({settings.resize}), no others.",
-        *remarks,
+    steps = ", ".join(str(budget.steps or f"{budget.epochs} epochs") for budget in cell.budgets)
+    return [
+        f"suite `{_code(settings.suite)}`, cell `{cell.key}`, seed {settings.seed}",
+        f"method {_text(settings.method)} ({taught}), steps {steps}",
+        f"teacher: {_teacher(cell, plan)}",
+        f"network `{_code(settings.network)}`, width {said_width(settings.width)}",
+        f"data `{_code(settings.dataset)}`, fingerprint `{settings.fingerprint}`",
     ]
-    yield "\n".join(f"- {_text(limit)}" for limit in limits)
-    yield "Licences: see [LICENSE](LICENSE)."
+
+
+def _teacher(cell: Cell, plan: Plan) -> str:
+    """Return who taught a cell from the start: another cell, or a file."""
+    if not cell.teacher:
+        return "none that was trained before"
+    above = plan.cells[cell.teacher]
+    given = f", from {_text(above.given.said)}" if above.given else ""
+    nets = f"`{_code(above.nets.architecture.name)}`, width {said_width(above.nets.width)}"
+    return f"{nets}, cell `{cell.teacher}`{given}"
 
 
 def _rows(scores: Sequence[Json]) -> Iterator[Json]:
@@ -187,7 +209,10 @@ def _rows(scores: Sequence[Json]) -> Iterator[Json]:
                 yield {
                     "metric": score["metric"],
                     "name": name + variant,
-                    "label": (score.get("label") or metric.label or score["metric"]) + variant,
+                    "label": (
+                        score.get("label") or metric.heading(score["params"]) or score["metric"]
+                    )
+                    + variant,
                     "value": value,
                     "unit": score["unit"],
                     "better": score["better"],

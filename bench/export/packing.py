@@ -81,7 +81,7 @@ def pack(
         texts = {
             config.NAME: config.text_of(settings),
             "README.md": card(student, settings, plan, scores, bool(preview), said).encode(),
-            "LICENSE": licence(student, bool(preview)).encode(),
+            "LICENSE": licence(student, plan, bool(preview)).encode(),
         }
         for name, content in {**texts, **({"preview.png": preview} if preview else {})}.items():
             with replacing(draft / name) as file:

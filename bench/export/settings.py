@@ -13,7 +13,8 @@ from bench.errors import ExportError
 
 NAME = "config.json"
 
-Positive = Annotated[int, Field(gt=0)]
+Side = Annotated[int, Field(gt=0, le=2**14)]  # pixels
+Channels = Annotated[int, Field(gt=0, le=2**16)]
 
 
 class Settings(BaseModel):
@@ -23,12 +24,13 @@ class Settings(BaseModel):
 
     distillbench: Literal[1] = 1  # version of this file
     network: str  # a file in bench/nets/, or a user's `module:Class`
-    width: Positive | tuple[Positive, ...]
-    size: Positive  # image side in training, in pixels
+    width: Channels | tuple[Channels, ...]
+    size: Side  # image side in training, in pixels
     params: dict[str, Any]  # of the network
-    parameters: Positive  # how many numbers it has learnt
-    multiple: Positive  # height and width have to be multiples of it
-    least: Positive  # and no less than this
+    layout: str  # whose names the tensors have
+    parameters: int  # how many numbers it has learnt
+    multiple: Side  # height and width have to be multiples of it
+    least: Side  # and no less than this
     open_sizes: bool = True  # whether model.onnx takes any batch, height and width
     channels: Literal["RGB"] = "RGB"
     input: Literal["float32 [N, 3, H, W], x = pixel / 127.5 - 1"] = (

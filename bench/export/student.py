@@ -47,7 +47,7 @@ def refusal(entry: Entry, plan: Plan, store: Store, peer: int | None) -> str:
         return f"{entry}: {state}"
     cell, task = entry.cell, entry.cell.task.declared
     if state.status != "done":
-        return f"{entry}: {state}: its training has not ended well; `distillbench run` goes on."
+        return f"{entry}: {state}: only a student that was trained to the end can leave."
     if why := reason_untrained(entry, state, plan, store):
         return f"{entry}: not trained: {why}"
     if task.makes != "images":
@@ -101,6 +101,7 @@ def open_student(
         width=cell.nets.width,
         size=cell.size,
         params=json.loads(json.dumps(network.params)),
+        layout=next(iter(network.layouts())),
         parameters=sum(p.numel() for p in network.parameters()),
         multiple=sides.multiple,
         least=sides.least,
@@ -126,10 +127,10 @@ def open_student(
 def remarks(cell: Cell) -> list[str]:
     """Say in what an export differs from what the suite scored."""
     found = []
-    if EVAL not in modes_of(cell):
-        modes = ", ".join(modes_of(cell))
-        said = f"the suite made its images in mode {modes}; an export is in evaluation mode"
-        found.append(f"{said}, so its images and their scores will differ")
+    modes = modes_of(cell)
+    if modes[0] != EVAL:
+        said = f"the suite makes its images in mode {modes[0]}, an export in evaluation mode"
+        found.append(f"{said}: they differ, and so would their scores")
     if cell.peers > 1:
         found.append(f"its scores are means over {cell.peers} peers, of which it is one")
     return found

@@ -21,7 +21,7 @@ def adapter(before: int, after: int) -> nn.Sequential:
     Source: bytedance/OMGD at f2492a44, build_feature_connector and init_net.
     """
     convolution = nn.Conv2d(before, after, 1, bias=False)
-    layers = nn.Sequential(convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True))
+    layers = nn.Sequential(convolution, nn.BatchNorm2d(after), nn.ReLU())
     initialise(layers)
     return layers
 

@@ -68,7 +68,7 @@ def residual(channels: int, kind: str, bias: bool) -> Residual:
         nn.Conv2d(channels, channels, 3, bias=bias),
         norm(kind, channels),
     ]
-    return Residual(*conv, nn.ReLU(inplace=True), *again)
+    return Residual(*conv, nn.ReLU(), *again)
 
 
 def separable(channels: int) -> nn.Sequential:
@@ -88,7 +88,7 @@ def mobile_residual(channels: int, kind: str) -> Residual:
     """Return the residual block of GAN Compression: separable convolutions."""
     conv = [ReflectionPad2d(1), separable(channels), norm(kind, channels)]
     again = [ReflectionPad2d(1), separable(channels), norm(kind, channels)]
-    return Residual(*conv, nn.ReLU(inplace=True), *again)
+    return Residual(*conv, nn.ReLU(), *again)
 
 
 def expanded_residual(channels: int, kind: str) -> Residual:
@@ -101,11 +101,11 @@ def expanded_residual(channels: int, kind: str) -> Residual:
     return Residual(
         ReflectionPad2d(1),
         *conv(channels, wide, 1),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         *conv(wide, wide, 3),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         *conv(wide, channels, 1),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         ReflectionPad2d(1),
         *conv(channels, channels, 3),
     )
@@ -118,16 +118,16 @@ def encoder_decoder(width: int, downs: int, blocks: list[Residual], kind: str) -
         ReflectionPad2d(3),
         nn.Conv2d(3, width, 7, bias=bias),
         norm(kind, width),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
     ]
     for level in range(downs):
         c = width * 2**level
         conv = nn.Conv2d(c, 2 * c, 3, stride=2, padding=1, bias=bias)
-        layers += [conv, norm(kind, 2 * c), nn.ReLU(inplace=True)]
+        layers += [conv, norm(kind, 2 * c), nn.ReLU()]
     layers += blocks
     for level in reversed(range(downs)):
         c = width * 2**level
         up = nn.ConvTranspose2d(2 * c, c, 3, stride=2, padding=1, output_padding=1, bias=bias)
-        layers += [up, norm(kind, c), nn.ReLU(inplace=True)]
+        layers += [up, norm(kind, c), nn.ReLU()]
     layers += [ReflectionPad2d(3), nn.Conv2d(width, 3, 7), nn.Tanh()]
     return nn.Sequential(*layers)

@@ -13,15 +13,15 @@ from bench.contracts.network import Generator
 class Template(Generator):
     """How it is built; where it differs from its paper or code, and why.
 
-    This example halves the image, passes residual blocks and doubles it again. `model` is one flat
-    list of layers, so that hints are found by their place in it; a network that is none overrides
-    `forward`.
+    This example halves the image, passes three residual blocks and doubles it again. `model` is one
+    flat list of layers, so that hints are found by their place in it; a network that is none
+    overrides `forward`.
     """
 
-    defaults = {"norm": "batch", "blocks": 2}  # what a suite may set
+    defaults = {"norm": "batch"}  # what a suite may set, e.g. `template: {norm: instance}`
     choices = {"norm": ("batch", "instance")}
     source = "paper, table or figure; code"
-    taps = {"down": 2, "mid1": 3, "mid2": 3, "up": 4}  # role of a hint -> layer of `model`
+    taps = {"down": 2, "mid1": 3, "mid2": 4, "up": 5}  # role of a hint -> layer of `model`
     multiple = 2  # the image side must be a multiple of this
 
     def __init__(self, width: int, size: int, params: Mapping[str, Any]) -> None:
@@ -31,7 +31,7 @@ class Template(Generator):
             nn.Conv2d(3, width, 4, stride=2, padding=1),
             norm(width),
             nn.ReLU(),
-            nn.Sequential(*(Block(width, norm(width)) for _ in range(params["blocks"]))),
+            *(Block(width, norm(width)) for _ in range(3)),
             nn.ConvTranspose2d(width, width, 4, stride=2, padding=1),
             nn.ReLU(),
             nn.Conv2d(width, 3, 3, padding=1),

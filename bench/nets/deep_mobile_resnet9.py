@@ -31,7 +31,7 @@ class DeepMobileResNet9(Generator):
         bias, c = kind == "instance", 4 * width
 
         def normed(conv: nn.Module, channels: int) -> list[nn.Module]:
-            return [conv, norm(kind, channels), nn.ReLU(inplace=True)]
+            return [conv, norm(kind, channels), nn.ReLU()]
 
         def deepened(conv: nn.Module, channels: int) -> list[nn.Module]:
             again = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)

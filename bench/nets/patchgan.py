@@ -28,13 +28,13 @@ class PatchGAN(Discriminator):
         bias = kind == "instance"
         layers: list[nn.Module] = [
             nn.Conv2d(in_channels, width, 4, 2, pad),
-            nn.LeakyReLU(0.2, inplace=True),
+            nn.LeakyReLU(0.2),
         ]
         for c, stride in ((width, 2), (2 * width, 2), (4 * width, 1)):
             layers += [
                 nn.Conv2d(c, 2 * c, 4, stride, pad, bias=bias),
                 norm(kind, 2 * c),
-                nn.LeakyReLU(0.2, inplace=True),
+                nn.LeakyReLU(0.2),
             ]
         self.model = nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 4, 1, pad))
 

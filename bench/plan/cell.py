@@ -165,7 +165,7 @@ class Cell:
         """How many images an epoch has: those of the larger training domain."""
         return max(self.dataset.images[f"train{domain}"] for domain in DOMAINS)
 
-    @property
+    @cached_property
     def batches(self) -> str:
         """Cells with equal text see the same batches, and can advance in one cohort."""
         data, params = self.dataset, self.task.params

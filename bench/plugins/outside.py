@@ -2,11 +2,13 @@
 
 None of those folders is on Python's path, where a user's `random.py` or `reports.py` would take the
 place of the library's or of ours. A plug-in is loaded from its file. What it imports by name is
-looked for in these folders last, when nobody else has a module of that name.
+looked for in these folders last, when nobody else has a module of that name; what others import
+(a library that tries whether another is installed) is not looked for there.
 """
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import importlib
@@ -22,7 +24,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bench.errors import PluginError, SuiteError
-from bench.plugins.source import Name, classes, lineage
+from bench.plugins.source import Name, classes, lineage, tree
 
 VARIABLE = "DISTILLBENCH_PLUGINS"  # folders, as in PATH
 MODULE = re.compile(r"[\w-]+(\.[\w-]+)*")  # a name that leaves no folder
@@ -123,17 +125,35 @@ def load(module: str, path: Path) -> ModuleType:
     It keeps its name, by which others may import it too, unless Python knows another module of that
     name; then it is loaded beside that one.
     """
+    _imported.add(module.partition(".")[0])
     try:
         spec = importlib.util.find_spec(module)
     except Exception:  # a package above it may do anything
         spec = None
     is_found = spec is not None and spec.origin is not None and Path(spec.origin).resolve() == path
+    _admit(path)
     return importlib.import_module(module if is_found else _other_name(module, path))
 
 
 def _other_name(module: str, path: Path) -> str:
     """Return a name that is no identifier, so that nobody else has it."""
     return f"{module.replace('.', '/')}@{hashlib.sha256(os.fsencode(path)).hexdigest()[:12]}"
+
+
+_imported: set[str] = set()  # by users' modules: what is looked for in their folders
+
+
+def _admit(file: Path) -> None:
+    """Let what a user's module imports, by the statements in its text, be found beside it."""
+    try:
+        nodes = list(ast.walk(tree(file)))
+    except PluginError:  # Python says so better, when it imports the file
+        return
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            _imported.update(name.name.partition(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            _imported.add(node.module.partition(".")[0])
 
 
 class _Last(MetaPathFinder):
@@ -143,14 +163,20 @@ class _Last(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return where a module lies whose name nobody else knows."""
-        if path is not None or _places is None:  # of a part of a package, Python knows where
-            return None
         name, is_other, _ = fullname.partition("@")
+        is_asked = is_other or name in _imported
+        if path is not None or _places is None or not is_asked:  # of a package, Python knows where
+            return None
         for file in _places.files(name.replace("/", ".")):
             if not is_other or _other_name(name, file.resolve()) == fullname:
+                is_package = file.name == "__init__.py"
+                for part in file.parent.rglob("*.py") if is_package else [file]:
+                    _admit(part)
                 return importlib.util.spec_from_file_location(fullname, file.resolve())
         for folder in (*_places.folders, *_places.beside):
             if any((folder / fullname).glob("*.py")):  # a package without `__init__.py`
+                for part in (folder / fullname).rglob("*.py"):
+                    _admit(part)
                 spec = ModuleSpec(fullname, None, is_package=True)
                 spec.submodule_search_locations = [str(folder / fullname)]
                 return spec

@@ -120,9 +120,11 @@ def columns_of(
         repeated = [row[number][1] for row in rows]
         column = _read(Column(head, cells, repeated, head == table.subject))
         is_result = bool(column.numbers) and any(c.is_subject for c in kept) and column.digits[1]
-        if column.is_subject or (is_result or len(cells) < 2 or len(set(cells)) > 1):
+        is_empty = all(cell in HOLES for cell in cells)
+        is_constant = len(cells) > 1 and len(set(cells)) == 1
+        if column.is_subject or is_result or not (is_empty or is_constant):
             kept.append(column)
-        elif cells[0] not in HOLES:
+        elif not is_empty:
             said.append(f"{head}: {cells[0]}" if head else cells[0])
     return kept, said
 

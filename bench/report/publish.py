@@ -249,9 +249,11 @@ def _noted(items: list[Json]) -> list[Json]:
         for note in item["notes"]:
             said = note.said if isinstance(note, Note) else note
             about = f"{note.about}: " if isinstance(note, Note) else ""
-            is_new = len(said) < SHORT or said not in known
+            is_new = said not in known
             number = known.setdefault(said, len(known) + 1)
-            notes.append({"about": about, "said": said, "number": number, "is_new": is_new})
+            is_told = is_new or len(said) < SHORT
+            told = {"about": about, "said": said, "is_told": is_told}
+            notes.append({**told, "number": number, "is_new": is_new})
         item["notes"] = notes
     return items
 

@@ -214,7 +214,8 @@ def _value_rows(axes: Json, score: Json) -> Iterator[Json]:
     common = {
         **axes,
         "metric": score["metric"] + said,
-        "label": (score.get("label") or metric.label or score["metric"]) + said,
+        "label": (score.get("label") or metric.heading(score.get("params", {})) or score["metric"])
+        + said,
         "unit": metric.unit,
         "digits": metric.digits,
         "judges": metric.judges,

@@ -17,12 +17,10 @@ def time_left(store: Store, todo: list[Cell]) -> tuple[float, int]:
     size and batch, if possible of the same method. Cells that are given take none.
     """
     measured: dict[str, list[float]] = {}
-    for spec in store.specs():
-        records = store.losses(spec["key"])
-        if records:
+    for spec in store.specs() if todo else ():
+        if last := store.last_loss(spec["key"]):
             for kind in _kinds(spec["cell"]):
-                pace = records[-1]["seconds"] / records[-1]["step"]
-                measured.setdefault(kind, []).append(pace)
+                measured.setdefault(kind, []).append(last["seconds"] / last["step"])
     seconds, unknown = 0.0, 0
     for cell in (cell for cell in todo if not cell.given):
         kinds = _kinds(json.loads(cell.canonical))
@@ -30,7 +28,7 @@ def time_left(store: Store, todo: list[Cell]) -> tuple[float, int]:
         if paces is None:
             unknown += 1
         else:
-            taken = max((record["step"] for record in store.losses(cell.key)), default=0)
+            taken = store.last_loss(cell.key).get("step", 0)
             seconds += (schedule_of(cell).steps - taken) * sum(paces) / len(paces)
     return seconds, unknown
 

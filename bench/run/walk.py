@@ -13,7 +13,7 @@ from typing import Any, Literal
 from bench.errors import DistillbenchError, Interrupted, WeightsError
 from bench.fetch.missing import missing_weights
 from bench.plan.cell import Cell
-from bench.plan.matrix import Plan, cohorts
+from bench.plan.matrix import Plan
 from bench.plan.scores import (
     fits,
     image_scores,
@@ -25,6 +25,7 @@ from bench.plan.scores import (
 )
 from bench.run.executors import Executor, InProcess, Processes
 from bench.run.job import Emit, Job
+from bench.run.ready import Ready
 from bench.store import provenance
 from bench.store.layout import Store, read_json
 
@@ -147,8 +148,7 @@ class _Run:
         self.outcome = Outcome()
         self.order = plan.order()
         self.order.prepare()
-        self.ready: dict[str, Cell] = {}
-        self.awaited = Counter(key for cell in plan.cells.values() for key in cell.needs)
+        self.ready = Ready(Counter(key for cell in plan.cells.values() for key in cell.needs))
         self.waiting = len(plan.cells)  # cells that are not taken up yet
         self.workers = 1
         self.interrupted = False
@@ -197,15 +197,11 @@ class _Run:
         running = 0
         while not self.interrupted:
             self._admit()
-            # once nothing else will come, the last cohorts are shared out among all workers
-            shares = executor.idle() if self.waiting else self.workers
-            groups = cohorts(self.ready.values(), at_least=shares)
-            groups.sort(key=lambda g: -max(self.awaited[c.key] for c in g))  # teachers first
-            for group in groups[: executor.idle()]:
-                for cell in group:
-                    del self.ready[cell.key]
-                executor.submit(self._job("train", group))
-                running += 1
+            if idle := executor.idle():
+                # once nothing else will come, the last cohorts are shared out among all workers
+                for group in self.ready.take(idle, idle if self.waiting else self.workers):
+                    executor.submit(self._job("train", group))
+                    running += 1
             if not running:
                 return
             for job in executor.wait():
@@ -222,7 +218,7 @@ class _Run:
                 cell = self.plan.cells[key]
                 has_all = all(self.store.state(above).status == "done" for above in cell.needs)
                 if has_all and not is_finished(cell, self.plan, self.store):
-                    self.ready[key] = cell
+                    self.ready.add(cell)
                 else:
                     self.order.done(key)
 

@@ -26,6 +26,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ from bench.plan.identity import identity, is_identity
 from bench.store.atomic import append, make_folder, replacing
 
 Json = dict[str, Any]
+
+TAIL = 1 << 16  # bytes of a loss log in which its last record lies
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,16 @@ class Store:
             gap = (len(lines) - 1) / (at_most - 1)
             lines = [lines[round(gap * i)] for i in range(at_most)]
         return [record for line in lines if (record := _loss_record(line))]
+
+    def last_loss(self, key: str) -> Json:
+        """Return the last whole record of the loss log, read from its end; {} where none is."""
+        try:
+            with (self.folder(key) / "losses.jsonl").open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+                lines = file.read().splitlines()
+        except FileNotFoundError:
+            return {}
+        return next((found for line in reversed(lines) if (found := _loss_record(line))), {})
 
     def log_losses(self, key: str, record: Mapping[str, Any]) -> None:
         """Append one record to the loss log."""

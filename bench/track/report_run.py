@@ -15,7 +15,7 @@ from bench.track.mirror import Copy, default_uri
 
 def usual_uri(store: Store) -> str:
     """Return where this store's runs were logged; "" where they were not."""
-    if (store.root / "mlflow.db").exists() or "MLFLOW_TRACKING_URI" in os.environ:
+    if (store.root / "mlflow.db").exists() or os.environ.get("MLFLOW_TRACKING_URI"):
         return default_uri(store)
     return ""
 

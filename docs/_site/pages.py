@@ -27,7 +27,7 @@ from bench.contracts.kinds import (
 )
 from bench.plan.suite import Suite
 from bench.plugins.registry import Declaration, Kind
-from bench.plugins.source import ROOT, assigned, classes
+from bench.plugins.source import ROOT, assigned, classes, tree
 
 CATALOGUES = {
     "methods": (METHOD, "Methods", "Rows of `methods`"),
@@ -51,7 +51,9 @@ MADE_FROM = {
 EVERY_KEY = """\
 This is the schema by which a suite is read. An unknown key, or a value of another type, is one
 line of error before anything is trained. On the command line a key is a path, as in
-`--set teacher.budget.steps=50`."""
+`--set teacher.budget.steps=50`. What there is to choose from, with its parameters:
+[methods](methods.md), [networks](networks.md), [data sets](datasets.md), [metrics](metrics.md),
+[tasks](tasks.md), whose parameters are the keys of `task`."""
 WIDTH = 92  # of what --help prints, in signs
 UNBOUNDED = 10**4  # limits beyond it are there against nonsense, and say nothing to a reader
 
@@ -204,15 +206,15 @@ def catalogue(kind: Kind[Any], title: str, what: str) -> str:
     where = f"{what}: each is a file in `{kind.package.replace('.', '/')}/`."
     words = f"What the words mean is in [the contract](contracts/{contract}.md)."
     table = ["| name | what it is |", "| --- | --- |"]
-    table += [f"| [`{d.name}`](#{d.name}) | {_cell(d.summary)} |" for d in told]
+    for plugin in told:
+        said = " ".join(_docstrings(kind, plugin)[0].partition("\n\n")[0].split())
+        table.append(f"| [`{plugin.name}`](#{plugin.name}) | {_cell(said)} |")
     entries = [_entry(kind, declaration) for declaration in told]
     return "\n\n".join([f"# {title}", f"{where} {words}", "\n".join(table), *entries])
 
 
 def _entry(kind: Kind[Any], told: Declaration[Any]) -> str:
-    path, _ = kind.locate(told.name, told.name)
-    said = ast.get_docstring(classes(path)[told.class_name]) or told.summary
-    parts = [f"## `{told.name}` {{#{told.name}}}", _plain(said)]
+    parts = [f"## `{told.name}` {{#{told.name}}}", *map(_plain, _docstrings(kind, told))]
     fields = dict(told.fields)
     defaults, choices = fields.pop("defaults", {}), fields.pop("choices", {})
     if source := fields.pop("source", ""):
@@ -228,6 +230,13 @@ def _entry(kind: Kind[Any], told: Declaration[Any]) -> str:
     own["version"] = fields.get("version", 1)
     parts.append(" · ".join(f"{name} `{_yaml(_listed(value))}`" for name, value in own.items()))
     return "\n\n".join(parts)
+
+
+def _docstrings(kind: Kind[Any], told: Declaration[Any]) -> list[str]:
+    """Return what a plug-in's file says of itself, and what its class says."""
+    path, _ = kind.locate(told.name, told.name)
+    nodes = (tree(path), classes(path)[told.class_name])
+    return [text for text in map(ast.get_docstring, nodes) if text]
 
 
 def _usual(kind: Kind[Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,90 +10,32 @@ import pytest
 import pywt
 import torch
 from test_train import losses, stop_after
-from tiny import by_method, tiny_plan, train_teachers, train_together, weights
+from tiny import by_method, keeps, tiny_plan, train_teachers, train_together, weights
 
+from bench.check.lessons import lesson, questions
+from bench.check.question import Question
 from bench.contracts.distiller import Distiller, Trace
-from bench.contracts.kinds import METHOD, TASK
-from bench.contracts.task import Batch
+from bench.contracts.kinds import METHOD
 from bench.errors import Interrupted
-from bench.plan.matrix import Plan
-from bench.run.preflight import check
 from bench.store.layout import Store
 from bench.train import checkpoint
-from bench.train.batches import Batches
-from bench.train.checkpoint import digest
-from bench.train.learner import Learner
-from bench.train.loop import open_teacher
 from bench.train.player import below
 
 pytestmark = pytest.mark.usefixtures("vgg16")  # some methods compare features of VGG-16
 
-CPU = torch.device("cpu")
 METHODS = METHOD.names()
 TEACHING = [n for n in METHODS if METHOD.declaration(n, "test").fields["teachers"]]
-PLACES: list[Any] = [
-    pytest.param({}, id="paired"),
-    pytest.param({"datasets": ["grass2brick"], "architectures": ["resnet9"]}, id="unpaired"),
+ASKED = [
+    pytest.param(question, id=f"{name}-{question.said}")
+    for name in METHODS
+    for question in questions(METHOD.part(name, {}, "test"))
 ]
 
 
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """A task with its data and architecture."""
-    changes: dict[str, Any] = request.param
-    return changes
-
-
-def plan_for(folder: Path, name: str, place: dict[str, Any]) -> Plan:
-    task = "unpaired" if place else "paired"
-    tasks = METHOD.declaration(name, "test").says.tasks
-    if tasks is not None and task not in tasks:
-        pytest.skip(f"{name} does not treat {task} data")
-    return tiny_plan(folder, methods=[name], **place)
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_a_method_trains_the_student(tmp_path: Path, name: str, place: dict[str, Any]) -> None:
-    plan = plan_for(tmp_path, name, place)
-    (cell,) = by_method(plan).values()
-    store = Store(tmp_path / "runs")
-    train_teachers(plan, store)
-    start = below(Learner(cell, CPU, None).networks(), "student0")
-    train_together([cell], plan, store)
-    assert store.state(cell.key).status == "done", store.state(cell.key)
-    tensors, _ = checkpoint.load(store.checkpoint(cell.key))
-    after = below(tensors, "student0")
-    for direction in TASK.declaration(cell.task.name, "test").fields["directions"]:
-        mine = [n for n in after if n.startswith(f"generator.{direction}") and after[n].ndim == 4]
-        assert mine
-        assert not any(torch.equal(start[n], after[n]) for n in mine)
-
-
-@pytest.mark.parametrize("name", TEACHING)
-def test_a_step_moves_the_student_and_an_online_teacher_but_no_frozen_one(
-    tmp_path: Path, name: str, place: dict[str, Any]
-) -> None:
-    plan = plan_for(tmp_path, name, place)
-    learner, batches, teach = lesson(plan, tmp_path)
-    batch = batches[0]
-    teacher = learner.mentor or learner.teacher
-    assert teacher is not None
-    before = digest(teacher.networks()), digest(learner.students[0].networks())
-    learner.update(0, 1e-3, batch, None if learner.mentor else teach(batch))
-    assert (digest(teacher.networks()) == before[0]) == (learner.mentor is None)
-    assert digest(learner.students[0].networks()) != before[1]
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_a_method_repeats_bit_for_bit(tmp_path: Path, name: str, place: dict[str, Any]) -> None:
-    plan = plan_for(tmp_path, name, place)
-    (cell,) = by_method(plan).values()
-    digests = []
-    for folder in ("once", "again"):
-        store = Store(tmp_path / folder)
-        train_teachers(plan, store)
-        digests.append(train_together([cell], plan, store)[cell.key])
-    assert digests[0] == digests[1]
+@pytest.mark.parametrize("question", ASKED)
+def test_a_method_keeps_its_contract(question: Question) -> None:
+    """What `distillbench check` asks of a user's own."""
+    keeps(question)
 
 
 def test_methods_end_with_the_same_bits_together_alone_and_after_a_kill(tmp_path: Path) -> None:
@@ -124,36 +65,6 @@ def test_methods_end_with_the_same_bits_together_alone_and_after_a_kill(tmp_path
 
 
 @pytest.mark.parametrize("name", TEACHING)
-def test_every_term_has_a_finite_gradient_that_is_not_zero(
-    tmp_path: Path, name: str, place: dict[str, Any]
-) -> None:
-    """At batch size 1, where some published losses are constant."""
-    plan = plan_for(tmp_path, name, place | {"budget": {"steps": 4, "batch": 1}})
-    learner, batches, teach = lesson(plan, tmp_path)
-    trace = learner.students[0].forward(batches[0], learner.hints)
-    taught = teach(batches[0])
-    for direction, _, distiller in learner.distillers[0]:
-        terms = distiller.terms(trace[direction], taught[direction])
-        assert terms
-        moved = list(learner.students[0].generators[direction].parameters())
-        for term, value in terms.items():
-            assert value.ndim == 0
-            grads = torch.autograd.grad(value, moved, retain_graph=True, allow_unused=True)
-            found = torch.cat([g.flatten() for g in grads if g is not None])
-            assert torch.isfinite(found).all(), term
-            assert found.abs().max() > 0, term
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_a_method_passes_the_preflight_on_every_architecture(tmp_path: Path, name: str) -> None:
-    for architecture in ("unet", "resnet9", "mobile_resnet9", "pix2pixhd"):
-        plan = tiny_plan(
-            tmp_path, methods=[name], architectures=[architecture], task={"lambda_vgg": 0.0}
-        )
-        check(plan.cells.values(), plan.cells, print)
-
-
-@pytest.mark.parametrize("name", TEACHING)
 def test_fifty_steps_down_a_methods_own_terms_lower_them(tmp_path: Path, name: str) -> None:
     """On real photographs, with a teacher and adapters that stand still; without adversarial terms.
 
@@ -161,7 +72,9 @@ def test_fifty_steps_down_a_methods_own_terms_lower_them(tmp_path: Path, name: s
     """
     tasks = METHOD.declaration(name, "test").says.tasks or ("paired",)
     place = {} if "paired" in tasks else {"datasets": ["grass2brick"], "architectures": ["resnet9"]}
-    plan = plan_for(tmp_path, name, place | {"budget": {"steps": 50, "batch": 2}})
+    if not {"paired", "unpaired"} & set(tasks):
+        pytest.skip(f"{name} does not treat images of two domains")
+    plan = tiny_plan(tmp_path, methods=[name], **place, budget={"steps": 50, "batch": 2})
     learner, batches, teach = lesson(plan, tmp_path)
     (student,) = learner.students
     moved = list(student.generators.parameters())
@@ -203,29 +116,6 @@ def test_of_two_discriminators_the_full_scale_compares_and_both_judge(
     assert {n for n in before if coarse[n] != before[n]} == {"gan"} & set(before)
     compared = {"attention", "discriminator", "cooperation", "gan"} & set(before)
     assert {n for n in before if fine[n] != coarse[n]} == compared
-
-
-def lesson(
-    plan: Plan, folder: Path, device: str = "cpu"
-) -> tuple[Learner, Batches, Callable[[Batch], Mapping[str, Trace]]]:
-    """Return a prepared learner, its batches, and what its teacher makes of a batch."""
-    store, place = Store(folder / "runs"), torch.device(device)
-    train_teachers(plan, store, device)
-    (cell,) = by_method(plan).values()
-    frozen = open_teacher(plan.cells[cell.teacher], store, place) if cell.teacher else None
-    learner = Learner(cell, place, frozen)
-    batches = Batches(cell, learner.task)
-    batch = {domain: images.to(place) for domain, images in batches[0].items()}
-    task = learner.task
-    inputs = {d: lambda d=d: iter([task.inputs(d, batch)]) for d in task.directions}
-    learner.prepare(inputs)
-    teacher = frozen or learner.mentor
-
-    def teach(batch: Batch) -> Mapping[str, Trace]:
-        with torch.no_grad():
-            return teacher.forward(batch, learner.hints)
-
-    return learner, batches, teach
 
 
 def traces(difference: torch.Tensor) -> tuple[Trace, Trace]:

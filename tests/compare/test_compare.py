@@ -13,7 +13,8 @@ from test_reports import filled, finish
 from tiny import tiny_plan
 
 from bench.cli.main import main
-from bench.compare.methods import compare_methods, quality_table
+from bench.compare.methods import compare_methods
+from bench.compare.tables import quality_table
 from bench.contracts.report import Bold, Table
 from bench.plan.matrix import Plan
 from bench.report.publish import collect
@@ -102,7 +103,7 @@ def test_who_wins_by_losing_seeds_is_better_among_survivors_only(tmp_path: Path)
     (back,) = told(plan, store, "none", "--to", "wkd")["quality"]
     assert back["verdict"] == "worse among survivors"
     rows = collect(plan, store)
-    table = quality_table(compare_methods(rows, "wkd", "none")[0], "wkd", "none", {})
+    table = quality_table(compare_methods(rows, "wkd", ["none"])[0], "wkd", ["none"], {})
     assert table.blocks[0][0][7:10:2] == ["7/8 (wkd 1 diverged)", "better among survivors"]
     assert not isinstance(table.blocks[0][0][9], Bold)
 
@@ -317,3 +318,53 @@ def test_rows_without_scores_have_no_such_table(tmp_path: Path) -> None:
     assert list(Significance().make(rows)) == []
     assert list(MeanRanks().make(rows)) == []
     assert isinstance(rows.scores, pd.DataFrame)
+
+
+def test_against_several_p_is_corrected_for_their_number(tmp_path: Path) -> None:
+    """Holm by hand: against none 2/256, against hinton larger, so times 2 and times 1."""
+    suite = seeded(tmp_path)
+    alone = {base: told(*suite, "wkd", "--to", base)["quality"][0] for base in ("none", "hinton")}
+    lines = told(*suite, "wkd", "--to", "none,hinton")["quality"]
+    assert [line["against"] for line in lines] == ["none", "hinton"]
+    raw = [alone[line["against"]]["p"] for line in lines]
+    assert [line["p"] for line in lines] == raw == [2 / 256, 2 / 256]
+    assert [line["p_holm"] for line in lines] == [4 / 256, 4 / 256]
+    for line in lines:
+        same = ("new", "base", "mean", "low", "high", "n", "verdict")
+        assert [line[n] for n in same] == [alone[line["against"]][n] for n in same]
+
+
+def test_places_and_other_methods_are_one_family_and_their_means_another(tmp_path: Path) -> None:
+    suite = seeded(tmp_path, datasets=["photo_edges", "photo_textures"])
+    lines = told(*suite, "wkd", "--to", "none,hinton")["quality"]
+    assert [(line["place"].split(" ")[0], line["against"]) for line in lines] == [
+        ("photo_edges", "none"), ("photo_edges", "hinton"),
+        ("photo_textures", "none"), ("photo_textures", "hinton"),
+        ("mean", "none"), ("mean", "hinton"),
+    ]  # fmt: skip
+    assert [line["p_holm"] for line in lines] == [8 / 256] * 4 + [4 / 256] * 2
+
+
+def test_six_seeds_are_enough_for_one_and_too_few_for_two(tmp_path: Path) -> None:
+    suite = seeded(tmp_path, seeds=SEEDS[:6])
+    (one,) = told(*suite, "wkd", "--to", "none")["quality"]
+    assert one["verdict"] == "better"
+    two = told(*suite, "wkd", "--to", "none,hinton")["quality"]
+    assert [line["verdict"] for line in two] == ["too few seeds (7 needed)"] * 2
+
+
+def test_several_stand_in_one_table(tmp_path: Path) -> None:
+    code, output = call(*seeded(tmp_path), "wkd", "--to", "none,hinton")
+    assert code == 0
+    title, costs = output.splitlines()[0], output.partition("What it costs")[2]
+    assert title == "wkd against none, hinton"
+    (head,) = [line for line in output.splitlines() if "Verdict" in line]
+    assert head.split()[:5] == ["Data", "Metric", "Against", "wkd", "Other"]
+    assert [line for line in costs.splitlines() if "MACs" in line and " hinton " in line]
+
+
+@pytest.mark.parametrize("names", ["none,wkd", "none,,hinton", "none,wdk"])
+def test_a_wrong_name_among_several_is_a_line(tmp_path: Path, names: str) -> None:
+    code, output = call(*seeded(tmp_path), "wkd", "--to", names)
+    assert code == 2
+    assert any(said in output for said in ("against itself", "expected names", "Did you mean"))

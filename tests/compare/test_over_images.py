@@ -58,11 +58,12 @@ def scored_by_fid(folder: Path, shift: float) -> tuple[Plan, Store]:
 
 
 def lines_of(plan: Plan, store: Store) -> tuple[list[Any], str]:
-    from bench.compare.methods import compare_methods, quality_table
+    from bench.compare.methods import compare_methods
     from bench.compare.over_images import Kept
+    from bench.compare.tables import quality_table
 
-    lines, _ = compare_methods(collect(plan, store), "wkd", "none", kept=Kept(plan, store))
-    table = quality_table(lines, "wkd", "none", {})
+    lines, _ = compare_methods(collect(plan, store), "wkd", ["none"], kept=Kept(plan, store))
+    table = quality_table(lines, "wkd", ["none"], {})
     return lines, "\n".join(table.notes)
 
 

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tiny import keeps
 
+from bench.check.question import Question
+from bench.check.splits import questions
 from bench.contracts.dataset import DOMAINS, SPLITS, Dataset
 from bench.contracts.kinds import DATASET
 from bench.data import photo_crops, photo_edges
@@ -18,6 +21,11 @@ from bench.data.photo_textures import PhotoTextures
 from bench.errors import DataError
 
 BUILT_IN = ["grass2brick", "photo_edges", "photo_textures"]
+ASKED = [
+    pytest.param(question, id=f"{name}-{question.said}")
+    for name in BUILT_IN
+    for question in questions(DATASET.part(name, {}, "test"))
+]
 
 
 def dataset(name: str, **given: Any) -> Dataset:
@@ -25,18 +33,20 @@ def dataset(name: str, **given: Any) -> Dataset:
     return DATASET.load(name, "test")(params)
 
 
+@pytest.mark.parametrize("question", ASKED)
+def test_a_data_set_keeps_its_contract(question: Question) -> None:
+    """What `distillbench check` asks of a user's own."""
+    keeps(question)
+
+
 @pytest.mark.parametrize("name", BUILT_IN)
-@pytest.mark.parametrize(("split", "domain"), list(itertools.product(SPLITS, DOMAINS)))
-def test_images_are_what_the_contract_says(name: str, split: str, domain: str) -> None:
+def test_every_split_has_images_and_they_are_not_blank(name: str) -> None:
     data = dataset(name)
-    count = data.count(split, domain)
-    assert count >= 15
-    for index in (0, count - 1):
-        image = data.read(split, domain, index, 64)
-        assert image.shape == (64, 64, 3)
-        assert image.dtype == np.uint8
-        assert image.std() > 0 or domain == "A"
-        np.testing.assert_array_equal(image, dataset(name).read(split, domain, index, 64))
+    for split, domain in itertools.product(SPLITS, DOMAINS):
+        count = data.count(split, domain)
+        assert count >= 15
+        for index in (0, count - 1):
+            assert data.read(split, domain, index, 64).std() > 0 or domain == "A"
 
 
 @pytest.mark.parametrize("file", [*photo_edges.PHOTOGRAPHS, "grass.png", "hubble_deep_field.jpg"])
@@ -72,9 +82,7 @@ def test_labels_are_flat_and_textures_are_not() -> None:
     assert seen == colours
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
-def test_fingerprints_are_stable_and_differ(name: str) -> None:
-    assert dataset(name).fingerprint() == dataset(name).fingerprint()
+def test_fingerprints_differ() -> None:
     assert len({dataset(n).fingerprint() for n in BUILT_IN}) == len(BUILT_IN)
 
 

@@ -26,6 +26,7 @@ from bench.export.student import Student, open_student, refusal
 from bench.plan.expand import expand
 from bench.plan.matrix import Entry, Plan
 from bench.plan.suite import load
+from bench.run.receive import receive
 from bench.store.layout import Store
 
 CPU = torch.device("cpu")
@@ -123,6 +124,24 @@ def test_the_settings_say_what_the_network_takes(exported: Path) -> None:
     assert set(said["files"]) == {"model.safetensors", "model.pth"}
 
 
+def test_an_exported_student_can_teach_the_next(
+    exported: Path, trained: tuple[Path, Plan, Store], tmp_path: Path
+) -> None:
+    _, plan, store = trained
+    teacher = {"weights": str(exported), "width": 2}
+    suite = write_suite(tmp_path, methods=["hinton"], teacher=teacher)
+    above = next(e.cell for e in expand(load(suite)).entries if e.role == "teacher")
+    (student,) = (e.cell for e in plan.students)
+    assert above is not None
+    assert student is not None
+    place = Store(tmp_path / "runs")
+    receive(above, place, {}, lambda *event: None)
+    mine, theirs = (load_file(s.checkpoint(c.key)) for s, c in ((store, student), (place, above)))
+    names = [name for name in mine if ".generator." in name]
+    assert names == [name for name in theirs if ".generator." in name]
+    assert all(torch.equal(mine[name], theirs[name]) for name in names)
+
+
 def head_of(folder: Path) -> Any:
     text = (folder / "README.md").read_text()
     assert text.startswith("---\n")
@@ -146,7 +165,8 @@ def test_the_card_holds_each_score_with_its_protocol(
     assert head["datasets"] == [result["dataset"]["type"]] == ["photo_edges"]
     assert head["license_link"] == "LICENSE"
     text = (exported / "README.md").read_text()
-    for said in (cell.key, "suite `tiny`", "distillbench generate", "preview.png"):
+    names = "layers have the names that they have in the code of junyanz"
+    for said in (cell.key, "suite `tiny`", "distillbench generate", "preview.png", names):
         assert said in text
     assert "CC BY" in (exported / "LICENSE").read_text()
     assert (exported / "preview.png").is_file()

@@ -219,6 +219,23 @@ def test_it_runs_without_training_libraries(
     assert [name for name in absent if f"'{name}'" in done.stdout] == []
 
 
+def test_where_there_is_no_torch_onnxruntime_translates(
+    made: tuple[Path, Cell, Store], tmp_path: Path
+) -> None:
+    export, _, _ = made
+    noise(tmp_path / "in" / "a.png", 32, 32)
+    words = ["generate", str(export), str(tmp_path / "in"), "--out", str(tmp_path / "out")]
+    code = (
+        "import sys\nfor name in ('torch', 'safetensors', 'mlflow', 'pandas'):\n"
+        f"    sys.modules[name] = None\nfrom bench.cli.main import main\nmain({words!r})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "a.png").is_file()
+
+
 def test_settings_are_read_as_they_are_written(made: tuple[Path, Cell, Store]) -> None:
     export, cell, _ = made
     settings: Settings = read(export)

@@ -44,6 +44,8 @@ def test_scores_of_torch_keep_the_id_that_they_had() -> None:
     assert score_id(part, {"size": 32}) == expected
     other = METRIC.part("latency", {"engine": "onnxruntime"}, "test")
     assert score_id(other, {"size": 32}) != expected
+    assert part.declared.heading(part.params) == "latency"
+    assert other.declared.heading(other.params) == "latency (onnxruntime)"
 
 
 def test_onnxruntime_is_another_score_with_its_version_in_the_protocol(tmp_path: Path) -> None:

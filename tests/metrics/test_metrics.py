@@ -10,17 +10,20 @@ import pytest
 import pywt
 import torch
 from skimage.metrics import peak_signal_noise_ratio
+from tiny import keeps
 
-from bench.contracts.kinds import FEATURES, METRIC, NETWORK
-from bench.contracts.metric import ImageMetric, NetworkMetric, SetMetric
-from bench.fetch.missing import missing_weights
-from bench.fetch.weights import KNOWN
+from bench.check.examples import questions
+from bench.check.question import Question
+from bench.contracts.kinds import METRIC, NETWORK
+from bench.contracts.metric import ImageMetric, NetworkMetric
 
 JUDGES = {n: METRIC.load(n, "test") for n in METRIC.names()}
-ON_IMAGES = [n for n, cls in JUDGES.items() if issubclass(cls, ImageMetric)]
-ON_PAIRS = [n for n in ON_IMAGES if not set(JUDGES[n].needs) - {"target"}]  # others: own tests
-ON_SETS = [n for n, cls in JUDGES.items() if issubclass(cls, SetMetric)]
 SHOWING = {"gates"}  # what ranks nothing: its values have no better side
+ASKED = [
+    pytest.param(question, id=f"{name}-{question.said}")
+    for name in JUDGES
+    for question in questions(METRIC.part(name, {}, "test"))
+]
 ON_NETWORKS = [n for n, cls in JUDGES.items() if issubclass(cls, NetworkMetric)]
 
 
@@ -34,48 +37,10 @@ def score(name: str, output: torch.Tensor, target: torch.Tensor) -> dict[str, fl
     return made.value()
 
 
-def available(name: str) -> None:
-    """Skip where a metric's pretrained network is not on this machine."""
-    why = missing_weights(METRIC.part(name, {}, "test"))
-    if why:
-        pytest.skip(why)
-
-
-@pytest.mark.parametrize("name", ON_PAIRS)
-def test_a_metric_matches_its_worked_examples(name: str) -> None:
-    cls = METRIC.load(name, "test")
-    if any(not KNOWN[network].urls for network in cls.weights):
-        pytest.skip("its values are those of a local file")
-    assert getattr(cls, "checks", None), f"{name} has no worked example; give it one in `checks`"
-    available(name)
-    for story, (output, target, expected) in cls.checks.items():
-        found = score(name, output, target)
-        for value, wanted in expected.items():
-            assert found[value] == pytest.approx(wanted, rel=1e-6, abs=1e-6), story
-
-
-@pytest.mark.parametrize("name", ON_SETS)
-def test_a_distance_of_sets_matches_its_worked_examples(name: str) -> None:
-    made: SetMetric = metric(name)
-    assert made.extractor(made.params) in FEATURES.names()
-    assert getattr(made, "checks", None), f"{name} has no worked example; give it one in `checks`"
-    for story, (outputs, real, expected) in made.checks.items():
-        found = made.distance(outputs, real)
-        assert (METRIC.declaration(name, "test").fields["headline"] or name) in found
-        for value, wanted in expected.items():
-            assert found[value] == pytest.approx(wanted, rel=1e-6, abs=1e-6), story
-
-
-@pytest.mark.parametrize("name", ON_PAIRS)
-def test_a_score_does_not_depend_on_the_size_of_batches(name: str) -> None:
-    available(name)
-    torch.manual_seed(0)
-    output, target = torch.rand(2, 6, 3, 32, 32).mul(255).round().div(255)
-    whole, parts = metric(name), metric(name)
-    whole.add(output, target)
-    for a, b in zip(output.split([1, 3, 2]), target.split([1, 3, 2]), strict=True):
-        parts.add(a, b)
-    assert whole.value() == pytest.approx(parts.value(), rel=1e-12)
+@pytest.mark.parametrize("question", ASKED)
+def test_a_metric_keeps_its_contract(question: Question) -> None:
+    """What `distillbench check` asks of a user's own."""
+    keeps(question)
 
 
 @pytest.mark.parametrize("name", list(JUDGES))

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from tiny import keeps
 from torch import nn
 
+from bench.check.question import Question
+from bench.check.shapes import questions
 from bench.contracts.kinds import NETWORK
 from bench.contracts.network import Generator
 from bench.errors import CountError, SuiteError
@@ -21,6 +24,11 @@ from bench.maths.count import count
 from bench.nets._blocks import ReflectionPad2d, expanded_residual, mirrored
 
 GENERATORS = ["deep_mobile_resnet9", "deep_unet", "mobile_resnet9", "pix2pixhd", "resnet9", "unet"]
+ASKED = [
+    pytest.param(question, id=f"{name}-{question.said}")
+    for name in (*GENERATORS, "patchgan", "multiscale_patchgan")
+    for question in questions(NETWORK.part(name, {}, "test"))
+]
 
 
 def network(name: str, width: int, size: int, **given: Any) -> Generator:
@@ -116,27 +124,10 @@ def test_hints_are_the_papers_layers(name: str, shapes: list[tuple[int, ...]]) -
     assert [tuple(f.shape[1:]) for f in found.values()] == shapes
 
 
-@pytest.mark.parametrize("name", GENERATORS)
-@pytest.mark.parametrize("size", [32, 64, 96])
-def test_a_generator_maps_images_to_images_at_any_size_it_takes(name: str, size: int) -> None:
-    x = torch.linspace(-1, 1, 3 * size * size).view(1, 3, size, size).requires_grad_()
-    output, found = network(name, 2, size)(x)
-    assert output.shape == x.shape
-    assert output.abs().max() <= 1
-    assert found == {}
-
-
-@pytest.mark.parametrize("name", GENERATORS)
-def test_asking_for_hints_changes_no_bit_of_the_output(name: str) -> None:
-    x = torch.linspace(-1, 1, 3 * 32 * 32).view(1, 3, 32, 32)
-    net = network(name, 2, 32).eval()
-    plain, _ = net(x)
-    hinted, found = net(x, ("up", "down"))
-    assert torch.equal(plain, hinted)
-    assert set(found) == {"up", "down"}
-    again, alone = net(x, ("down",))
-    assert torch.equal(alone["down"], found["down"])  # nothing later overwrites it in place
-    assert torch.equal(again, plain)
+@pytest.mark.parametrize("question", ASKED)
+def test_an_architecture_keeps_its_contract(question: Question) -> None:
+    """What `distillbench check` asks of a user's own."""
+    keeps(question)
 
 
 class NestedUNet(nn.Module):

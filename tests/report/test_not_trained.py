@@ -148,7 +148,7 @@ def test_the_table_is_there_where_nothing_was_scored(tmp_path: Path) -> None:
 def test_comparisons_gates_and_the_page_call_it_not_trained(tmp_path: Path) -> None:
     plan, store = marked(tmp_path, "wkd", (0,))
     rows = collect(plan, store)
-    lines, _ = compare_methods(rows, "wkd", "none", ["psnr"])
+    lines, _ = compare_methods(rows, "wkd", ["none"], ["psnr"])
     assert lines[0].lost["wkd"] == {"not trained": 1}
     assert lines[0].found.n == 1
     assert list(not_done(rows).values()) == [f"not trained: {WHY}"]

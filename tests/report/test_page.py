@@ -64,8 +64,10 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     figure = Figure("grid", HOSTILE, HOSTILE, plt.figure(figsize=(20, 2)), [HOSTILE], frames)
     monkeypatch.setattr(publishing, "_items", lambda *_: iter([TABLE, figure]))
     plan = tiny_plan(tmp_path, methods={"none": {}, HOSTILE: {"method": "wkd"}})
+    store = Store(tmp_path / "runs")
+    store.fail(plan.students[0].cell.key, "no memory")
     runs = {"07a": "http://server/#/experiments/1/runs/2", "b1": 'http://x/"><script>'}
-    return publish(plan, Store(tmp_path / "runs"), tmp_path / "report", "http://server/#/e", runs)
+    return publish(plan, store, tmp_path / "report", "http://server/#/e", runs)
 
 
 def browse(page: Path) -> tuple[str, list[str]]:
@@ -86,7 +88,7 @@ def test_the_page_opens_from_disk_without_errors_and_shows_hostile_names_as_text
     document, console = browse(page)
     assert console == []
     assert document.count("<table>") == 1
-    assert document.count('<th scope="col" aria-sort="none"><button type="button">') == 4
+    assert len(re.findall('<th [^>]*aria-sort="none"><button type="button">', document)) == 4
     assert HOSTILE not in document
     assert document.count(html.escape(HOSTILE, quote=False)) >= 10
     assert '<a href="http://server/#/experiments/1/runs/2">07a</a>' in document

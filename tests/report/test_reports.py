@@ -19,7 +19,8 @@ from PIL import Image
 from tiny import tiny_plan
 
 from bench.compare.accepted import accept
-from bench.compare.methods import compare_methods, ports, quality_table
+from bench.compare.methods import compare_methods, ports
+from bench.compare.tables import quality_table
 from bench.contracts.kinds import REPORT
 from bench.contracts.report import Bold, Rows, Table
 from bench.errors import ReportError
@@ -117,7 +118,7 @@ def test_a_port_is_called_one_in_every_table_of_methods(tmp_path: Path) -> None:
     made = [item for name in REPORT.names() for item in REPORT.load(name, "here")().make(found)]
     tables = [item for item in made if isinstance(item, Table)]
     compared = quality_table(
-        compare_methods(found, "mine", "none")[0], "mine", "none", ports(found, "mine", "none")
+        compare_methods(found, "mine", ["none"])[0], "mine", ["none"], ports(found, "mine", "none")
     )
     named = set()
     for table in tables:
@@ -297,6 +298,7 @@ def test_a_skipped_cell_has_its_reason(tmp_path: Path) -> None:
     assert str(state) == f"skipped (its teacher {teacher.cell.key}: diverged (step 3))"
 
 
+PAPER = ROOT / "docs" / "paper" / "template.tex"
 HOSTILE = "<script>alert(1)</script>|$x_1$ & \\input{/etc/passwd} **b** %\n#"
 
 
@@ -343,18 +345,20 @@ def test_a_page_is_whole_in_itself_and_shows_hostile_names_as_text(tmp_path: Pat
     # the samples are shown one by one: input, truth, three networks
     assert tags.tags.count("img") == len(figures) - 1 + 5
     linked = {f"#{i}" for i in tags.ids}
-    assert all(s.startswith("data:image/png;base64,") or s in linked for s in tags.sources)
-    assert tags.tags.count("table") == 5
     files = {
         p.relative_to(tmp_path / "report").as_posix()
         for p in (tmp_path / "report").rglob("*")
         if p.is_file()
     }
     assert files == {
-        "index.html", "rows.csv", "bundle.json",
-        *(f"tables/{n}.{s}" for n in ("results", "gains", "significance", "band_error", "status") for s in ("md", "tex", "csv")),
-        *(f"figures/{n}.{s}" for n in figures for s in ("pdf", "png", "tex")),
+        "index.html", "answers.md", "rows.csv", "bundle.json",
+        *(f"tables/{n}.{s}" for n in ("results", "gains", "significance", "band_error", "status") for s in ("md", "tex", "csv", "notes.tex")),
+        *(f"figures/{n}.{s}" for n in figures for s in ("pdf", "png", "tex", "notes.tex")),
     }  # fmt: skip
+    shown = {s for s in tags.sources if not s.startswith("data:image/png;base64,")}
+    assert shown <= linked | files  # a page links to its own places and to its files
+    assert files - shown == {"index.html", "answers.md", "rows.csv", "bundle.json"}
+    assert tags.tags.count("table") == 5
 
 
 def test_markdown_and_latex_hold_no_markup_from_outside(tmp_path: Path) -> None:
@@ -372,8 +376,10 @@ def test_markdown_and_latex_hold_no_markup_from_outside(tmp_path: Path) -> None:
         == 1
     )
     text = latex.latex(table)
-    assert r"\textbackslash{}input\{/etc/passwd\}" in text
-    assert r"\$x\_1\$ \& " in text
+    assert r"\textbackslash{}input\{/\allowbreak{}etc/\allowbreak{}passwd\}" in text
+    assert r"\$x\_\allowbreak{}1\$ \& " in text
+    notes = latex.latex_notes(replace(table, notes=[HOSTILE]))
+    assert r"\textbackslash{}input\{/\allowbreak{}etc/" in notes
 
 
 def test_a_dollar_is_no_formula_in_markdown() -> None:
@@ -391,13 +397,10 @@ def test_every_letter_that_is_set_as_it_is_compiles(tmp_path: Path) -> None:
 
 
 def compiled(folder: Path, parts: list[str]) -> subprocess.CompletedProcess[str]:
-    """Compile a page of tables by pdflatex, which stops at the first error."""
-    lines = [
-        r"\documentclass[landscape]{article}",
-        r"\usepackage{booktabs,graphicx}",
-        r"\begin{document}",
-    ]
-    (folder / "all.tex").write_text("\n".join([*lines, *parts, r"\end{document}"]))
+    """Compile tables in a paper of two columns by pdflatex, which stops at the first error."""
+    preamble = PAPER.read_text().partition(r"\begin{document}")[0]
+    lines = [preamble, r"\begin{document}", *parts, r"\end{document}"]
+    (folder / "all.tex").write_text("\n".join(lines))
     return subprocess.run(
         ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "all.tex"],
         cwd=folder,
@@ -421,10 +424,14 @@ def test_latex_compiles(tmp_path: Path) -> None:
     assert "Float too large" not in done.stdout
 
 
-def test_a_report_of_nothing_yet_says_so(tmp_path: Path) -> None:
-    plan = tiny_plan(tmp_path)
-    page = publish(plan, Store(tmp_path / "runs"), tmp_path / "report")
-    assert "4 missing" in page.read_text()
+def test_a_report_of_nothing_yet_is_an_error_that_says_what_to_run(tmp_path: Path) -> None:
+    plan, store = tiny_plan(tmp_path), Store(tmp_path / "runs")
+    command = f"`distillbench run {plan.suite.path} --store {store.root}` comes first"
+    with pytest.raises(ReportError, match=re.escape(command)):
+        publish(plan, store, tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+    store.fail(plan.students[0].cell.key, "no memory")
+    assert "3 missing" in publish(plan, store, tmp_path / "report").read_text()
 
 
 def test_unpaired_data_have_a_block_per_direction_and_a_reason_for_no_psnr(tmp_path: Path) -> None:
@@ -606,12 +613,18 @@ def test_a_long_table_goes_on_over_pages_in_latex(tmp_path: Path) -> None:
     notes = [f"Note {number}: " + "some protocol " * 10 for number in range(9)]
     text = latex.latex(Table("t", "T", caption, ["place", "row"], blocks, notes))
     parts = text.split(r"\begin{table}")[1:]
-    rows = [re.findall(r"^(\w*) & (\w\d+) ", part, re.MULTILINE) for part in parts]
-    assert [row for part in rows for _, row in part] == [row[1] for b in blocks for row in b]
-    starts = [("a", "a0"), ("b", "b0"), ("c", "c0"), ("c", "c30")]
-    assert [part[0] for part in rows if part] == starts
-    assert [part.count("Note") for part in parts] == [0, 0, 0, 0, 9]
-    assert r"\caption{T (continued, 2 of 5).}" in parts[1]
+    rows = [re.findall(r"^(?:\\mult.*textit\{)?(\w\d*)\b", part, re.MULTILINE) for part in parts]
+    named = [row for block in blocks for row in (block[0][0], *(row[1] for row in block))]
+    assert [row for part in rows for row in part] == [
+        *named[:50],
+        "b",
+        *named[50:99],
+        "c",
+        *named[99:],
+    ]
+    assert [part[:2] for part in rows] == [["a", "a0"], ["b", "b28"], ["c", "c46"]]
+    assert r"\caption{T (continued, 2 of 3).}" in parts[1]
+    assert r"\label{tab:t-2}" in parts[1]
     if shutil.which("pdflatex"):
         done = compiled(tmp_path, [text.replace(r"\end{table}", r"\end{table}\clearpage")])
         assert done.returncode == 0
@@ -624,7 +637,7 @@ def test_latex_knows_every_sign_of_our_own() -> None:
         path.read_text()
         for folder, kind in (("reports", "*.py"), ("bench", "**/*.py"), ("baselines", "*.py"))
         for path in (ROOT / folder).glob(kind)
-        if path.name != "render.py"
+        if path.name != "latex.py"
     ]
     signs = {sign for text in texts for sign in text if ord(sign) > 126}
     assert signs - set(latex.LATEX) - latex.PLAIN <= set("─│└├")  # of comments

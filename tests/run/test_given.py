@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.torch import save_file
 from tiny import SUITE, somewhere, tiny_plan, write_suite
 
 from bench.cli.main import main
@@ -100,6 +101,50 @@ def test_a_suite_with_a_teacher_and_rows_from_files(folder: Path) -> None:
     events.clear()
     go(plan, store, events)
     assert events == []
+
+
+def test_students_learn_the_same_from_a_file_as_from_the_cell_that_it_came_from(
+    folder: Path,
+) -> None:
+    """To the last bit: nothing but the key tells a student where its teacher is from."""
+    trained = tiny_plan(folder, methods=["hinton", "dmad"], metrics=["psnr"])
+    store = Store(folder / "runs")
+    go(trained, store)
+    (key,) = {entry.cell.teacher for entry in trained.students if entry.cell}
+    state = open_networks(store, key)
+    for name, file in (("generator", "G"), ("discriminator", "D")):
+        made = network("unet", 4, 32) if file == "G" else network("patchgan", 2, 6, norm="batch")
+        start = f"student0.{name}.AtoB."
+        made.load_state_dict(
+            {n.removeprefix(start): x for n, x in state.items() if n.startswith(start)}
+        )
+        write(folder / f"{file}.pth", made)
+    from_file = tiny_plan(
+        folder,
+        methods=["hinton", "dmad"],
+        metrics=["psnr"],
+        teacher=FROM_FILE | {"discriminator": "D.pth"},
+    )
+    go(from_file, store)
+    scores = {row["key"]: row["value"] for row in score_rows(from_file, store)}
+    scores |= {row["key"]: row["value"] for row in score_rows(trained, store)}
+    for before, after in zip(trained.entries, from_file.entries, strict=True):
+        assert before.cell is not None
+        assert after.cell is not None
+        assert before.cell.key != after.cell.key
+        ends = [store.read(cell.key, "end.json") for cell in (before.cell, after.cell)]
+        assert ends[0]["weights"] == ends[1]["weights"]
+        assert scores[before.cell.key] == scores[after.cell.key]
+
+
+def test_a_students_folder_is_a_file_too(folder: Path) -> None:
+    (folder / "exported").mkdir()
+    made = network("unet", 4, 32)
+    save_file(to_original(made, made.state_dict()), folder / "exported" / "model.safetensors")
+    plan = tiny_plan(folder, methods=["hinton"], teacher={**FROM_FILE, "weights": "exported"})
+    (cell,) = given(plan)
+    fit = read_weights(cell)["generator.AtoB"]
+    assert all(torch.equal(fit.state[name], x) for name, x in made.state_dict().items())
 
 
 def test_damage_is_noticed_and_mended(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import pickle
@@ -195,6 +196,33 @@ def test_a_users_class_is_pickled_by_name(tmp_path: Path, name: str) -> None:
     assert pickle.loads(pickle.dumps(cls)) is cls
     sys.modules.pop(cls.__module__)
     assert pickle.loads(pickle.dumps(METHOD.load(f"{name}:Mine", "test"))).__name__ == "Mine"
+
+
+def test_what_a_library_tries_to_import_is_not_looked_for_beside_a_suite(tmp_path: Path) -> None:
+    """A suite's folder runs what plug-ins name and import, and nothing else that lies there."""
+    for name in ("an_optional_library", "my_own_helper"):
+        (tmp_path / f"{name}.py").write_text("WEIGHT = 1.0\n")
+    (tmp_path / "imports_it.py").write_text(METHOD_FILE.format(helpers="my_own_helper"))
+    look_beside(tmp_path / "s.yaml", [])
+    METHOD.load("imports_it:Mine", "test")
+    assert importlib.util.find_spec("an_optional_library") is None
+    assert importlib.util.find_spec("my_own_helper") is not None
+
+
+@pytest.mark.parametrize("init", [True, False])
+def test_a_plugin_in_a_package_imports_its_parts_and_what_lies_beside(
+    tmp_path: Path, init: bool
+) -> None:
+    package, beside = f"my_package_{init}".lower(), f"beside_package_{init}".lower()
+    (tmp_path / package).mkdir()
+    if init:
+        (tmp_path / package / "__init__.py").write_text("")
+    (tmp_path / package / "parts.py").write_text(f"from {beside} import WEIGHT\n")
+    (tmp_path / f"{beside}.py").write_text("WEIGHT = 1.0\n")
+    text = METHOD_FILE.format(helpers=f"{package}.parts")
+    (tmp_path / package / "method.py").write_text(text)
+    look_beside(tmp_path / "s.yaml", [])
+    assert METHOD.load(f"{package}.method:Mine", "test").defaults == {"weight": 2.0}
 
 
 def test_two_suites_in_one_process_each_have_their_own_module(tmp_path: Path) -> None:

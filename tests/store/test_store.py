@@ -129,6 +129,17 @@ def test_a_torn_line_of_the_loss_log_is_left_out_and_rewinding_mends_it(store: S
     assert [r["step"] for r in store.losses("k")] == [10, 20, 30]
 
 
+def test_the_last_loss_is_the_last_whole_record(store: Store) -> None:
+    assert store.last_loss("k") == {}
+    store.write("k", "spec.json", {})
+    for step in range(1, 2000):
+        store.log_losses("k", {"step": step, "seconds": 1.0, "time": 2.0, "losses": {"l1": 0.5}})
+    with (store.folder("k") / "losses.jsonl").open("ab") as log:
+        log.write(b'{"step": 2000, "sec')
+    assert store.last_loss("k") == store.losses("k")[-1]
+    assert store.last_loss("k")["step"] == 1999
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -1,0 +1,70 @@
+"""Cells are handed out by cohort, and no message of a worker makes the walk look at each again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from tiny import student_cells, tiny_plan
+
+from bench.plan.cell import Cell
+from bench.plan.matrix import cohorts
+from bench.run import ready
+from bench.run.ready import Ready
+
+
+def _keys(groups: list[list[Cell]]) -> list[list[str]]:
+    return [[cell.key for cell in group] for group in groups]
+
+
+def test_cohorts_are_those_of_all_cells_at_once(tmp_path: Path) -> None:
+    cells = student_cells(tiny_plan(tmp_path, seeds=[0, 1, 2, 3], widths=[2, 3]))
+    waiting = Ready({})
+    for cell in cells:
+        waiting.add(cell)
+    assert _keys(waiting.take(9, at_least=4)) == _keys(cohorts(cells))
+    assert waiting.take(9, at_least=4) == []
+
+
+def test_what_others_await_comes_first(tmp_path: Path) -> None:
+    cells = student_cells(tiny_plan(tmp_path, seeds=[0, 1, 2, 3], methods={"none": {}}))
+    waiting = Ready({cells[2].key: 5, cells[1].key: 2})
+    for cell in cells:
+        waiting.add(cell)
+    handed = [waiting.take(1, at_least=1) for _ in cells]
+    assert [group[0].seed for (group,) in handed] == [2, 1, 0, 3]
+
+
+def test_what_is_split_and_not_taken_stays(tmp_path: Path) -> None:
+    cells = student_cells(tiny_plan(tmp_path, seeds=[0], widths=[2, 3, 4]))
+    waiting = Ready({})
+    for cell in cells:
+        waiting.add(cell)
+    first = waiting.take(1, at_least=3)
+    rest = waiting.take(9, at_least=1)
+    assert len(first) == 1
+    assert len(first[0]) < len(cells)
+    found = Counter(cell.key for group in (*first, *rest) for cell in group)
+    assert found == Counter(cell.key for cell in cells)
+
+
+def test_handing_out_looks_at_each_cell_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = student_cells(tiny_plan(tmp_path, seeds=list(range(50)), methods={"none": {}}))
+    looked = 0
+
+    def counting(group: list[Cell], *args: int) -> list[list[Cell]]:
+        nonlocal looked
+        group = list(group)
+        looked += len(group)
+        return cohorts(group, *args)
+
+    monkeypatch.setattr(ready, "cohorts", counting)
+    waiting = Ready({})
+    for cell in cells:
+        waiting.add(cell)
+    while waiting.take(1, at_least=1):
+        pass
+    assert looked == len(cells)
