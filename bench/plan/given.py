@@ -12,6 +12,7 @@ from pydantic import ValidationError, model_validator
 from bench.contracts.width import NO_WIDTH, Width
 from bench.errors import AbsentData, SuiteError, unknown
 from bench.plan.cell import Cell, Given
+from bench.plan.display import LABEL
 from bench.plan.explain import explain
 from bench.plan.files import beside, place, sha256_of
 from bench.plan.matrix import Entry
@@ -64,7 +65,7 @@ def given_row(suite: Suite, label: str, row: Mapping[str, Any]) -> Theirs:
         SuiteError: a key or value is wrong.
     """
     try:
-        return Theirs.model_validate(dict(row))
+        return Theirs.model_validate({n: x for n, x in row.items() if n != LABEL})
     except ValidationError as error:
         where = f"{suite.path}: methods.{label}"
         raise SuiteError("\n".join(explain(error, where, Theirs))) from error

@@ -302,7 +302,7 @@ def test_rows_of_images_stand_in_the_table_under_its_protocol_and_in_nothing_els
     controls = {e.seed: e.cell for e in plan.students if e.method == "none" and e.cell}
     for seed, cell in controls.items():
         write_outputs(cell, store, tmp_path / "results" / str(seed))
-    theirs = {"images": "results/{seed}"}
+    theirs = {"images": "results/{seed}", "label": "Their GAN"}
     once = {"images": "results/0/images", "pattern": "*_fake_B.png"}
     plan = tiny_plan(tmp_path, methods={**own, "theirs": theirs, "once": once}, **keys)
     done = run(tmp_path)
@@ -322,15 +322,15 @@ def test_rows_of_images_stand_in_the_table_under_its_protocol_and_in_nothing_els
         samples = store.folder(entry.cell.key) / "samples"
         assert len(list(samples.glob("*.png"))) == 3 * 5  # input, output, target
     table, notes = results(tmp_path)
-    assert table["theirs ‡"] == table["none"]
+    assert table["Their GAN ‡"] == table["none"]
     assert len(table["once ‡"]) == len(table["none"])
-    assert all("±" in cell for cell in table["theirs ‡"])
+    assert all("±" in cell for cell in table["Their GAN ‡"])
     assert not any("±" in cell for cell in table["once ‡"])
     assert any(
-        n.startswith("- ‡ theirs: not trained here: images results/0 (sha256") for n in notes
+        n.startswith("- ‡ Their GAN: not trained here: images results/0 (sha256") for n in notes
     )
     for name in ("gains", "significance"):
-        assert "theirs" not in (tmp_path / "report" / "tables" / f"{name}.md").read_text()
+        assert "Their GAN" not in (tmp_path / "report" / "tables" / f"{name}.md").read_text()
     verified = command(
         "verify", tmp_path, "--only", "method=theirs", "--only", "dataset=pix2pix_folder"
     )
