@@ -44,7 +44,7 @@ class Theirs(Model):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if (self.weights is None) == (self.images is None):
+        if bool(self.weights) == bool(self.images):
             raise ValueError("give either weights or images")
         if self.weights is not None and self.pattern:
             raise ValueError("pattern is for images")
@@ -64,10 +64,14 @@ def given_row(suite: Suite, label: str, row: Mapping[str, Any]) -> Theirs:
     Raises:
         SuiteError: a key or value is wrong.
     """
+    where = f"{suite.path}: methods.{label}"
+    given = {name: x for name, x in row.items() if name != LABEL}
+    for name in given:
+        if name not in Theirs.model_fields:
+            raise SuiteError(unknown("key", name, Theirs.model_fields, where))
     try:
-        return Theirs.model_validate({n: x for n, x in row.items() if n != LABEL})
+        return Theirs.model_validate(given)
     except ValidationError as error:
-        where = f"{suite.path}: methods.{label}"
         raise SuiteError("\n".join(explain(error, where, Theirs))) from error
 
 

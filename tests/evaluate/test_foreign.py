@@ -352,7 +352,8 @@ def test_rows_of_images_stand_in_the_table_under_its_protocol_and_in_nothing_els
         ({"images": "made", "weights": "x.pth"}, "give either weights or images"),
         ({"images": "made", "width": 16}, "width is for weights; images have none"),
         ({"images": "made", "dataset": "maps"}, "unknown dataset 'maps'"),
-        ({"images": "made", "lambda": 2}, "unknown key 'lambda'"),
+        ({"images": "made", "patern": "x"}, "methods.theirs: unknown key 'patern'. Did you mean"),
+        ({"images": {}}, "give either weights or images"),
     ],
 )
 def test_a_row_that_cannot_be_had_is_refused_before_anything_is_trained(
