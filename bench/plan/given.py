@@ -12,6 +12,7 @@ from pydantic import ValidationError, model_validator
 from bench.contracts.width import NO_WIDTH, Width
 from bench.errors import AbsentData, SuiteError, unknown
 from bench.plan.cell import Cell, Given
+from bench.plan.display import LABEL
 from bench.plan.explain import explain
 from bench.plan.files import beside, place, sha256_of
 from bench.plan.matrix import Entry
@@ -43,7 +44,7 @@ class Theirs(Model):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if (self.weights is None) == (self.images is None):
+        if bool(self.weights) == bool(self.images):
             raise ValueError("give either weights or images")
         if self.weights is not None and self.pattern:
             raise ValueError("pattern is for images")
@@ -63,10 +64,14 @@ def given_row(suite: Suite, label: str, row: Mapping[str, Any]) -> Theirs:
     Raises:
         SuiteError: a key or value is wrong.
     """
+    where = f"{suite.path}: methods.{label}"
+    given = {name: x for name, x in row.items() if name != LABEL}
+    for name in given:
+        if name not in Theirs.model_fields:
+            raise SuiteError(unknown("key", name, Theirs.model_fields, where))
     try:
-        return Theirs.model_validate(dict(row))
+        return Theirs.model_validate(given)
     except ValidationError as error:
-        where = f"{suite.path}: methods.{label}"
         raise SuiteError("\n".join(explain(error, where, Theirs))) from error
 
 

@@ -279,13 +279,15 @@ def run(folder: Path, *more: str) -> Result:
 
 
 def results(folder: Path) -> tuple[dict[str, list[str]], list[str]]:
-    """Return method -> its line of the main table, and the notes beneath."""
+    """Return method -> its scores in the main table, and the notes beneath."""
     done = command("report", folder, "--out", str(folder / "report"), "--mlflow", "none")
     assert done.exit_code == 0, done.output
     lines = (folder / "report" / "tables" / "results.md").read_text().splitlines()
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if "|" in line]
     header = cells[0].index("Method")
-    return {row[header]: row for row in cells[2:]}, [x for x in lines if x.startswith("- ")]
+    return {row[header]: row[header + 1 :] for row in cells[2:]}, [
+        x for x in lines if x.startswith("- ")
+    ]
 
 
 def test_rows_of_images_stand_in_the_table_under_its_protocol_and_in_nothing_else(
@@ -300,7 +302,7 @@ def test_rows_of_images_stand_in_the_table_under_its_protocol_and_in_nothing_els
     controls = {e.seed: e.cell for e in plan.students if e.method == "none" and e.cell}
     for seed, cell in controls.items():
         write_outputs(cell, store, tmp_path / "results" / str(seed))
-    theirs = {"images": "results/{seed}"}
+    theirs = {"images": "results/{seed}", "label": "Their GAN"}
     once = {"images": "results/0/images", "pattern": "*_fake_B.png"}
     plan = tiny_plan(tmp_path, methods={**own, "theirs": theirs, "once": once}, **keys)
     done = run(tmp_path)
@@ -320,13 +322,15 @@ def test_rows_of_images_stand_in_the_table_under_its_protocol_and_in_nothing_els
         samples = store.folder(entry.cell.key) / "samples"
         assert len(list(samples.glob("*.png"))) == 3 * 5  # input, output, target
     table, notes = results(tmp_path)
-    assert table["theirs ‡"][5:] == table["none"][5:]
-    assert table["once ‡"][1:4] in (["—", "—", "—"], ["", "", ""])
+    assert table["Their GAN ‡"] == table["none"]
+    assert len(table["once ‡"]) == len(table["none"])
+    assert all("±" in cell for cell in table["Their GAN ‡"])
+    assert not any("±" in cell for cell in table["once ‡"])
     assert any(
-        n.startswith("- ‡ theirs: not trained here: images results/0 (sha256") for n in notes
+        n.startswith("- ‡ Their GAN: not trained here: images results/0 (sha256") for n in notes
     )
     for name in ("gains", "significance"):
-        assert "theirs" not in (tmp_path / "report" / "tables" / f"{name}.md").read_text()
+        assert "Their GAN" not in (tmp_path / "report" / "tables" / f"{name}.md").read_text()
     verified = command(
         "verify", tmp_path, "--only", "method=theirs", "--only", "dataset=pix2pix_folder"
     )
@@ -348,7 +352,8 @@ def test_rows_of_images_stand_in_the_table_under_its_protocol_and_in_nothing_els
         ({"images": "made", "weights": "x.pth"}, "give either weights or images"),
         ({"images": "made", "width": 16}, "width is for weights; images have none"),
         ({"images": "made", "dataset": "maps"}, "unknown dataset 'maps'"),
-        ({"images": "made", "lambda": 2}, "unknown key 'lambda'"),
+        ({"images": "made", "patern": "x"}, "methods.theirs: unknown key 'patern'. Did you mean"),
+        ({"images": {}}, "give either weights or images"),
     ],
 )
 def test_a_row_that_cannot_be_had_is_refused_before_anything_is_trained(

@@ -84,7 +84,7 @@ def test_a_suite_with_a_teacher_and_rows_from_files(folder: Path) -> None:
         ("theirs", 0), ("seeds", 0), ("seeds", 1),
     ]  # fmt: skip
     (teacher_row,) = [row for row in rows if row["role"] == "teacher"]
-    assert teacher_row["origin"].startswith("G.pth (sha256 ")
+    assert teacher_row["origin"].startswith("weights G.pth (sha256 ")
     assert [r["origin"] for r in rows if r["role"] == "student"] == [""] * 6
     assert not any(r["is_control"] for r in rows if r["origin"])
     # the file's own function is what the teacher does
