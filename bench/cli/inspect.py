@@ -78,6 +78,7 @@ def _told(candidate: Candidate, path: Path) -> dict[str, Any]:
         "macs": cost.macs,
         "read_as": c.fit.said,
         "row": _row(c, path),
+        "also": list(c.also),
         "lacks": _lacks(c),
     }
 
@@ -118,6 +119,12 @@ def _print(line: dict[str, Any]) -> None:
         f"cost     {line['parameters'] / 1e6:.5f} M parameters, {line['macs'] / 1e9:.4f} G MACs"
     )
     click.echo(f"read as  {line['read_as']}")
+    if line["also"]:
+        others = ", ".join(map(repr, line["also"]))
+        click.echo(
+            f"but      {others} fits as well: save the one that is meant in a file of its own"
+        )
+        return
     click.echo(f"suite    {line['row']}")
     for lack in line["lacks"]:
         click.echo(f"lacks    {lack}")

@@ -11,7 +11,7 @@ from torch import Tensor
 from bench.contracts.kinds import NETWORK
 from bench.contracts.network import Discriminator, Generator, Network
 from bench.errors import DistillbenchError
-from bench.fetch.naming import Fit, best_fit
+from bench.fetch.naming import Fit, best_fit, fits
 
 PROBES = 8, 16  # widths by which one learns which dimensions grow with the width
 SIZES = (256, 128, 64, 32)  # images at which a network's depth may differ
@@ -30,6 +30,7 @@ class Candidate(NamedTuple):
     seen: int  # channels of its input
     weights: int  # numbers in all
     fit: Fit
+    also: tuple[str, ...]  # prefixes of others in the same file that fit as well
 
     @property
     def said(self) -> str:
@@ -107,7 +108,9 @@ def _at(
         return None
     network = build(width)
     weights = sum(p.numel() for p in network.parameters())
-    return Candidate(name, role, given, width, size, seen, weights, best_fit(network, tensors))
+    best, *others = sorted(fits(network, tensors), key=lambda fit: fit.faults)
+    also = tuple(f.prefix for f in others if not f.faults and f.prefix != best.prefix)
+    return Candidate(name, role, given, width, size, seen, weights, best, also)
 
 
 def _width(

@@ -61,16 +61,16 @@ def _train(
     with contextlib.ExitStack() as locks:
         for cell in sorted(job.cells, key=lambda c: c.key):
             _take_turn(store, cell.key, locks, emit, stop)
-        unfinished = [c for c in job.cells if store.state(c.key).status not in ("done", "diverged")]
+        open_ = [c for c in job.cells if store.state(c.key).status not in ("done", "diverged")]
         environment = {"environment": flags, "provenance": job.provenance}
-        for cell in (cell for cell in unfinished if cell.given):
+        for cell in (cell for cell in open_ if cell.given):
             try:
                 receive(cell, store, environment, emit)
             except StoreError:
                 raise
             except DistillbenchError as error:
                 _fail(store, [cell], str(error), emit)
-        todo = [cell for cell in unfinished if not cell.given]
+        todo = [cell for cell in open_ if not cell.given]
         for cell in todo:
             emit("phase", cell.key, {"phase": "training"})
         if todo:

@@ -365,6 +365,7 @@ def test_two_networks_that_fit_are_one_too_many() -> None:
     both = {f"netG_{d}.{name}": x for d in "AB" for name, x in state.items()}
     with pytest.raises(WeightsError, match=r"several that fit, 'netG_A.', 'netG_B.'"):
         state_of(own("resnet9", {}), both, "net")
+    assert recognise(both, 64)[0].also == ("netG_B.",)
 
 
 def test_a_batch_norm_network_is_not_read_as_instance_norm() -> None:
