@@ -16,7 +16,7 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -131,7 +131,7 @@ def load(module: str, path: Path) -> ModuleType:
     except Exception:  # a package above it may do anything
         spec = None
     is_found = spec is not None and spec.origin is not None and Path(spec.origin).resolve() == path
-    _admit(path)
+    _admit([path])
     return importlib.import_module(module if is_found else _other_name(module, path))
 
 
@@ -143,17 +143,18 @@ def _other_name(module: str, path: Path) -> str:
 _imported: set[str] = set()  # by users' modules: what is looked for in their folders
 
 
-def _admit(file: Path) -> None:
-    """Let what a user's module imports, by the statements in its text, be found beside it."""
-    try:
-        nodes = list(ast.walk(tree(file)))
-    except PluginError:  # Python says so better, when it imports the file
-        return
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            _imported.update(name.name.partition(".")[0] for name in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            _imported.add(node.module.partition(".")[0])
+def _admit(files: Iterable[Path]) -> None:
+    """Let what users' modules import, by the statements in their text, be found beside them."""
+    for file in files:
+        try:
+            nodes = list(ast.walk(tree(file)))
+        except PluginError:  # Python says so better, when it imports the file
+            continue
+        for node in nodes:
+            if isinstance(node, ast.Import):
+                _imported.update(name.name.partition(".")[0] for name in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                _imported.add(node.module.partition(".")[0])
 
 
 class _Last(MetaPathFinder):
@@ -169,14 +170,11 @@ class _Last(MetaPathFinder):
             return None
         for file in _places.files(name.replace("/", ".")):
             if not is_other or _other_name(name, file.resolve()) == fullname:
-                is_package = file.name == "__init__.py"
-                for part in file.parent.rglob("*.py") if is_package else [file]:
-                    _admit(part)
+                _admit(file.parent.rglob("*.py") if file.name == "__init__.py" else [file])
                 return importlib.util.spec_from_file_location(fullname, file.resolve())
         for folder in (*_places.folders, *_places.beside):
             if any((folder / fullname).glob("*.py")):  # a package without `__init__.py`
-                for part in (folder / fullname).rglob("*.py"):
-                    _admit(part)
+                _admit((folder / fullname).rglob("*.py"))
                 spec = ModuleSpec(fullname, None, is_package=True)
                 spec.submodule_search_locations = [str(folder / fullname)]
                 return spec
