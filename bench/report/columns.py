@@ -95,6 +95,18 @@ class Column:
         """Points that the column needs."""
         return max(self.body, *map(width, self.heads))
 
+    def is_as_above(self, row: int) -> bool:
+        """Say whether a cell is the same as the one above."""
+        return row > 0 and self.cells[row] == self.cells[row - 1]
+
+
+def spans(columns: Sequence[Column]) -> bool:
+    """Say whether the first column stands above its rows: few of them have something of its own."""
+    if len(columns) < 2 or columns[0].is_subject or columns[0].numbers:
+        return False
+    first = columns[0]
+    return 2 * sum(map(first.is_as_above, range(len(first.cells)))) >= len(first.cells)
+
 
 def tail_of(number: Number) -> str:
     """Return what stands behind the mean."""
@@ -154,7 +166,8 @@ def _rest(match: re.Match[str], shared: str) -> str:
 
 def total(columns: Sequence[Column]) -> float:
     """Return the points that columns need beside each other."""
-    return sum(column.width for column in columns) + GAP * max(len(columns) - 1, 0)
+    beside = columns[1:] if spans(columns) else columns
+    return sum(column.width for column in beside) + GAP * (len(beside) - 1)
 
 
 def fitted(columns: Sequence[Column]) -> list[list[Column]]:
@@ -182,7 +195,8 @@ def _wrapped(columns: Sequence[Column]) -> list[Column]:
     found = list(columns)
     excess = total(found) - PAGE
     while excess > 0:
-        can = {n: c.width - _least(c) for n, c in enumerate(found) if not c.numbers}
+        first = 1 if spans(found) else 0
+        can = {n: c.width - _least(c) for n, c in enumerate(found) if n >= first and not c.numbers}
         can = {n: room for n, room in can.items() if room > 1.0}
         if not can:
             break

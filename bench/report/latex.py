@@ -21,6 +21,7 @@ from bench.report.columns import (
     fitted,
     height,
     pieces,
+    spans,
     total,
 )
 from bench.report.render import HOLES, filled
@@ -152,8 +153,8 @@ def latex_notes(item: Table | Figure) -> str:
 
 def _tabular(columns: Sequence[Column], page: range, ends: set[int]) -> Iterator[str]:
     """Yield the lines of one page of rows."""
-    spans = _spans(columns)
-    shown = columns[1:] if spans else columns
+    above = spans(columns)
+    shown = columns[1:] if above else columns
     yield rf"{TYPE}\setlength{{\tabcolsep}}{{{GAP / 2:g}pt}}{ALIGN}"
     yield rf"\begin{{tabular}}{{@{{}}{''.join(map(_preamble, shown))}@{{}}}}"
     yield r"\toprule"
@@ -163,25 +164,13 @@ def _tabular(columns: Sequence[Column], page: range, ends: set[int]) -> Iterator
         is_first = row == page.start
         if not is_first and row in ends:
             yield r"\midrule"
-        if spans and (is_first or not _is_as_above(columns[0], row)):
+        if above and (is_first or not columns[0].is_as_above(row)):
             count = sum(2 if column.has_tail else 1 for column in shown)
             place = _latex(columns[0].cells[row])
             yield rf"\multicolumn{{{count}}}{{@{{}}l}}{{\textit{{{place}}}}} \\"
         yield " & ".join(_cell(column, row, is_first=is_first) for column in shown) + r" \\"
     yield r"\bottomrule"
     yield r"\end{tabular}"
-
-
-def _spans(columns: Sequence[Column]) -> bool:
-    """Say whether the first column stands above its rows: few of them have something of its own."""
-    first, *others = columns
-    if not others or first.is_subject or first.numbers or first.wrapped:
-        return False
-    return 2 * sum(_is_as_above(first, row) for row in range(len(first.cells))) >= len(first.cells)
-
-
-def _is_as_above(column: Column, row: int) -> bool:
-    return row > 0 and column.cells[row] == column.cells[row - 1]
 
 
 def _preamble(column: Column) -> str:

@@ -166,7 +166,7 @@ def test_a_whole_report_goes_into_a_paper_of_two_columns(tmp_path: Path) -> None
 
 
 def test_figures_are_as_wide_as_paper_and_in_type_that_can_be_read(tmp_path: Path) -> None:
-    """At most 7 inches, in 7 points or more: a figure is not shrunk."""
+    """At most 7 inches, in 8 points or more: a figure is not shrunk."""
     gains = {"none": 0.0, "wkd": 1.0, "at": 2.0}
     plan, store = suite(tmp_path, gains, datasets=["photo_edges", "photo_textures"])
     mpl.use("Agg")
@@ -178,7 +178,7 @@ def test_figures_are_as_wide_as_paper_and_in_type_that_can_be_read(tmp_path: Pat
         for figure in figures:
             assert figure.drawing.get_figwidth() <= 7.0
             texts = [text for text in figure.drawing.findobj(Text) if text.get_text()]
-            assert min(text.get_fontsize() for text in texts) >= 7, figure.name
+            assert min(text.get_fontsize() for text in texts) >= 8, figure.name
 
 
 def test_a_label_is_in_every_format_and_in_no_key(tmp_path: Path) -> None:
