@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from bench.contracts.dataset import Dataset
 from bench.contracts.kinds import DATASET, METHOD
 from bench.errors import SuiteError, unknown
-from bench.plan.labels import LABEL
+from bench.plan.display_names import LABEL
 from bench.plan.suite import INHERITED, Suite, Teacher, explain
 from bench.plan.tuning import Parts, Setting, settings_of
 from bench.plugins.registry import Part

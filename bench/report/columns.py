@@ -30,7 +30,7 @@ NUMBER = re.compile(
     r"(?P<unit> ?[A-Za-z%×]{1,2})?(?P<rest> [(\[].*[)\]])?"
 )
 JOINTS = re.compile(r"[^\s_/+=,-]*(?:[_/=,]|(?<=[A-Za-z])[+-])|[+-]?[^\s_/+=,-]+|[+-]")
-ODD = re.compile(r"[<>≤≥] ?\S+|[-+−]?inf|nan|OOM.*")  # stands in a column of numbers, and is none
+ODD = re.compile(r"[<>≤≥] ?\S+|[-+−]?inf|nan|OOM.*|[a-z]{1,8}")  # in a column of numbers
 
 
 class Number(NamedTuple):
@@ -147,7 +147,8 @@ def _read(column: Column) -> Column:
         return column
     found = [NUMBER.fullmatch(cell) for cell in column.cells]
     others = [c for c, n in zip(column.cells, found, strict=True) if n is None and c not in HOLES]
-    if not any(found) or not all(ODD.fullmatch(cell) for cell in others):
+    is_numeric = len(others) <= sum(map(bool, found)) > 0
+    if not is_numeric or not all(ODD.fullmatch(cell) for cell in others):
         return column
     units = {match["unit"] or "" for match in found if match}
     shared = units.pop() if len(units) == 1 else ""  # it goes to the head
@@ -241,7 +242,7 @@ def _filled(words: Sequence[str], room: float) -> Iterator[str]:
     line = ""
     for word in words:
         longer = f"{line} {word}".strip()
-        if line and width(longer) > room and word not in "↑↓":
+        if line and width(longer) > room and word not in "↑↓†":
             yield line
             line = word
         else:
