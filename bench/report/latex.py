@@ -95,11 +95,11 @@ def latex(table: Table) -> str:
     pages = [(part, page) for part in fitted(columns) for page in _pages(part, len(rows)) if part]
     for number, (part, page) in enumerate(pages or [([], range(0))]):
         star = "*" if total(part) > COLUMN else ""
-        caption = ". ".join([_latex(table.title), *map(_latex, said)])
-        caption += f". {_latex(table.brief)}" if table.brief else "."
+        caption = ". ".join([escaped(table.title), *map(escaped, said)])
+        caption += f". {escaped(table.brief)}" if table.brief else "."
         label = f"tab:{table.name}"
         if number:
-            caption = f"{_latex(table.title)} (continued, {number + 1} of {len(pages)})."
+            caption = f"{escaped(table.title)} (continued, {number + 1} of {len(pages)})."
             label += f"-{number + 1}"
         lines += [
             rf"\begin{{table{star}}}[t]",
@@ -128,7 +128,7 @@ def latex_figure(figure: Figure) -> str:
             rf"\begin{{figure{star}}}[t]",
             r"\centering",
             rf"\includegraphics[{size}]{{{figure.name}.pdf}}",
-            rf"\caption{{{_latex(figure.title)}.}}",
+            rf"\caption{{{escaped(figure.title)}.}}",
             rf"\label{{fig:{figure.name}}}",
             rf"\end{{figure{star}}}",
             "",
@@ -141,7 +141,7 @@ def latex_notes(item: Table | Figure) -> str:
     kind, short = ("Table", "tab") if isinstance(item, Table) else ("Figure", "fig")
     lines = [
         r"\par\begingroup\raggedright\sloppy\footnotesize",
-        rf"\textbf{{{kind}~\ref{{{short}:{item.name}}}: {_latex(item.title)}.}}",
+        rf"\textbf{{{kind}~\ref{{{short}:{item.name}}}: {escaped(item.title)}.}}",
         _breakable(item.caption),
     ]
     if item.notes:
@@ -166,7 +166,7 @@ def _tabular(columns: Sequence[Column], page: range, ends: set[int]) -> Iterator
             yield r"\midrule"
         if above and (is_first or not columns[0].is_as_above(row)):
             count = sum(2 if column.has_tail else 1 for column in shown)
-            place = _latex(columns[0].cells[row])
+            place = escaped(columns[0].cells[row])
             yield rf"\multicolumn{{{count}}}{{@{{}}l}}{{\textit{{{place}}}}} \\"
         yield " & ".join(_cell(column, row, is_first=is_first) for column in shown) + r" \\"
     yield r"\bottomrule"
@@ -187,7 +187,7 @@ def _preamble(column: Column) -> str:
 
 def _head(column: Column) -> str:
     side = "c" if column.numbers else "l"
-    text = r" \\ ".join(map(_latex, column.heads))
+    text = r" \\ ".join(map(escaped, column.heads))
     if len(column.heads) > 1:
         text = rf"\begin{{tabular}}[b]{{@{{}}{side}@{{}}}}{text}\end{{tabular}}"
     if column.has_tail:
@@ -200,12 +200,12 @@ def _cell(column: Column, row: int, *, is_first: bool) -> str:
     text = column.cells[row]
     is_empty = column.is_repeated[row] and not is_first
     if not column.numbers:
-        return "" if is_empty else (_breakable(text) if column.wrapped else _latex(text))
+        return "" if is_empty else (_breakable(text) if column.wrapped else escaped(text))
     number = column.numbers[row]
     if is_empty or not text:
         return " & " if column.has_tail else ""
     if number is None:
-        odd = "---" if text in HOLES else _latex(text)
+        odd = "---" if text in HOLES else escaped(text)
         return rf"\multicolumn{{2}}{{c}}{{{odd}}}" if column.has_tail else f"{{{odd}}}"
     bold = r"\bfseries " if isinstance(text, Bold) else ""
     return f"{bold}{number.mean}" + (f" & {bold}{_tail(column, number)}" if column.has_tail else "")
@@ -214,10 +214,10 @@ def _cell(column: Column, row: int, *, is_first: bool) -> str:
 def _tail(column: Column, number: Number) -> str:
     """Return deviation and rest; deviations of fewer digits are moved under the others' last."""
     if not number.sd:
-        return _latex(number.rest)
+        return escaped(number.rest)
     most = max(len(n.sd) for n in column.numbers if n)
     pad = rf"\phantom{{{'0' * (most - len(number.sd))}}}" if len(number.sd) < most else ""
-    return rf"$\pm$\,{pad}{number.sd}{_latex(number.rest)}"
+    return rf"$\pm$\,{pad}{number.sd}{escaped(number.rest)}"
 
 
 def _pages(columns: Sequence[Column], rows: int) -> Iterator[range]:
@@ -235,12 +235,13 @@ def _pages(columns: Sequence[Column], rows: int) -> Iterator[range]:
 
 def _breakable(text: str) -> str:
     """Return a text whose long names may be broken at their joints."""
-    words = (r"\allowbreak{}".join(map(_latex, pieces(word))) for word in text.split())
+    words = (r"\allowbreak{}".join(map(escaped, pieces(word))) for word in text.split())
     plain = " ".join(words)
     return rf"\textbf{{{plain}}}" if isinstance(text, Bold) else plain
 
 
-def _latex(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return text as LaTeX sets it, bold where it is; a letter that it lacks as its code."""
     signed = re.sub(r"(?<![^\s([])-(?=\d)", "−", " ".join(text.split()))  # a sign, not a hyphen
     plain = "".join(LATEX.get(c, c if c in PLAIN else f"U+{ord(c):04X}") for c in signed)
     return rf"\textbf{{{plain}}}" if isinstance(text, Bold) else plain

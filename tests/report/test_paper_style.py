@@ -125,7 +125,7 @@ def test_widths_are_those_of_the_type_that_is_set(tmp_path: Path) -> None:
     """Measured by TeX: never wider than we say, nor much narrower."""
     texts = ["GAN Compression", "304.14", "photo_textures, unet", "95 % interval", "mmmm", "illi"]
     boxes = [
-        rf"\fontsize{{8}}{{9.6}}\selectfont\settowidth{{\dimen0}}{{{latex._latex(text)}}}"
+        rf"\fontsize{{8}}{{9.6}}\selectfont\settowidth{{\dimen0}}{{{latex.escaped(text)}}}"
         r"\typeout{wide=\the\dimen0}"
         for text in texts
     ]
