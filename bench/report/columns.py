@@ -26,8 +26,8 @@ NARROWEST = 40.0  # points, of a head that is set on several lines
 PROSE = 60.0  # points, above which text may be set on several lines
 
 NUMBER = re.compile(
-    r"(?P<mean>[-+−]?\d+(?:\.\d+)?)(?: ± (?P<sd>\d+(?:\.\d+)?))?"
-    r"(?P<unit> ?[A-Za-z%×]{1,2})?(?P<rest> [(\[].*[)\]])?"
+    r"(?P<mean>[-+−]?(?:0|[1-9]\d{0,8})(?:\.\d+)?)(?: ± (?P<sd>\d+(?:\.\d+)?))?"  # no key is one
+    r"(?P<unit>[kMGT×%]| (?:[a-z]{1,2}|dB|%))?(?P<rest> [(\[].*[)\]])?"
 )
 JOINTS = re.compile(r"[^\s_/+=,-]*(?:[_/=,]|(?<=[A-Za-z])[+-])|[+-]?[^\s_/+=,-]+|[+-]")
 ODD = re.compile(r"[<>≤≥] ?\S+|[-+−]?inf|nan|OOM.*|[a-z]{1,8}")  # in a column of numbers

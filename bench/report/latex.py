@@ -217,7 +217,8 @@ def _tail(column: Column, number: Number) -> str:
         return escaped(number.rest)
     most = max(len(n.sd) for n in column.numbers if n)
     pad = rf"\phantom{{{'0' * (most - len(number.sd))}}}" if len(number.sd) < most else ""
-    return rf"$\pm$\,{pad}{number.sd}{escaped(number.rest)}"
+    rest = rf"\ {escaped(number.rest)}" if number.rest else ""
+    return rf"$\pm$\,{pad}{number.sd}{rest}"
 
 
 def _pages(columns: Sequence[Column], rows: int) -> Iterator[range]:

@@ -61,6 +61,7 @@ def test_a_table_of_one_column_aligns_numbers_and_says_what_is_the_same_in_the_c
             [
                 ["", "8", "a_b", Bold("10.00 ± 10.00"), "—", "4", "0.40G (3.00×)"],
                 ["", "8", "c", "-1.00 (n=1/4)", "", "4", "0.40G (3.00×)"],
+                ["", "8", "d", "7.00 ± 1.00 (n=2/4)", "", "4", "0.40G (3.00×)"],
             ],
         ],
         brief="Over seeds.",
@@ -79,6 +80,7 @@ def test_a_table_of_one_column_aligns_numbers_and_says_what_is_the_same_in_the_c
         r"none & 9.50 & $\pm$\,\phantom{0}1.25 & 1.20 &  \\",
         r"a\_b & \bfseries 10.00 & \bfseries $\pm$\,10.00 & 0.40 & (3.00$\times$) \\",
         r"c & -1.00 & (n=1/4) & 0.40 & (3.00$\times$) \\",
+        r"d & 7.00 & $\pm$\,\phantom{0}1.00\ (n=2/4) & 0.40 & (3.00$\times$) \\",
     ]
 
 
@@ -110,8 +112,9 @@ def test_long_text_is_set_on_several_lines_before_columns_are_torn_apart() -> No
 
 
 def test_keys_are_no_numbers() -> None:
-    keys = [[["12e4"], ["9a7f"]]]
-    assert r"\begin{tabular}{@{}l@{}}" in latex.latex(Table("t", "T", "", ["Cell"], keys))
+    for keys in (["12e4", "9a7f"], ["0123456789ab", "0123456789ac"], ["123456789012", "1"]):
+        text = latex.latex(Table("t", "T", "", ["Cell"], [[[key] for key in keys]]))
+        assert r"\begin{tabular}{@{}l@{}}" in text
 
 
 def test_a_column_of_nothing_is_left_out() -> None:
