@@ -121,7 +121,7 @@ def _points(axes: Axes, found: pd.DataFrame, looks: dict[str, Style], cost: str)
                 axes.plot(price, means[row], **RING, **at, gid="front")
         widths = ", ".join(str(width) for width in sorted(group["width"].unique()))
         place = (price, group["high"].max())
-        axes.annotate(widths, place, (0, 6), textcoords="offset points", fontsize=7, ha="center")
+        axes.annotate(widths, place, (0, 6), textcoords="offset points", fontsize=8, ha="center")
     order = np.argsort(costs[front])
     axes.step(
         costs[front][order], means[front][order], where="post" if is_cheap_low else "pre", **STEPS

@@ -18,7 +18,7 @@ from bench.contracts.width import Width, channels
 from bench.errors import AbsentData, SuiteError, unknown
 from bench.plan import criteria
 from bench.plan.cell import Cell, Deeper, Given, Json, Nets
-from bench.plan.display import labels_of
+from bench.plan.display_names import labels_of
 from bench.plan.given import given_row, is_given, places_of, teacher_place
 from bench.plan.latents import ROLE, latents_of
 from bench.plan.matrix import Entry, Place, Plan

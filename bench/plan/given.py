@@ -12,7 +12,7 @@ from pydantic import ValidationError, model_validator
 from bench.contracts.width import NO_WIDTH, Width
 from bench.errors import AbsentData, SuiteError, unknown
 from bench.plan.cell import Cell, Given
-from bench.plan.display import LABEL
+from bench.plan.display_names import LABEL
 from bench.plan.explain import explain
 from bench.plan.files import beside, place, sha256_of
 from bench.plan.matrix import Entry

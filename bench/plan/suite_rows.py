@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from bench.contracts.dataset import Dataset
 from bench.contracts.kinds import DATASET, METHOD, REPORT
 from bench.errors import SuiteError, unknown
-from bench.plan.display import LABEL
+from bench.plan.display_names import LABEL
 from bench.plan.explain import explain
 from bench.plan.files import place
 from bench.plan.suite import INHERITED, Suite, Teacher

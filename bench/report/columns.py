@@ -26,11 +26,11 @@ NARROWEST = 40.0  # points, of a head that is set on several lines
 PROSE = 60.0  # points, above which text may be set on several lines
 
 NUMBER = re.compile(
-    r"(?P<mean>[-+−]?\d+(?:\.\d+)?)(?: ± (?P<sd>\d+(?:\.\d+)?))?"
-    r"(?P<unit> ?[A-Za-z%×]{1,2})?(?P<rest> [(\[].*[)\]])?"
+    r"(?P<mean>[-+−]?(?:0|[1-9]\d{0,8})(?:\.\d+)?)(?: ± (?P<sd>\d+(?:\.\d+)?))?"  # no key is one
+    r"(?P<unit>[kMGT×%]| (?:[a-z]{1,2}|dB|%))?(?P<rest> [(\[].*[)\]])?"
 )
 JOINTS = re.compile(r"[^\s_/+=,-]*(?:[_/=,]|(?<=[A-Za-z])[+-])|[+-]?[^\s_/+=,-]+|[+-]")
-ODD = re.compile(r"[<>≤≥] ?\S+|[-+−]?inf|nan|OOM.*")  # stands in a column of numbers, and is none
+ODD = re.compile(r"[<>≤≥] ?\S+|[-+−]?inf|nan|OOM.*|[a-z]{1,8}")  # in a column of numbers
 
 
 class Number(NamedTuple):
@@ -95,6 +95,18 @@ class Column:
         """Points that the column needs."""
         return max(self.body, *map(width, self.heads))
 
+    def is_as_above(self, row: int) -> bool:
+        """Say whether a cell is the same as the one above."""
+        return row > 0 and self.cells[row] == self.cells[row - 1]
+
+
+def spans(columns: Sequence[Column]) -> bool:
+    """Say whether the first column stands above its rows: few of them have something of its own."""
+    if len(columns) < 2 or columns[0].is_subject or columns[0].numbers:
+        return False
+    first = columns[0]
+    return 2 * sum(map(first.is_as_above, range(len(first.cells)))) >= len(first.cells)
+
 
 def tail_of(number: Number) -> str:
     """Return what stands behind the mean."""
@@ -135,7 +147,8 @@ def _read(column: Column) -> Column:
         return column
     found = [NUMBER.fullmatch(cell) for cell in column.cells]
     others = [c for c, n in zip(column.cells, found, strict=True) if n is None and c not in HOLES]
-    if not any(found) or not all(ODD.fullmatch(cell) for cell in others):
+    is_numeric = len(others) <= sum(map(bool, found)) > 0
+    if not is_numeric or not all(ODD.fullmatch(cell) for cell in others):
         return column
     units = {match["unit"] or "" for match in found if match}
     shared = units.pop() if len(units) == 1 else ""  # it goes to the head
@@ -154,7 +167,8 @@ def _rest(match: re.Match[str], shared: str) -> str:
 
 def total(columns: Sequence[Column]) -> float:
     """Return the points that columns need beside each other."""
-    return sum(column.width for column in columns) + GAP * max(len(columns) - 1, 0)
+    beside = columns[1:] if spans(columns) else columns
+    return sum(column.width for column in beside) + GAP * (len(beside) - 1)
 
 
 def fitted(columns: Sequence[Column]) -> list[list[Column]]:
@@ -182,7 +196,8 @@ def _wrapped(columns: Sequence[Column]) -> list[Column]:
     found = list(columns)
     excess = total(found) - PAGE
     while excess > 0:
-        can = {n: c.width - _least(c) for n, c in enumerate(found) if not c.numbers}
+        first = 1 if spans(found) else 0
+        can = {n: c.width - _least(c) for n, c in enumerate(found) if n >= first and not c.numbers}
         can = {n: room for n, room in can.items() if room > 1.0}
         if not can:
             break
@@ -227,7 +242,7 @@ def _filled(words: Sequence[str], room: float) -> Iterator[str]:
     line = ""
     for word in words:
         longer = f"{line} {word}".strip()
-        if line and width(longer) > room and word not in "↑↓":
+        if line and width(longer) > room and word not in "↑↓†":
             yield line
             line = word
         else:

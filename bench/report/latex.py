@@ -21,6 +21,7 @@ from bench.report.columns import (
     fitted,
     height,
     pieces,
+    spans,
     total,
 )
 from bench.report.render import HOLES, filled
@@ -95,11 +96,11 @@ def latex(table: Table) -> str:
     pages = [(part, page) for part in fitted(columns) for page in _pages(part, len(rows)) if part]
     for number, (part, page) in enumerate(pages or [([], range(0))]):
         star = "*" if total(part) > COLUMN else ""
-        caption = ". ".join([_latex(table.title), *map(_latex, said)])
-        caption += f". {_latex(table.brief)}" if table.brief else "."
+        caption = ". ".join([escaped(table.title), *map(escaped, said)])
+        caption += f". {escaped(table.brief)}" if table.brief else "."
         label = f"tab:{table.name}"
         if number:
-            caption = f"{_latex(table.title)} (continued, {number + 1} of {len(pages)})."
+            caption = f"{escaped(table.title)} (continued, {number + 1} of {len(pages)})."
             label += f"-{number + 1}"
         lines += [
             rf"\begin{{table{star}}}[t]",
@@ -128,7 +129,7 @@ def latex_figure(figure: Figure) -> str:
             rf"\begin{{figure{star}}}[t]",
             r"\centering",
             rf"\includegraphics[{size}]{{{figure.name}.pdf}}",
-            rf"\caption{{{_latex(figure.title)}.}}",
+            rf"\caption{{{escaped(figure.title)}.}}",
             rf"\label{{fig:{figure.name}}}",
             rf"\end{{figure{star}}}",
             "",
@@ -141,7 +142,7 @@ def latex_notes(item: Table | Figure) -> str:
     kind, short = ("Table", "tab") if isinstance(item, Table) else ("Figure", "fig")
     lines = [
         r"\par\begingroup\raggedright\sloppy\footnotesize",
-        rf"\textbf{{{kind}~\ref{{{short}:{item.name}}}: {_latex(item.title)}.}}",
+        rf"\textbf{{{kind}~\ref{{{short}:{item.name}}}: {escaped(item.title)}.}}",
         _breakable(item.caption),
     ]
     if item.notes:
@@ -153,8 +154,8 @@ def latex_notes(item: Table | Figure) -> str:
 
 def _tabular(columns: Sequence[Column], page: range, ends: set[int]) -> Iterator[str]:
     """Yield the lines of one page of rows."""
-    spans = _spans(columns)
-    shown = columns[1:] if spans else columns
+    above = spans(columns)
+    shown = columns[1:] if above else columns
     yield rf"{TYPE}\setlength{{\tabcolsep}}{{{GAP / 2:g}pt}}{ALIGN}"
     yield rf"\begin{{tabular}}{{@{{}}{''.join(map(_preamble, shown))}@{{}}}}"
     yield r"\toprule"
@@ -164,25 +165,13 @@ def _tabular(columns: Sequence[Column], page: range, ends: set[int]) -> Iterator
         is_first = row == page.start
         if not is_first and row in ends:
             yield r"\midrule"
-        if spans and (is_first or not _is_as_above(columns[0], row)):
+        if above and (is_first or not columns[0].is_as_above(row)):
             count = sum(2 if column.has_tail else 1 for column in shown)
-            place = _latex(columns[0].cells[row])
+            place = escaped(columns[0].cells[row])
             yield rf"\multicolumn{{{count}}}{{@{{}}l}}{{\textit{{{place}}}}} \\"
         yield " & ".join(_cell(column, row, is_first=is_first) for column in shown) + r" \\"
     yield r"\bottomrule"
     yield r"\end{tabular}"
-
-
-def _spans(columns: Sequence[Column]) -> bool:
-    """Say whether the first column stands above its rows: few of them have something of its own."""
-    first, *others = columns
-    if not others or first.is_subject or first.numbers or first.wrapped:
-        return False
-    return 2 * sum(_is_as_above(first, row) for row in range(len(first.cells))) >= len(first.cells)
-
-
-def _is_as_above(column: Column, row: int) -> bool:
-    return row > 0 and column.cells[row] == column.cells[row - 1]
 
 
 def _preamble(column: Column) -> str:
@@ -199,7 +188,7 @@ def _preamble(column: Column) -> str:
 
 def _head(column: Column) -> str:
     side = "c" if column.numbers else "l"
-    text = r" \\ ".join(map(_latex, column.heads))
+    text = r" \\ ".join(map(escaped, column.heads))
     if len(column.heads) > 1:
         text = rf"\begin{{tabular}}[b]{{@{{}}{side}@{{}}}}{text}\end{{tabular}}"
     if column.has_tail:
@@ -212,12 +201,12 @@ def _cell(column: Column, row: int, *, is_first: bool) -> str:
     text = column.cells[row]
     is_empty = column.is_repeated[row] and not is_first
     if not column.numbers:
-        return "" if is_empty else (_breakable(text) if column.wrapped else _latex(text))
+        return "" if is_empty else (_breakable(text) if column.wrapped else escaped(text))
     number = column.numbers[row]
     if is_empty or not text:
         return " & " if column.has_tail else ""
     if number is None:
-        odd = "---" if text in HOLES else _latex(text)
+        odd = "---" if text in HOLES else escaped(text)
         return rf"\multicolumn{{2}}{{c}}{{{odd}}}" if column.has_tail else f"{{{odd}}}"
     bold = r"\bfseries " if isinstance(text, Bold) else ""
     return f"{bold}{number.mean}" + (f" & {bold}{_tail(column, number)}" if column.has_tail else "")
@@ -226,10 +215,11 @@ def _cell(column: Column, row: int, *, is_first: bool) -> str:
 def _tail(column: Column, number: Number) -> str:
     """Return deviation and rest; deviations of fewer digits are moved under the others' last."""
     if not number.sd:
-        return _latex(number.rest)
+        return escaped(number.rest)
     most = max(len(n.sd) for n in column.numbers if n)
     pad = rf"\phantom{{{'0' * (most - len(number.sd))}}}" if len(number.sd) < most else ""
-    return rf"$\pm$\,{pad}{number.sd}{_latex(number.rest)}"
+    rest = rf"\ {escaped(number.rest)}" if number.rest else ""
+    return rf"$\pm$\,{pad}{number.sd}{rest}"
 
 
 def _pages(columns: Sequence[Column], rows: int) -> Iterator[range]:
@@ -247,12 +237,13 @@ def _pages(columns: Sequence[Column], rows: int) -> Iterator[range]:
 
 def _breakable(text: str) -> str:
     """Return a text whose long names may be broken at their joints."""
-    words = (r"\allowbreak{}".join(map(_latex, pieces(word))) for word in text.split())
+    words = (r"\allowbreak{}".join(map(escaped, pieces(word))) for word in text.split())
     plain = " ".join(words)
     return rf"\textbf{{{plain}}}" if isinstance(text, Bold) else plain
 
 
-def _latex(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return text as LaTeX sets it, bold where it is; a letter that it lacks as its code."""
     signed = re.sub(r"(?<![^\s([])-(?=\d)", "−", " ".join(text.split()))  # a sign, not a hyphen
     plain = "".join(LATEX.get(c, c if c in PLAIN else f"U+{ord(c):04X}") for c in signed)
     return rf"\textbf{{{plain}}}" if isinstance(text, Bold) else plain

@@ -20,7 +20,7 @@ from bench.contracts.kinds import REPORT
 from bench.contracts.report import Answer, Figure, Note, Rows, Table, tally
 from bench.contracts.verdict import NOT_TRAINED
 from bench.errors import ReportError
-from bench.plan.display import labels_of
+from bench.plan.display_names import labels_of
 from bench.plan.matrix import Plan
 from bench.plan.suite import Suite
 from bench.plan.suite_rows import reports_of

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tiny import write_suite
+from tiny import tiny_plan, write_suite
 
 from bench.cli.main import main
 from bench.contracts.kinds import METHOD
+from bench.store.layout import Store
 
 ROOT = Path(__file__).parents[2]
 
@@ -207,3 +208,19 @@ def test_a_full_disk_behind_stdout_is_one_line() -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("distillbench: unexpected: OSError: [Errno 28]")
     assert "Traceback" not in done.stderr
+
+
+def test_a_report_of_nothing_and_one_of_a_metric_that_is_not_there_say_so(tmp_path: Path) -> None:
+    suite, store = write_suite(tmp_path), tmp_path / "runs"
+    plan = tiny_plan(tmp_path)
+    where = ("report", str(suite), "--store", str(store), "--mlflow", "none")
+    (store / "cells").mkdir(parents=True)
+    code, _, said = call(*where, "--out", str(tmp_path / "report"))
+    assert code == 2
+    assert f"nothing has been run in {store}" in said
+    Store(store).fail(plan.students[0].cell.key, "no memory")  # type: ignore[union-attr]
+    code, _, said = call(*where, "--out", str(tmp_path / "report"), "--columns", "psnr,ssym")
+    assert code == 2
+    assert "--columns: unknown metric" in said
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "report").exists()

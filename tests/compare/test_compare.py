@@ -17,8 +17,9 @@ from bench.compare.methods import compare_methods
 from bench.compare.tables import quality_table
 from bench.contracts.report import Bold, Table
 from bench.plan.matrix import Plan
+from bench.report.latex import latex
 from bench.report.publish import collect
-from bench.report.render import comma_separated, latex, markdown
+from bench.report.render import comma_separated, markdown
 from bench.store.layout import Store
 from reports.ranks import MeanRanks
 from reports.results import Results

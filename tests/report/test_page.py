@@ -134,6 +134,14 @@ found.spoken = [slider.ariaValueText, document.querySelector("output").textConte
 found.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
 const region = document.querySelector("[role=region]");
 found.scrolls = region.scrollWidth > region.clientWidth && region.tabIndex === 0;
+const subject = document.querySelector("td.subject");
+const place = () => subject.getBoundingClientRect();
+const window_ = region.getBoundingClientRect();
+found.seen = [0, 10000].map((to) => {
+  region.scrollLeft = to;
+  return place().left >= window_.left - 1 && place().left < window_.right - 40;
+});
+found.moved = region.scrollLeft;
 parent.postMessage(JSON.stringify(found), "*");
 """
 
@@ -172,3 +180,5 @@ def test_tables_sort_and_the_slider_moves_at_a_phones_width(driven: Any) -> None
     assert driven["spoken"] == [HOSTILE, HOSTILE]
     assert driven["wide"] == 0  # the page itself does not scroll sideways
     assert driven["scrolls"]
+    assert driven["moved"] > 40
+    assert driven["seen"] == [True, True]  # the method, wherever its table is scrolled to
