@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli.options import choice_options, open_suite, suite_options
-from bench.cli.output import json_text
+from bench.cli.output import json_text, working
 from bench.errors import DistillbenchError, ReportError, StoreError
 from bench.store.atomic import replacing
 
@@ -83,9 +83,10 @@ def compare(
     from bench.compare.over_images import Kept
     from bench.report.publish import collect
 
-    plan, store = open_suite(**where)
-    rows = collect(plan, store)
-    lines, costs = methods.compare_methods(rows, new, bases, metrics, Kept(plan, store))
+    with working("comparing"):
+        plan, store = open_suite(**where)
+        rows = collect(plan, store)
+        lines, costs = methods.compare_methods(rows, new, bases, metrics, Kept(plan, store))
     if as_json:
         found = {"new": new, "base": ",".join(bases), "quality": [told(line) for line in lines]}
         click.echo(json_text({**found, "cost": [asdict(cost) for cost in costs]}))

@@ -26,9 +26,9 @@ from bench.cli import run as cli_run
 from bench.cli import score as cli_score
 from bench.cli import status as cli_status
 from bench.cli import tools as cli_tools
-from bench.cli.codes import say_codes
+from bench.cli.exit_codes import say_codes
 from bench.cli.options import open_suite, suite_options
-from bench.cli.output import tell
+from bench.cli.output import tell, working
 from bench.cli.tools import choose_device, driver
 from bench.errors import AbsentData, DistillbenchError, StoreError
 from bench.store.layout import Store, read_json
@@ -197,8 +197,9 @@ def report(
     out: Path | None, source: str | None, mlflow: str | None, columns: str | None, **where: Any
 ) -> None:
     """Write tables (markdown, LaTeX, CSV), figures (PDF, PNG) and a page from SUITE's results."""
-    from bench.track.from_server import dataset_on, results, server_of
-    from bench.track.report_run import usual_uri, write
+    with working("reading the suite"):
+        from bench.track.from_server import dataset_on, results, server_of
+        from bench.track.report_run import usual_uri, write
 
     server = server_of(source) if source else ""
     elsewhere = partial(dataset_on, server) if server else None
@@ -209,7 +210,7 @@ def report(
     store = Store(where["store"])
     uri = "" if mlflow == "none" else mlflow or server or usual_uri(store)
     metrics = [name.strip() for name in columns.split(",")] if columns else []
-    with results(opened, store, server) as (plan, found):
+    with working("making the report"), results(opened, store, server) as (plan, found):
         page, trouble = write(plan, found, out or Path("report") / plan.suite.name, uri, metrics)
     if trouble:
         click.echo(
@@ -231,7 +232,8 @@ def sync(mlflow: str | None, **where: Any) -> None:
     plan, store = open_suite(**where)
     for stage in plan.stages:
         tracker = Tracker(stage, store, mlflow or default_uri(store))
-        behind = tracker.close(SYNC_PATIENCE_S)
+        with working("bringing MLflow up to date"):
+            behind = tracker.close(SYNC_PATIENCE_S)
         if behind:
             raise DistillbenchError(f"{behind} cells could not be logged: {tracker.trouble}")
     click.echo(f"{plan.suite.name}: MLflow is up to date.")
@@ -266,7 +268,8 @@ def verify(device: str, bundle: Path | None, **where: Any) -> None:
                 failed += 1
                 continue
             teachers = {k: plan.cells[k] for k in {entry.cell.teacher} - {""}}
-            verdict = repeat(entry.cell, teachers, store, end, choose_device(device))
+            with working(f"repeating {entry}"):
+                verdict = repeat(entry.cell, teachers, store, end, choose_device(device))
             said = "same bits" if verdict.same else "DIFFERS"
             said += f" after {verdict.steps} steps" if verdict.steps else ""
             said = said if verdict.same or verdict.steps else "DAMAGED"

@@ -1,14 +1,25 @@
-"""What is printed: JSON that any reader takes, and what nobody foresaw as one line."""
+"""What is printed: JSON that any reader takes, that something is at work, the unforeseen."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import tempfile
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import click
+
+
+@contextlib.contextmanager
+def working(text: str) -> Iterator[None]:
+    """Say in a terminal, from now to the end of a block, what is being done; elsewhere nothing."""
+    from rich.console import Console
+
+    with Console(stderr=True).status(text):
+        yield
 
 
 def json_text(value: Any) -> str:

@@ -166,7 +166,7 @@ class _Run:
         executor = self._executor(len(todo))
         with contextlib.closing(executor), self._signals(executor):
             if untrained:
-                self.listen("phase", "", {"phase": "start-up: checking networks and images"})
+                self.listen("phase", "", {"phase": "start-up: checking"})
                 self._alone(executor, self._job("check", [*untrained, *self.later]))
                 if self.outcome.errors:
                     raise DistillbenchError(self.outcome.errors[0])

@@ -23,6 +23,13 @@ SETTINGS = {  # unless the user's environment says otherwise
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout is for results
 }
+SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+REFUSED = re.compile(r"(?:error code |^)(401|403)\b")
+ANSWERS = {
+    "401": "refuses the credentials (401): set MLFLOW_TRACKING_USERNAME and "
+    "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN; docs/ci.md",
+    "403": "takes the credentials, but they may not do this (403)",
+}
 PAGE, PAGES = 1000, 1000  # runs per call, and calls
 SAID = 300  # characters of what a server answers
 
@@ -144,6 +151,10 @@ def said(error: Exception, uri: str) -> str:
     """Return what MLflow raised as one line: no password, and no server's answer at length."""
     text = str(error).partition("Response body:")[0].strip().splitlines()
     line = text[0].replace(uri, without_password(uri)) if text else ""
+    for secret in filter(None, map(os.environ.get, SECRETS)):
+        line = line.replace(secret, "***")
+    if refused := REFUSED.search(line):
+        return f"{without_password(uri)} {ANSWERS[refused[1]]}"
     line = line if len(line) <= SAID else f"{line[:SAID]}..."
     ours = isinstance(error, DistillbenchError)
     return line if ours else printable(f"{type(error).__name__}: {line}")
