@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import click
 import numpy as np
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner
 from PIL import Image
@@ -28,9 +29,11 @@ from tiny import SUITE, somewhere
 from bench.cli.main import main
 from bench.contracts.dataset import Dataset
 from bench.contracts.distiller import Distiller
+from bench.contracts.kinds import NETWORK
 from bench.contracts.metric import ImageMetric
 from bench.contracts.task import Task
 from bench.errors import DistillbenchError
+from bench.onnx.convert import convert
 from bench.plan.expand import expand
 from bench.plan.only import parse_only
 from bench.plan.suite import Suite, load
@@ -125,7 +128,18 @@ def templates(folder: Path) -> None:
         shutil.copy(folder / f"{name}.py", folder / "my_plugins")
 
 
+def exported(folder: Path) -> None:
+    """Make an export's ONNX file, and a photograph."""
+    network = NETWORK.load("unet", "test")(2, 32, NETWORK.part("unet", {}, "test").params).eval()
+    images = torch.zeros(1, 3, 32, 32)
+    (folder / "model.onnx").write_bytes(
+        convert(network, (images,), ("image", "translated"), is_open=False)
+    )
+    Image.new("RGB", (32, 32), "teal").save(folder / "photo.png")
+
+
 READERS = {
+    "export.md": exported,
     "journeys/own_distiller.md": own_images,
     "plugins/together.md": own_parts,
     "plugins.md": templates,
@@ -159,6 +173,7 @@ def test_python_runs_and_its_plugins_can_be_made(
     (tmp_path / "from_the_docs.py").write_text(block.code)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
+    prepare(block.page, tmp_path)
     sys.modules.pop("from_the_docs", None)
     import from_the_docs  # type: ignore[import-not-found]
 
@@ -204,7 +219,8 @@ def test_yaml_is_a_suite_or_changes_one(block: Block, beside: Path) -> None:
 # --- Commands ----------------------------------------------------------------------------------
 
 AROUND = {  # what a shell does around our commands
-    "cd", "cp", "export", "git", "ls", "mkdir", "mlflow", "pdflatex", "pip", "python", "python3",
+    "cd", "cp", "export", "git", "jq", "ls", "mkdir", "mlflow", "pdflatex", "pip", "python",
+    "python3", "read",
 }  # fmt: skip
 RUN_AS_THEY_ARE = {"count", "list", "methods", "metrics", "weights"}
 
