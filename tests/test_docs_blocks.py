@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 import click
 import numpy as np
 import pytest
-import torch
 import yaml
 from click.testing import CliRunner
 from PIL import Image
@@ -29,11 +28,9 @@ from tiny import SUITE, somewhere
 from bench.cli.main import main
 from bench.contracts.dataset import Dataset
 from bench.contracts.distiller import Distiller
-from bench.contracts.kinds import NETWORK
 from bench.contracts.metric import ImageMetric
 from bench.contracts.task import Task
 from bench.errors import DistillbenchError
-from bench.onnx.convert import convert
 from bench.plan.expand import expand
 from bench.plan.only import parse_only
 from bench.plan.suite import Suite, load
@@ -128,18 +125,7 @@ def templates(folder: Path) -> None:
         shutil.copy(folder / f"{name}.py", folder / "my_plugins")
 
 
-def exported(folder: Path) -> None:
-    """Make an export's ONNX file, and a photograph."""
-    network = NETWORK.load("unet", "test")(2, 32, NETWORK.part("unet", {}, "test").params).eval()
-    images = torch.zeros(1, 3, 32, 32)
-    (folder / "model.onnx").write_bytes(
-        convert(network, (images,), ("image", "translated"), is_open=False)
-    )
-    Image.new("RGB", (32, 32), "teal").save(folder / "photo.png")
-
-
 READERS = {
-    "export.md": exported,
     "journeys/own_distiller.md": own_images,
     "plugins/together.md": own_parts,
     "plugins.md": templates,
