@@ -113,7 +113,23 @@ def own_parts(folder: Path) -> None:
     shrink(folder / "outside.yaml")
 
 
-READERS = {"journeys/own_distiller.md": own_images, "plugins/together.md": own_parts}
+def templates(folder: Path) -> None:
+    """Start a plug-in of each kind, beside the suite and in a folder of plug-ins."""
+    (folder / "my_idea.py").unlink()
+    (folder / "my_plugins").mkdir()
+    started = {"distiller": "my_idea", "metric": "my_metric", "dataset": "my_data"}
+    started |= {"network": "my_net", "report": "my_report"}
+    for kind, name in started.items():
+        done = CliRunner().invoke(main, ["new", kind, name, "--folder", str(folder)])
+        assert done.exit_code == 0, done.output
+        shutil.copy(folder / f"{name}.py", folder / "my_plugins")
+
+
+READERS = {
+    "journeys/own_distiller.md": own_images,
+    "plugins/together.md": own_parts,
+    "plugins.md": templates,
+}
 """Page -> what its readers have beside the examples, made small."""
 
 
@@ -143,6 +159,7 @@ def test_python_runs_and_its_plugins_can_be_made(
     (tmp_path / "from_the_docs.py").write_text(block.code)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
+    prepare(block.page, tmp_path)
     sys.modules.pop("from_the_docs", None)
     import from_the_docs  # type: ignore[import-not-found]
 
@@ -188,7 +205,8 @@ def test_yaml_is_a_suite_or_changes_one(block: Block, beside: Path) -> None:
 # --- Commands ----------------------------------------------------------------------------------
 
 AROUND = {  # what a shell does around our commands
-    "cd", "cp", "export", "git", "ls", "mkdir", "mlflow", "pdflatex", "pip", "python", "python3",
+    "cd", "cp", "export", "git", "jq", "ls", "mkdir", "mlflow", "pdflatex", "pip", "python",
+    "python3", "read",
 }  # fmt: skip
 RUN_AS_THEY_ARE = {"count", "list", "methods", "metrics", "weights"}
 
@@ -265,7 +283,7 @@ TUTORIALS = {  # page -> what is there when all its commands were run
     "journeys/own_distiller.md": [
         "try/report/index.html", "report/mine/tables/results.tex", "report/mine/bundle.json",
     ],
-    "plugins/together.md": ["report/outside/tables/results.md"],
+    "plugins/together.md": ["report/outside/tables/wins.md"],
 }  # fmt: skip
 
 

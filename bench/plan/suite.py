@@ -245,12 +245,14 @@ class Suite(Model):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     """Of the suite: its report lies in `report/NAME`."""
     datasets: Rows
-    """Rows, each a file in `bench/data/` or `dataset: module:Class`, with its parameters."""
+    """Rows, each a file in `bench/data/` or `dataset: module:Class`, with its parameters; with a
+    `label` tables call it that, as they do networks and methods."""
     architectures: Rows
     """Rows, each a file in `bench/nets/` or `architecture: module:Class`, with its parameters."""
     methods: Rows
     """Rows, each a file in `baselines/` or `method: module:Class`, with its parameters; `a+b` adds
-    the terms of both. A row may have a `teacher` of its own, and with `tune` a grid of its own."""
+    the terms of both. A row may have a `teacher` and, with `tune`, a grid of its own; with
+    `weights` or `images` it is someone else's files, which are scored and not trained."""
     widths: Widths
     """Base channels of the students; several numbers each where an architecture has several."""
     discriminator_widths: JudgeWidths = [64]

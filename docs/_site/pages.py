@@ -165,7 +165,7 @@ def suites() -> str:
     """Return the list of the suites that come along, each with the comment that heads it."""
     parts = [
         "# Suites that come along",
-        "`distillbench run suites/NAME.yaml`. Each asks one question; its file says the protocol.",
+        "`distillbench run NAME`, from any folder. Each asks one question, under its own protocol.",
     ]
     for path in sorted((ROOT / "suites").glob("*.yaml")):
         text = path.read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tiny import keeps
 
-from bench.check.formats import questions
+from bench.check.pages import questions
 from bench.check.question import Question
 from bench.contracts.kinds import REPORT
 
