@@ -103,12 +103,6 @@ def to_original(network: Network, state: Mapping[str, Tensor]) -> dict[str, Tens
     return {names[name]: x for name, x in state.items()}
 
 
-def from_original(network: Network, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return what `to_original` returned as the network's own state."""
-    names = next(iter(network.layouts().values()))
-    return {mine: state[theirs] for mine, theirs in names.items()}
-
-
 def _prefixes(tensors: Mapping[str, Tensor], names: Iterable[str]) -> list[str]:
     """Return what stands in front of names that a layout has, the most frequent first."""
     counts: dict[str, int] = {}
