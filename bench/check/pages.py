@@ -1,4 +1,4 @@
-"""What is asked of a report: tables and figures that every format takes, or nothing."""
+"""What is asked of a report: answers, and tables and figures that every format takes, or nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 
 from bench.check.question import Question, Unasked, require
 from bench.check.small import small_plan, train_teachers, train_together
-from bench.contracts.report import Figure, Rows, Table
+from bench.contracts.report import Answer, Figure, Rows, Table
 from bench.evaluate.feed import evaluate
 from bench.plugins.registry import Part
 from bench.report.publish import FORMATS, collect
@@ -47,27 +47,32 @@ def small_rows(is_trained: bool) -> Rows:
         return collect(plan, store)
 
 
-def _items(part: Part[Any], is_trained: bool) -> list[Table | Figure]:
+def _made(part: Part[Any], is_trained: bool) -> list[Table | Figure | Answer]:
     found = list(part.load()(part.params).make(small_rows(is_trained)))
     for item in found:
-        is_one = isinstance(item, (Table, Figure))
-        require(is_one, f"it yields a {type(item).__name__}, neither Table nor Figure.")
+        is_one = isinstance(item, (Table, Figure, Answer))
+        require(is_one, f"it yields a {type(item).__name__}: no Table, Figure or Answer.")
     return found
 
 
+def _drawn(part: Part[Any]) -> list[Table | Figure]:
+    """Return what a report makes files of."""
+    return [item for item in _made(part, is_trained=True) if not isinstance(item, Answer)]
+
+
 def _empty(part: Part[Any]) -> None:
-    _items(part, is_trained=False)
+    _made(part, is_trained=False)
 
 
 def _make(part: Part[Any]) -> None:
-    if not _items(part, is_trained=True):
+    if not _made(part, is_trained=True):
         raise Unasked("it has nothing to say of two methods at two seeds.")
 
 
 def _shape(part: Part[Any]) -> None:
-    names = [(type(item), item.name) for item in _items(part, is_trained=True)]
+    names = [(type(item), item.name) for item in _drawn(part)]
     require(len(set(names)) == len(names), "two of its tables or figures have one name.")
-    for item in _items(part, is_trained=True):
+    for item in _drawn(part):
         require(bool(NAME.fullmatch(item.name)), f"{item.name!r} is no file name.")
         require(bool(item.title and item.caption), f"{item.name} has no title, or no caption.")
         if isinstance(item, Table):
@@ -77,7 +82,7 @@ def _shape(part: Part[Any]) -> None:
 
 
 def _formats(part: Part[Any]) -> None:
-    for item in _items(part, is_trained=True):
+    for item in _drawn(part):
         if isinstance(item, Table):
             for write in FORMATS.values():
                 write(item)

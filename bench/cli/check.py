@@ -22,7 +22,7 @@ MODULES = {
     NETWORK.name: "shapes",
     METRIC.name: "examples",
     DATASET.name: "splits",
-    REPORT.name: "formats",
+    REPORT.name: "pages",
 }  # of bench.check; other kinds are asked what they say of themselves
 
 
