@@ -1,4 +1,4 @@
-"""What is asked of a report: answers, and tables and figures that every format takes, or nothing."""
+"""What is asked of a report: answers, tables and figures that every format takes, or nothing."""
 
 from __future__ import annotations
 
