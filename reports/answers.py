@@ -139,7 +139,8 @@ def _beside_control(
     never = ""
     if len(tested) * least_p(most) > LEVEL:
         needed = seeds_needed(len(tested))
-        never = f"; {len(tested)} methods need {needed} seeds before any gain can be significant"
+        who = f"{len(tested)} methods need" if len(tested) > 1 else "one method needs"
+        never = f"; {who} {needed} seeds before any gain can be significant"
     lead = "largest gain" if gain.mean > 0 else "smallest loss"
     return (
         f"{_seeds(most)} cannot tell the methods from the student alone {by}: the {lead} is "

@@ -100,8 +100,8 @@ def _lacks(c: Candidate) -> list[str]:
     declared = {name: METHOD.declaration(name, name).says for name in METHOD.names()}
     asking = [n for n, d in declared.items() if d.teacher_judges and "frozen" in d.teachers]
     training = [n for n, d in declared.items() if d.teachers and "frozen" not in d.teachers]
-    found = [f"its discriminator, which {' and '.join(asking)} ask"] if asking else []
-    return found + ([f"its training, which {' and '.join(training)} share"] if training else [])
+    found = [f"its discriminator, for {' and '.join(asking)}"] if asking else []
+    return found + ([f"its training, for {' and '.join(training)}"] if training else [])
 
 
 def _print(line: dict[str, Any]) -> None:

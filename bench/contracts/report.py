@@ -54,8 +54,10 @@ def tally(rows: Rows) -> dict[str, int]:
     """Return how the entries stand -> how many; "done" are only those that lack no score."""
     missing = lacking(rows)
     said = [
-        f"trained, {missing[key]}" if status == "done" and key in missing else status
-        for key, status in rows.entries[["key", "status"]].to_numpy()
+        f"{'given' if origin else 'trained'}, {missing[key]}"
+        if status == "done" and key in missing
+        else status
+        for key, status, origin in rows.entries[["key", "status", "origin"]].to_numpy()
     ]
     return {str(text): int(count) for text, count in pd.Series(said).value_counts().items()}
 

@@ -287,7 +287,7 @@ def test_inspect_says_how_a_suite_takes_a_file_up(folder: Path) -> None:
     assert found.exit_code == 0, found.output
     assert "fits     unet (generator), width 4, for 32 x 32 pixels" in found.output
     assert f"teacher: {{weights: {folder / 'G.pth'}, architecture: unet, width: 4}}" in found.output
-    assert "its discriminator, which dcd and dmad ask" in found.output
+    assert "its discriminator, for dcd and dmad" in found.output
     told = CliRunner().invoke(main, ["inspect", str(folder / "D.pth"), "--json"])
     (fit,) = json.loads(told.output)["fits"]
     assert (fit["role"], fit["width"], fit["input_channels"]) == ("discriminator", 2, 6)
