@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli.output import json_text
+from bench.cli.tools import driver
 from bench.contracts.kinds import (
     DATASET,
     FEATURES,
@@ -22,6 +23,7 @@ from bench.contracts.kinds import (
 from bench.plugins.registry import Declaration, Kind
 
 if TYPE_CHECKING:
+    from bench.contracts.metric import Metric
     from bench.plan.suite import Suite
 
 Json = dict[str, Any]
@@ -157,8 +159,12 @@ def _of_metric(kind: Kind[Any], told: Declaration[Any]) -> Json:
         "unit": says.unit,
         "better": says.better,
         "needs": [*says.needs, *says.pretrained(part.params)],
-        "missing": missing_weights(part),
+        "missing": _no_gpu(says) or missing_weights(part),
     }
+
+
+def _no_gpu(metric: type[Metric]) -> str:
+    return "needs a GPU" if "gpu" in metric.needs and driver() == "cpu" else ""
 
 
 def _lines_of_metric(line: Json) -> Iterator[str]:

@@ -49,8 +49,8 @@ STARTS = {
 )
 @click.option(
     "--folder",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Where. [default: beside the suite, or the present folder]",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where; made if need be. [default: beside the suite, or the present folder]",
 )
 def new(kind: str, name: str, suite: Path | None, folder: Path | None) -> None:
     """Write NAME.py, a commented plug-in that works as it is, and say how a suite names it.
@@ -67,6 +67,7 @@ def new(kind: str, name: str, suite: Path | None, folder: Path | None) -> None:
         raise SuiteError(
             f"{place} is a folder of distillbench itself: say --folder {place} if you mean it."
         )
+    place.mkdir(parents=True, exist_ok=True)
     path, class_name = write(start.kind, name, place)
     home = path.resolve().parent
     row = start.row(name, class_name) if home == beside else name
