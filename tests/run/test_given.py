@@ -303,3 +303,20 @@ def test_rows_from_files_are_in_no_control_test_or_gain(folder: Path) -> None:
     (entry,) = [entry for entry in plan.entries if entry.role == "given"]
     assert entry.cell is not None
     assert plan.recipe(entry.cell) == "given"
+
+
+def test_what_is_given_stands_beside_students_whose_checkpoint_is_selected(folder: Path) -> None:
+    methods = {"hinton": {}, "theirs": {"weights": "theirs.pth"}}
+    keys: dict[str, Any] = {"methods": methods, "teacher": FROM_FILE}
+    plain = {cell.key for cell in given(tiny_plan(folder, **keys))}
+    select = {"best_on_val": "psnr", "times": 2}
+    plan, store = tiny_plan(folder, **keys, select=select), Store(folder / "runs")
+    assert {cell.key for cell in given(plan)} == plain  # how a cell trains is none of theirs
+    go(plan, store)
+    assert len({row["protocol"] for row in score_rows(plan, store)}) == 1
+    out, at = folder / "report", ["--store", str(folder / "runs"), "--mlflow", "none"]
+    done = CliRunner().invoke(main, ["report", str(folder / "tiny.yaml"), *at, "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    notes = (out / "tables" / "results.md").read_text()
+    assert "‡ theirs: not trained here: weights theirs.pth (sha256 " in notes
+    assert "whose choice of checkpoint is not known" in notes
