@@ -88,8 +88,8 @@ def places_of(
         make: makes the cells.
 
     Raises:
-        SuiteError: it does not say of which data set, architecture or width it is, or a file is
-            not there.
+        SuiteError: it does not say of which data set, architecture or width it is; a file is not
+            there; some files are of a seed and others of none, or two seeds have the same.
     """
     where = f"{suite.path}: methods.{label}"
     names = _texts(row.weights or row.images or {})
@@ -99,8 +99,14 @@ def places_of(
     width: Width = NO_WIDTH
     if row.weights is not None:
         width = row.width or _one("width", None, suite.widths, where)
-    has_seeds = any("{seed}" in name for name in names)
+    has_seeds = "{seed}" in names[0]
+    if any(("{seed}" in name) != has_seeds for name in names):
+        raise SuiteError(
+            f"{where}: write {{seed}} into all of {', '.join(names)}, or into none: one that "
+            "is the same for every seed has no spread."
+        )
     for dataset in datasets:
+        seen: dict[tuple[str, str], int] = {}  # what is given, of which direction -> its seed
         for seed in suite.seeds if has_seeds else suite.seeds[:1]:
             known = {"dataset": dataset, "seed": str(seed)}
             if row.weights is not None:
@@ -110,7 +116,24 @@ def places_of(
             else:
                 nobody = make(dataset, architecture, suite.widths[0], 0, Given("images", {}, {}))
                 cell = _with_images(suite, nobody, row, known, where)
+            _check_differs(cell, seed, seen, where)
             yield Entry(dataset, architecture, label, width, 0, seed, ROLE, cell)
+
+
+def _check_differs(cell: Cell, seed: int, seen: dict[tuple[str, str], int], where: str) -> None:
+    """Refuse files that another seed has too: they would feign a spread.
+
+    Raises:
+        SuiteError: which file, and whose else.
+    """
+    assert cell.given is not None
+    for name, sha256 in cell.given.sha256.items():
+        other = seen.setdefault((name, sha256), seed)
+        if other != seed:
+            raise SuiteError(
+                f"{where}: {cell.given.files[name]}: of seed {seed}, has the contents of seed "
+                f"{other}: copies have no spread. Give each seed its own, or leave {{seed}} out."
+            )
 
 
 def _with_images(

@@ -15,6 +15,7 @@ from tiny import student_cells, tiny_plan, train_together, write_suite
 
 from bench.cli.main import main
 from bench.contracts.image import images
+from bench.errors import SuiteError
 from bench.evaluate.feed import evaluate
 from bench.evaluate.generate import open_students, outputs
 from bench.plan.cell import Cell, open_dataset
@@ -446,3 +447,25 @@ def test_the_key_of_given_images_holds_what_decides_their_scores(tmp_path: Path)
     assert key("one", widths=[4], seeds=[3], budget={"steps": 9, "batch": 1}) == first
     noise(99).save(tmp_path / "two" / "im03_fake_B.png")
     assert key("two") != first
+
+
+def test_a_spread_is_of_folders_that_differ_from_seed_to_seed(tmp_path: Path) -> None:
+    domains(tmp_path / "data")
+    counts = {"AtoB": 5, "BtoA": 6}
+    for i, name in enumerate(("ab0", "ab1", "ba0", "ba1")):
+        (tmp_path / name).mkdir()
+        for k in range(counts["AtoB" if i < 2 else "BtoA"]):
+            noise((70 if i >= 2 else 70 + 10 * i) + k).save(tmp_path / name / f"{k}.png")
+    keys: dict[str, Any] = {"datasets": {"cyclegan_folder": {"path": "data"}}, "seeds": [0, 1]}
+
+    def planned(**folders: str) -> list[int]:
+        methods = {"none": {}, "theirs": {"images": folders}}
+        plan = tiny_plan(tmp_path, methods=methods, metrics=["swd"], **keys)
+        return [e.seed for e in plan.entries if e.role == "given"]
+
+    assert planned(AtoB="ab{seed}") == [0, 1]
+    assert planned(AtoB="ab0", BtoA="ba0") == [0]
+    with pytest.raises(SuiteError, match=r"write \{seed\} into all of ab\{seed\}, ba0, or into"):
+        planned(AtoB="ab{seed}", BtoA="ba0")
+    with pytest.raises(SuiteError, match="ba1: of seed 1, has the contents of seed 0"):
+        planned(AtoB="ab{seed}", BtoA="ba{seed}")

@@ -49,6 +49,8 @@ def folder(tmp_path: Path) -> Path:
     write(tmp_path / "D.pth", network("patchgan", 2, 6, norm="batch"))
     for name in ("theirs", "theirs0", "theirs1"):
         write(tmp_path / f"{name}.pth", network("unet", 2, 32))
+    for name in ("copy0", "copy1"):
+        (tmp_path / f"{name}.pth").write_bytes((tmp_path / "theirs.pth").read_bytes())
     return tmp_path
 
 
@@ -215,6 +217,10 @@ def test_a_suite_tells_of_files_only_where_it_has_some(folder: Path) -> None:
         ),
         ({"methods": {"none": {}, "t": {"weights": "no.pth"}}}, "no.pth: no such file"),
         ({"methods": {"none": {}, "t": {"weights": "G.pth", "hue": 1}}}, "unknown key 'hue'"),
+        (
+            {"methods": {"t": {"weights": "copy{seed}.pth"}}, "seeds": [0, 1]},
+            "copy1.pth: of seed 1, has the contents of seed 0: copies have no spread",
+        ),
         (
             {"methods": {"t": {"weights": "G.pth"}}, "widths": [2, 4]},
             "width: missing; the suite has 2, 4",
