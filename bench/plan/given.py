@@ -169,13 +169,27 @@ def teacher_place(
     """Return the place of a teacher from files; without a discriminator among them it has none.
 
     Raises:
-        SuiteError: there is not one file for each direction, or one is not there.
+        SuiteError: there is not one file for each direction, or one is not there; one file would
+            teach several data sets; a discriminator is given where the task has none.
     """
     where = f"{suite.path}: teacher.weights"
     networks = {"generator": by_direction(teacher.weights or {}, task, where)}
     if teacher.discriminator is not None:
         judging = f"{suite.path}: teacher.discriminator"
+        if not judge_width:
+            raise SuiteError(
+                f"{judging}: the task of {dataset} has no discriminator; leave it out."
+            )
         networks["discriminator"] = by_direction(teacher.discriminator, task, judging)
+    if len(suite.datasets) > 1:
+        for network, files in networks.items():
+            for name in files.values():
+                if "{dataset}" not in name:
+                    key = "weights" if network == "generator" else network
+                    raise SuiteError(
+                        f"{suite.path}: teacher.{key}: {name} would teach {dataset} and every "
+                        "other data set of the suite; write {dataset} into the name."
+                    )
     given = weights_given(suite, networks, {"dataset": dataset}, where)
     widths = teacher.width, judge_width if teacher.discriminator else 0
     cell = make(dataset, architecture, *widths, given)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
-from tiny import SUITE, somewhere, tiny_plan, write_suite
+from tiny import SUITE, plan_without_adversary, somewhere, tiny_plan, write_suite
 
 from bench.cli.main import main
 from bench.contracts.kinds import NETWORK
@@ -209,6 +209,10 @@ def test_a_suite_tells_of_files_only_where_it_has_some(folder: Path) -> None:
         ({"teacher": {**FROM_FILE, "weights": {"BtoA": "G.pth"}}}, "unknown direction 'BtoA'"),
         ({"teacher": {**FROM_FILE, "budget": {"steps": 3}}}, "budget is for a teacher that trains"),
         ({"teacher": {"width": 4, "discriminator": "D.pth"}}, "give both or neither"),
+        (
+            {"teacher": FROM_FILE, "datasets": ["photo_edges", "photo_textures"]},
+            "teacher.weights: G.pth would teach photo_edges and every other data set",
+        ),
         ({"methods": ["dmad"], "teacher": FROM_FILE}, "dmad asks the teacher's discriminator; give"),
         ({"methods": ["fesd"], "teacher": FROM_FILE}, "fesd trains with its teacher"),
         (
@@ -326,3 +330,27 @@ def test_what_is_given_stands_beside_students_whose_checkpoint_is_selected(folde
     notes = (out / "tables" / "results.md").read_text()
     assert "‡ theirs: not trained here: weights theirs.pth (sha256 " in notes
     assert "whose choice of checkpoint is not known" in notes
+
+
+def test_each_data_set_has_a_teacher_of_its_own(folder: Path) -> None:
+    datasets = ["photo_edges", "photo_textures"]
+    for name in datasets:
+        write(folder / f"G_{name}.pth", network("unet", 4, 32))
+    teacher = {**FROM_FILE, "weights": "G_{dataset}.pth"}
+    plan = tiny_plan(folder, methods=["hinton"], datasets=datasets, teacher=teacher)
+    files = [cell.given.files["generator.AtoB"] for cell in given(plan) if cell.given]
+    assert [Path(file).stem for file in files] == ["G_photo_edges", "G_photo_textures"]
+
+
+def test_a_discriminator_of_a_task_that_has_none_is_refused(folder: Path) -> None:
+    keys: dict[str, Any] = {
+        "datasets": ["tones"],
+        "architectures": ["signal_ffn"],
+        "methods": ["hinton_l2"],
+        "size": 64,
+        "outputs": {"samples": 6, "batch": 4, "steps": 3},
+        "metrics": ["params"],
+        "teacher": FROM_FILE | {"discriminator": "D.pth"},
+    }
+    with pytest.raises(SuiteError, match="the task of tones has no discriminator; leave it out"):
+        plan_without_adversary(folder, keys)
