@@ -337,6 +337,8 @@ def test_rows_of_images_stand_in_the_table_under_its_protocol_and_in_nothing_els
     )
     assert verified.exit_code == 0
     assert "nothing to repeat" in verified.stdout
+    assert "  given  " in verified.stdout
+    assert "same bits" not in verified.stdout
     noise(1).save(tmp_path / "results" / "0" / "images" / "im00_fake_B.png")
     assert data.exists()
     planned = command("plan", tmp_path).stdout

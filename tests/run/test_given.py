@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -286,10 +287,18 @@ def test_verify_and_plan_say_that_it_was_given(folder: Path) -> None:
     assert ran.exit_code == 0, ran.output
     assert "tiny: 0 trained, 0 cached; 1 done" in ran.output
     verified = CliRunner().invoke(main, ["verify", *at])
-    assert (verified.exit_code, "given, not trained: nothing to repeat" in verified.output) == (
-        0,
-        True,
-    )
+    assert verified.exit_code == 0
+    assert re.search("same bits .*given, not trained: nothing to repeat", verified.output)
+    (cell,) = given(expand(load(suite)))
+    store = Store(folder / "runs")
+    end = store.read(cell.key, "end.json")
+    bundle = folder / "bundle.json"
+    bundle.write_text(json.dumps({"cells": {cell.key: {"end": end | {"weights": "0" * 16}}}}))
+    other = CliRunner().invoke(main, ["verify", *at, "--bundle", str(bundle)])
+    assert (other.exit_code, "not the weights that were taken up" in other.output) == (1, True)
+    store.checkpoint(cell.key).unlink()
+    gone = CliRunner().invoke(main, ["verify", *at])
+    assert (gone.exit_code, "checkpoint.safetensors is missing" in gone.output) == (1, True)
 
 
 def test_inspect_says_how_a_suite_takes_a_file_up(folder: Path) -> None:
