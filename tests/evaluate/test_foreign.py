@@ -471,3 +471,37 @@ def test_a_spread_is_of_folders_that_differ_from_seed_to_seed(tmp_path: Path) ->
         planned(AtoB="ab{seed}", BtoA="ba0")
     with pytest.raises(SuiteError, match="ba1: of seed 1, has the contents of seed 0"):
         planned(AtoB="ab{seed}", BtoA="ba{seed}")
+
+
+@pytest.mark.parametrize(
+    ("shown", "ending", "is_refused"),
+    [
+        ("the same", "_real_A.png", False),
+        ("the same", "_real_A.jpg", False),
+        ("the same, twice as large", "_real_A.png", False),
+        ("a cut", "_real_A.png", True),
+        ("others", "_real_A.jpg", True),
+        ("others", "_input_label.jpg", True),
+        ("the same", "_input_label.jpg", False),
+    ],
+)
+def test_inputs_beside_outputs_are_those_of_the_suite(
+    tmp_path: Path, shown: str, ending: str, is_refused: bool
+) -> None:
+    data, made = pairs(tmp_path / "data"), tmp_path / "made"
+    made.mkdir()
+    output = "_synthesized_image.jpg" if "label" in ending else "_fake_B.png"
+    for i in range(18):
+        noise(i).save(made / f"im{i:02}{output}")
+        source = Image.open(data / "test" / f"im{i:02}.jpg").crop((0, 0, SIDE, SIDE))
+        if shown == "a cut":
+            source = source.crop((2, 2, SIDE - 2, SIDE - 2)).resize((SIDE, SIDE))
+        elif shown == "others":
+            source = noise(500 + i)
+        elif shown != "the same":
+            source = source.resize((2 * SIDE, 2 * SIDE))
+        source.save(made / f"im{i:02}{ending}")
+    tiny_plan(tmp_path, datasets={"pix2pix_folder": {"path": str(data)}})
+    done = of_suite(tmp_path, made)
+    assert done.exit_code == (2 if is_refused else 0), done.output
+    assert ("does not show pix2pix_folder's test image" in done.stderr) == is_refused
