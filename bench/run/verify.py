@@ -101,7 +101,8 @@ def _given(cell: Cell, store: Store, expected: Mapping[str, Any]) -> Verdict:
         return Verdict(cell.key, None, 0, nothing)
     path = store.checkpoint(cell.key)
     if not path.exists():
-        return Verdict(cell.key, False, 0, f"{path} is missing; `distillbench run` makes it anew")
+        mend = f"delete {path.parent}, and `distillbench run` takes them up again"
+        return Verdict(cell.key, False, 0, f"{path.name} is missing; {mend}")
     wrong = damage(store, cell.key)
     if not wrong and store.read(cell.key, "end.json").get("weights") != expected.get("weights"):
         wrong = f"{path}: these are not the weights that were taken up then"
