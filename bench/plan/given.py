@@ -115,7 +115,12 @@ def places_of(
                 cell = make(dataset, architecture, width, 0, given)
             else:
                 nobody = make(dataset, architecture, suite.widths[0], 0, Given("images", {}, {}))
-                cell = _with_images(suite, nobody, row, known, where)
+                try:
+                    cell = _with_images(suite, nobody, row, known, where)
+                except AbsentData:  # which image is whose, and so the key, nobody can tell
+                    at = (dataset, architecture, label, width, 0, seed, ROLE)
+                    yield Entry(*at, None, f"the images of {dataset} are not on this machine")
+                    continue
             _check_differs(cell, seed, seen, where)
             yield Entry(dataset, architecture, label, width, 0, seed, ROLE, cell)
 
@@ -144,17 +149,14 @@ def _with_images(
     Raises:
         SuiteError: which direction they are of is not said, or there is none such.
         DataError: a test image has no output, or two, or one of another size.
+        AbsentData: the test images are not on this machine.
     """
     folders = row.images if isinstance(row.images, dict) else {None: row.images}
     places = {}
     for name, folder in folders.items():
         direction = direction_of(cell, name, f"{where}.images")
         places[direction] = place_of(place(suite, _filled(str(folder), known)), row.pattern)
-    try:
-        given = images_given(cell, places)
-    except AbsentData:  # nor has the cell a key, then
-        given = Given("images", {}, {d: str(path) for d, path in places.items()})
-    return replace(cell, given=given)
+    return replace(cell, given=images_given(cell, places))
 
 
 def teacher_place(

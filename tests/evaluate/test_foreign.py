@@ -11,7 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from PIL import Image
-from tiny import student_cells, tiny_plan, train_together, write_suite
+from tiny import somewhere, student_cells, tiny_plan, train_together, write_suite
 
 from bench.cli.main import main
 from bench.contracts.image import images
@@ -19,7 +19,9 @@ from bench.errors import SuiteError
 from bench.evaluate.feed import evaluate
 from bench.evaluate.generate import open_students, outputs
 from bench.plan.cell import Cell, open_dataset
+from bench.plan.expand import expand
 from bench.plan.scores import image_scores
+from bench.plan.suite import load
 from bench.store.layout import Store
 
 CPU = torch.device("cpu")
@@ -505,3 +507,25 @@ def test_inputs_beside_outputs_are_those_of_the_suite(
     done = of_suite(tmp_path, made)
     assert done.exit_code == (2 if is_refused else 0), done.output
     assert ("does not show pix2pix_folder's test image" in done.stderr) == is_refused
+
+
+def test_whose_images_they_are_nobody_can_tell_without_the_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISTILLBENCH_HOME", str(tmp_path / "home"))
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    theirs = {name: {"images": {"AtoB": name}} for name in ("one", "two")}
+    suite = write_suite(
+        tmp_path,
+        datasets=["horse2zebra"],
+        architectures=["resnet9"],
+        methods={"none": {}, **theirs},
+    )
+    plan = expand(load(suite), elsewhere=somewhere)
+    given = [(e.method, e.cell, e.reason) for e in plan.entries if e.role == "given"]
+    why = "the images of horse2zebra are not on this machine"
+    assert given == [("one", None, why), ("two", None, why)]
+    planned = command("plan", tmp_path)
+    assert planned.exit_code == 0, planned.output
+    assert why in planned.stdout
