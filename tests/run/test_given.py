@@ -243,9 +243,12 @@ def test_what_cannot_be_is_refused_while_planning(
         tiny_plan(folder, **changes)
 
 
-def test_a_row_may_have_its_teacher_trained_all_the_same(folder: Path) -> None:
-    own = {"weights": None, "mode": "online"}
-    plan = tiny_plan(folder, methods={"hinton": {}, "fesd": {"teacher": own}}, teacher=FROM_FILE)
+@pytest.mark.parametrize("judge", [{}, {"discriminator": "D.pth"}])
+def test_a_row_may_have_its_teacher_trained_all_the_same(
+    folder: Path, judge: dict[str, str]
+) -> None:
+    own, teacher = {"weights": None, "mode": "online"}, FROM_FILE | judge
+    plan = tiny_plan(folder, methods={"hinton": {}, "fesd": {"teacher": own}}, teacher=teacher)
     mentors = {entry.method: bool(entry.cell and entry.cell.mentor) for entry in plan.students}
     assert mentors == {"hinton": False, "fesd": True}
 
