@@ -102,6 +102,11 @@ def score(
     follow = partial(track, console=Console(stderr=True), transient=True)
     names = [name.strip() for name in metrics.split(",")] if metrics else []
     if suite is None:
+        if direction not in (None, "AtoB", "BtoA"):
+            raise click.UsageError(
+                f"--direction {direction}: of folders it is AtoB or BtoA: which of two images side "
+                "by side is the real one."
+            )
         if dataset or sets:
             raise click.UsageError("--dataset and --set are about a suite: give one with --suite.")
         if not names:

@@ -96,8 +96,9 @@ class Folder:
         return to_8_bits(torch.stack([normalise(image) for image in pixels]))
 
     def fingerprint(self) -> str:
-        """Return a hash of names and contents."""
-        return fingerprint(*(part for f in self.files for part in (f.name, f)))
+        """Return a hash of names and contents, and of which half where one of two is taken."""
+        half = [] if self.columns == slice(None) else [f"columns {self.columns}"]
+        return fingerprint(*half, *(part for f in self.files for part in (f.name, f)))
 
 
 def score_folders(

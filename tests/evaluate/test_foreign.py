@@ -253,6 +253,14 @@ def test_pairs_side_by_side_serve_as_targets(tmp_path: Path) -> None:
     side = score(made, "--target", both, "--real", both, *metrics)
     assert side.stdout == alone.stdout
     assert "the right half of each image is taken" in side.stderr
+    halves = [
+        score(made, "--target", both, "--direction", way, "--metrics", "psnr", "--json").stdout
+        for way in ("AtoB", "BtoA")
+    ]
+    targets = {json.loads(text)[0]["protocol"]["target"] for text in halves}
+    assert len(targets) == 2  # other ground truths are another protocol
+    typo = score(made, "--target", both, "--direction", "BtoaA", "--metrics", "psnr")
+    assert (typo.exit_code, "it is AtoB or BtoA" in typo.stderr) == (2, True)
     black = score(made, "--target", both, "--direction", "BtoA", "--metrics", "psnr")
     dark = [np.asarray(noise(i), np.float64) / 255 for i in range(3)]
     expected = np.mean([-10 * np.log10(np.square(x).mean()) for x in dark])
