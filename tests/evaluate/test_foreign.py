@@ -537,3 +537,22 @@ def test_whose_images_they_are_nobody_can_tell_without_the_data_set(
     planned = command("plan", tmp_path)
     assert planned.exit_code == 0, planned.output
     assert why in planned.stdout
+
+
+def test_a_suite_whose_rows_are_all_given_has_a_protocol_too(tmp_path: Path) -> None:
+    data, made = pairs(tmp_path / "data"), tmp_path / "made"
+    made.mkdir()
+    for i in range(18):
+        noise(i).save(made / f"im{i:02}.png")
+    datasets = {n: {"dataset": "pix2pix_folder", "path": str(data)} for n in ("maps", "others")}
+    keys: dict[str, Any] = {"datasets": datasets, "teacher": None}
+    theirs = {"theirs": {"images": "made", "dataset": "maps"}}
+    alone, beside = (
+        found(of_suite(tmp_path, made, "--dataset", "maps", "--json"))
+        for methods in (theirs, {"none": {}} | theirs)
+        if tiny_plan(tmp_path, methods=methods, **keys)
+    )
+    assert alone.keys() == beside.keys()
+    tiny_plan(tmp_path, methods=theirs, **keys)
+    done = of_suite(tmp_path, made, "--dataset", "others")
+    assert (done.exit_code, "no row of methods is of it" in done.stderr) == (2, True)
