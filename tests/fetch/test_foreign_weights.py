@@ -434,3 +434,10 @@ def test_integers_and_what_is_not_finite_are_no_weights() -> None:
         prefixed = {f"module.{n}": x for n, x in state.items()}
         with pytest.raises(WeightsError, match=r"net: module.model.1.bias is not finite"):
             state_of(own("resnet9", {}), prefixed, "net")
+
+
+def test_a_file_with_a_tensor_of_fewer_dimensions_is_recognised_as_far_as_it_goes() -> None:
+    state = dict(patchgan(6, 3, BN).state_dict()) | {"model.0.weight": torch.zeros(3)}
+    best = recognise(state, 64)[0]
+    assert best.architecture == "patchgan"
+    assert "model.0.weight is [3], should be [" in best.fit.fault
