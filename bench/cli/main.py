@@ -270,12 +270,9 @@ def verify(device: str, bundle: Path | None, **where: Any) -> None:
             teachers = {k: plan.cells[k] for k in {entry.cell.teacher} - {""}}
             with working(f"repeating {entry}"):
                 verdict = repeat(entry.cell, teachers, store, end, choose_device(device))
-            said = "same bits" if verdict.same else "DIFFERS"
-            said += f" after {verdict.steps} steps" if verdict.steps else ""
-            said = said if verdict.same or verdict.steps else "DAMAGED"
             why = f"  ({verdict.explanation})" if verdict.explanation else ""
-            click.echo(f"{key}  {said}  {entry}{why}")
-            failed += not verdict.same
+            click.echo(f"{key}  {verdict.said}  {entry}{why}")
+            failed += verdict.same is False
     if failed:
         sys.exit(1)
 

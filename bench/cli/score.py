@@ -102,6 +102,11 @@ def score(
     follow = partial(track, console=Console(stderr=True), transient=True)
     names = [name.strip() for name in metrics.split(",")] if metrics else []
     if suite is None:
+        if direction not in (None, "AtoB", "BtoA"):
+            raise click.UsageError(
+                f"--direction {direction}: of folders it is AtoB or BtoA: which of two images side "
+                "by side is the real one."
+            )
         if dataset or sets:
             raise click.UsageError("--dataset and --set are about a suite: give one with --suite.")
         if not names:
@@ -164,17 +169,22 @@ def _by_folders(
 
 
 def _cell(plan: Plan, dataset: str | None) -> Cell:
-    """Return a student of a data set: all of them are scored under one protocol."""
+    """Return a student of a data set, or what is given beside none.
+
+    All of them are scored under one protocol.
+    """
     known = list(plan.suite.datasets)
     if dataset is None and len(known) > 1:
         raise click.UsageError(f"which data set? Give --dataset, one of {', '.join(known)}.")
     name = dataset or known[0]
     if name not in known:
         raise SuiteError(unknown("data set", name, known, f"{plan.suite.path}: --dataset"))
-    mine = [e for e in plan.students if e.dataset == name]
+    given = (entry for entry in plan.entries if entry.role == "given")
+    mine = [e for e in (*plan.students, *given) if e.dataset == name]
     cells = [cell for e in mine if (cell := e.cell or e.like)]
     if not cells:
-        raise SuiteError(f"{plan.suite.path}: {name} has no student: {mine[0].reason}.")
+        why = mine[0].reason if mine else "no row of methods is of it"
+        raise SuiteError(f"{plan.suite.path}: {name} has no student: {why}.")
     return cells[0]
 
 

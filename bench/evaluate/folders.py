@@ -96,8 +96,9 @@ class Folder:
         return to_8_bits(torch.stack([normalise(image) for image in pixels]))
 
     def fingerprint(self) -> str:
-        """Return a hash of names and contents."""
-        return fingerprint(*(part for f in self.files for part in (f.name, f)))
+        """Return a hash of names and contents, and of which half where one of two is taken."""
+        half = [] if self.columns == slice(None) else [f"columns {self.columns}"]
+        return fingerprint(*half, *(part for f in self.files for part in (f.name, f)))
 
 
 def score_folders(
@@ -141,6 +142,8 @@ def score_folders(
     made = Folder(outputs, say, ending, pattern)
     held = _real(real, made, is_left, say) if real else None
     truth = _pairs(made, _real(target, made, is_left, say)) if target else None
+    is_paired = held is not None and truth is not None and held.path == truth.path
+    held = truth if is_paired else held  # in the order of the outputs, as a pair has to be
     if held and held.size != made.size:
         raise DataError(
             f"{held.path} has images of {held.size[0]} x {held.size[1]} pixels, {made.path} of "
@@ -157,7 +160,6 @@ def score_folders(
         steps = follow(_batches(len(held)), str(real))
         return joined([extractor(held.read(p), p.start) for p in steps])
 
-    is_paired = held is not None and truth is not None and held.path == truth.path
     values = feed.values(features, functools.partial(draw, paired=is_paired))
     for name, failure in feed.failures.items():
         raise SuiteError(f"{name}: {failure.strip().splitlines()[-1]}")

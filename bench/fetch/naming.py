@@ -27,13 +27,17 @@ class Fit(NamedTuple):
     missing: tuple[str, ...]  # names as the file would have them
     unexpected: tuple[str, ...]
     misshapen: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]  # name, wanted, found
+    mistyped: tuple[
+        tuple[str, torch.dtype], ...
+    ]  # name, found: no floats where the network has some
     dropped: tuple[str, ...]  # statistics of norms that have none here
     filled: tuple[str, ...]  # counts of batches, which old files lack
 
     @property
     def faults(self) -> int:
         """How many tensors do not fit."""
-        return len(self.missing) + len(self.unexpected) + len(self.misshapen)
+        parts = (self.missing, self.unexpected, self.misshapen, self.mistyped)
+        return sum(map(len, parts))
 
     @property
     def said(self) -> str:
@@ -54,6 +58,9 @@ class Fit(NamedTuple):
         if self.misshapen:
             name, wanted, found = self.misshapen[0]
             return f"{name} is {list(found)}, should be {list(wanted)}"
+        if self.mistyped:
+            name, dtype = self.mistyped[0]
+            return f"{name} is {str(dtype).removeprefix('torch.')}, should be of floats"
         if self.unexpected:
             return f"{self.unexpected[0]} is unexpected ({len(self.unexpected)} in all)"
         return ""
@@ -83,8 +90,8 @@ def state_of(network: Network, tensors: Mapping[str, Tensor], where: str) -> Fit
     """Return the fit of a network that reads every tensor.
 
     Raises:
-        WeightsError: the first tensor that is missing, misshapen or unexpected; or several
-            networks in one file fit.
+        WeightsError: the first tensor that is missing, misshapen, unexpected or not finite; or
+            several networks in one file fit.
     """
     found = fits(network, tensors)
     whole = [fit for fit in found if not fit.faults]
@@ -94,6 +101,10 @@ def state_of(network: Network, tensors: Mapping[str, Tensor], where: str) -> Fit
     if not whole:
         fault = min(found, key=lambda fit: fit.faults).fault
         raise WeightsError(f"{where}: does not fit: {fault}.")
+    names = network.layouts()[whole[0].layout]
+    for mine, x in whole[0].state.items():
+        if not torch.isfinite(x).all():
+            raise WeightsError(f"{where}: {whole[0].prefix}{names[mine]} is not finite.")
     return whole[0]
 
 
@@ -124,18 +135,20 @@ def _fit(
     here = {n.removeprefix(prefix): x for n, x in tensors.items() if n.startswith(prefix)}
     wanted = set(names.values())
     dropped = [n for n in here if n not in wanted and n.rpartition(".")[2] in STATISTICS]
-    state, missing, misshapen, filled = {}, [], [], []
+    state, missing, misshapen, mistyped, filled = {}, [], [], [], []
     for mine, theirs in names.items():
         if theirs in here:
             state[mine] = here[theirs].to(own[mine].dtype)
             shapes = tuple(own[mine].shape), tuple(here[theirs].shape)
             if shapes[0] != shapes[1]:
                 misshapen.append((theirs, *shapes))
+            if own[mine].is_floating_point() and not here[theirs].is_floating_point():
+                mistyped.append((theirs, here[theirs].dtype))
         elif theirs.endswith(".num_batches_tracked"):
             filled.append(theirs)
             state[mine] = torch.zeros((), dtype=torch.long)
         else:
             missing.append(theirs)
     unexpected = [n for n in here if n not in wanted and n not in dropped]
-    parts = (missing, unexpected, misshapen, dropped, filled)
+    parts = (missing, unexpected, misshapen, mistyped, dropped, filled)
     return Fit(layout, prefix, state, *map(tuple, parts))  # type: ignore[arg-type]

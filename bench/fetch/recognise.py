@@ -102,7 +102,8 @@ def _at(
         return None
     if role == "discriminator":
         first = next(n for n, x in wanted.items() if x.ndim == 4)
-        seen = fit.state[first].shape[1] if first in fit.state else seen
+        kernel = fit.state.get(first)
+        seen = kernel.shape[1] if kernel is not None and kernel.ndim == 4 else seen
     width = _width(wanted, large.state_dict(), fit.state)
     if not width:
         return None

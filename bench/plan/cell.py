@@ -89,8 +89,8 @@ class Given:
     @property
     def origin(self) -> str:
         """What was given, with its kind, and what nobody here knows of it."""
-        unknown = ", whose checkpoint and mode are not known" if self.kind == "images" else ""
-        return f"{self.kind} {self.said}{unknown}"
+        unknown = "checkpoint and mode are" if self.kind == "images" else "choice of checkpoint is"
+        return f"{self.kind} {self.said}, whose {unknown} not known"
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,8 @@ class Cell:
 SOME = ("later", "alternation", "deeper", "latents", "given")  # in the keys of cells that have them
 KEYED = [f.name for f in fields(Cell) if f.name not in (*SOME, "outputs", "scored_on")]
 HOW = ("seed", "budget", "select", "teacher", "mentor", "peers", "snapshots", "engine")
-"""How a cell trains: not in the keys of cells that are given."""
+"""How a cell trains: not in the keys of cells that are given, whose scores stand in one column
+with those of cells that select all the same."""
 SELDOM = ("to_zero", "warmup")  # of a budget, left out where they say nothing
 ALONE = ("architecture", "width")  # of networks without an adversary
 

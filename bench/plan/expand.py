@@ -278,7 +278,7 @@ class _Expansion:
         """Return a cell that is not trained."""
         nothing = (METHOD.part("none", {}, self.where),), Budget(steps=1)
         cell = self._cell(dataset, net, width, judge_width, 0, *nothing)
-        return replace(cell, later=(), select={}, given=given)
+        return replace(cell, later=(), given=given)
 
     def _cell(
         self,

@@ -88,8 +88,8 @@ def places_of(
         make: makes the cells.
 
     Raises:
-        SuiteError: it does not say of which data set, architecture or width it is, or a file is
-            not there.
+        SuiteError: it does not say of which data set, architecture or width it is; a file is not
+            there; some files are of a seed and others of none, or two seeds have the same.
     """
     where = f"{suite.path}: methods.{label}"
     names = _texts(row.weights or row.images or {})
@@ -99,8 +99,14 @@ def places_of(
     width: Width = NO_WIDTH
     if row.weights is not None:
         width = row.width or _one("width", None, suite.widths, where)
-    has_seeds = any("{seed}" in name for name in names)
+    has_seeds = "{seed}" in names[0]
+    if any(("{seed}" in name) != has_seeds for name in names):
+        raise SuiteError(
+            f"{where}: write {{seed}} into all of {', '.join(names)}, or into none: one that "
+            "is the same for every seed has no spread."
+        )
     for dataset in datasets:
+        seen: dict[tuple[str, str], int] = {}  # what is given, of which direction -> its seed
         for seed in suite.seeds if has_seeds else suite.seeds[:1]:
             known = {"dataset": dataset, "seed": str(seed)}
             if row.weights is not None:
@@ -109,8 +115,30 @@ def places_of(
                 cell = make(dataset, architecture, width, 0, given)
             else:
                 nobody = make(dataset, architecture, suite.widths[0], 0, Given("images", {}, {}))
-                cell = _with_images(suite, nobody, row, known, where)
+                try:
+                    cell = _with_images(suite, nobody, row, known, where)
+                except AbsentData:  # which image is whose, and so the key, nobody can tell
+                    at = (dataset, architecture, label, width, 0, seed, ROLE)
+                    yield Entry(*at, None, f"the images of {dataset} are not on this machine")
+                    continue
+            _check_differs(cell, seed, seen, where)
             yield Entry(dataset, architecture, label, width, 0, seed, ROLE, cell)
+
+
+def _check_differs(cell: Cell, seed: int, seen: dict[tuple[str, str], int], where: str) -> None:
+    """Refuse files that another seed has too: they would feign a spread.
+
+    Raises:
+        SuiteError: which file, and whose else.
+    """
+    assert cell.given is not None
+    for name, sha256 in cell.given.sha256.items():
+        other = seen.setdefault((name, sha256), seed)
+        if other != seed:
+            raise SuiteError(
+                f"{where}: {cell.given.files[name]}: of seed {seed}, has the contents of seed "
+                f"{other}: copies have no spread. Give each seed its own, or leave {{seed}} out."
+            )
 
 
 def _with_images(
@@ -121,17 +149,14 @@ def _with_images(
     Raises:
         SuiteError: which direction they are of is not said, or there is none such.
         DataError: a test image has no output, or two, or one of another size.
+        AbsentData: the test images are not on this machine.
     """
     folders = row.images if isinstance(row.images, dict) else {None: row.images}
     places = {}
     for name, folder in folders.items():
         direction = direction_of(cell, name, f"{where}.images")
         places[direction] = place_of(place(suite, _filled(str(folder), known)), row.pattern)
-    try:
-        given = images_given(cell, places)
-    except AbsentData:  # nor has the cell a key, then
-        given = Given("images", {}, {d: str(path) for d, path in places.items()})
-    return replace(cell, given=given)
+    return replace(cell, given=images_given(cell, places))
 
 
 def teacher_place(
@@ -146,13 +171,27 @@ def teacher_place(
     """Return the place of a teacher from files; without a discriminator among them it has none.
 
     Raises:
-        SuiteError: there is not one file for each direction, or one is not there.
+        SuiteError: there is not one file for each direction, or one is not there; one file would
+            teach several data sets; a discriminator is given where the task has none.
     """
     where = f"{suite.path}: teacher.weights"
     networks = {"generator": by_direction(teacher.weights or {}, task, where)}
     if teacher.discriminator is not None:
         judging = f"{suite.path}: teacher.discriminator"
+        if not judge_width:
+            raise SuiteError(
+                f"{judging}: the task of {dataset} has no discriminator; leave it out."
+            )
         networks["discriminator"] = by_direction(teacher.discriminator, task, judging)
+    if len(suite.datasets) > 1:
+        for network, files in networks.items():
+            for name in files.values():
+                if "{dataset}" not in name:
+                    key = "weights" if network == "generator" else network
+                    raise SuiteError(
+                        f"{suite.path}: teacher.{key}: {name} would teach {dataset} and every "
+                        "other data set of the suite; write {dataset} into the name."
+                    )
     given = weights_given(suite, networks, {"dataset": dataset}, where)
     widths = teacher.width, judge_width if teacher.discriminator else 0
     cell = make(dataset, architecture, *widths, given)

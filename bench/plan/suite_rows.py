@@ -170,6 +170,8 @@ def _teacher(suite: Suite, own: Json, where: str) -> Teacher | None:
         if name not in Teacher.model_fields:
             raise SuiteError(unknown("key", name, Teacher.model_fields, f"{where}.teacher"))
     given = dict(own)
+    if "weights" in own and own["weights"] is None:  # the discriminator is a file beside them
+        given.setdefault("discriminator", None)
     if isinstance(own.get("budget"), dict):
         inherited = suite.budget.model_dump(include=set(INHERITED))
         given["budget"] = inherited | own["budget"]

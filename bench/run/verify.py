@@ -23,9 +23,19 @@ class Verdict:
     """What repeating a cell showed."""
 
     key: str
-    same: bool
-    steps: int  # that were repeated; 0: a file is damaged, and nothing was
+    same: bool | None  # None: there is nothing to compare
+    steps: int  # that were repeated; 0: it was given, or a file is damaged, and nothing was
     explanation: str  # what differs about the machine, where bits differ; or what is damaged
+
+    @property
+    def said(self) -> str:
+        """The verdict in two words or so."""
+        if self.same is None:
+            return "given"
+        if not self.same and not self.steps:
+            return "DAMAGED"
+        after = f" after {self.steps} steps" if self.steps else ""
+        return ("same bits" if self.same else "DIFFERS") + after
 
 
 def verify(
@@ -44,14 +54,14 @@ def verify(
         expected: the cell's `end.json`, from a store or from a bundle.
         device: "cpu" or "cuda".
 
-    A cell that is given has nothing to repeat: whether its weights are damaged is still seen.
+    A cell that is given has nothing to repeat: its weights in the store are compared all the same,
+    and of images nothing is.
 
     Raises:
         StoreError: the cell did not end, or its teacher is not there.
     """
     if cell.given:
-        wrong = damage(store, cell.key) if store.checkpoint(cell.key).exists() else ""
-        return Verdict(cell.key, not wrong, 0, wrong or "given, not trained: nothing to repeat")
+        return _given(cell, store, expected)
     if not expected.get("digest"):
         raise StoreError(f"cell {cell.key} has no digest to compare with; it has not ended.")
     for key in (cell.key, *cell.needs):
@@ -82,3 +92,18 @@ def verify(
         differs.append("it was resumed under other flags or on another machine")
     differs += [f"{operator} is not deterministic" for operator in expected["nondeterministic"]]
     return Verdict(cell.key, found == expected["digest"], steps, "; ".join(differs))
+
+
+def _given(cell: Cell, store: Store, expected: Mapping[str, Any]) -> Verdict:
+    """Compare what is kept of a cell that is given with what was taken up."""
+    nothing = "given, not trained: nothing to repeat"
+    if not cell.has_networks:
+        return Verdict(cell.key, None, 0, nothing)
+    path = store.checkpoint(cell.key)
+    if not path.exists():
+        mend = f"delete {path.parent}, and `distillbench run` takes them up again"
+        return Verdict(cell.key, False, 0, f"{path.name} is missing; {mend}")
+    wrong = damage(store, cell.key)
+    if not wrong and store.read(cell.key, "end.json").get("weights") != expected.get("weights"):
+        wrong = f"{path}: these are not the weights that were taken up then"
+    return Verdict(cell.key, not wrong, 0, wrong or nothing)

@@ -11,14 +11,17 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from PIL import Image
-from tiny import student_cells, tiny_plan, train_together, write_suite
+from tiny import somewhere, student_cells, tiny_plan, train_together, write_suite
 
 from bench.cli.main import main
 from bench.contracts.image import images
+from bench.errors import SuiteError
 from bench.evaluate.feed import evaluate
 from bench.evaluate.generate import open_students, outputs
 from bench.plan.cell import Cell, open_dataset
+from bench.plan.expand import expand
 from bench.plan.scores import image_scores
+from bench.plan.suite import load
 from bench.store.layout import Store
 
 CPU = torch.device("cpu")
@@ -250,6 +253,14 @@ def test_pairs_side_by_side_serve_as_targets(tmp_path: Path) -> None:
     side = score(made, "--target", both, "--real", both, *metrics)
     assert side.stdout == alone.stdout
     assert "the right half of each image is taken" in side.stderr
+    halves = [
+        score(made, "--target", both, "--direction", way, "--metrics", "psnr", "--json").stdout
+        for way in ("AtoB", "BtoA")
+    ]
+    targets = {json.loads(text)[0]["protocol"]["target"] for text in halves}
+    assert len(targets) == 2  # other ground truths are another protocol
+    typo = score(made, "--target", both, "--direction", "BtoaA", "--metrics", "psnr")
+    assert (typo.exit_code, "it is AtoB or BtoA" in typo.stderr) == (2, True)
     black = score(made, "--target", both, "--direction", "BtoA", "--metrics", "psnr")
     dark = [np.asarray(noise(i), np.float64) / 255 for i in range(3)]
     expected = np.mean([-10 * np.log10(np.square(x).mean()) for x in dark])
@@ -336,6 +347,8 @@ def test_rows_of_images_stand_in_the_table_under_its_protocol_and_in_nothing_els
     )
     assert verified.exit_code == 0
     assert "nothing to repeat" in verified.stdout
+    assert "  given  " in verified.stdout
+    assert "same bits" not in verified.stdout
     noise(1).save(tmp_path / "results" / "0" / "images" / "im00_fake_B.png")
     assert data.exists()
     planned = command("plan", tmp_path).stdout
@@ -446,3 +459,100 @@ def test_the_key_of_given_images_holds_what_decides_their_scores(tmp_path: Path)
     assert key("one", widths=[4], seeds=[3], budget={"steps": 9, "batch": 1}) == first
     noise(99).save(tmp_path / "two" / "im03_fake_B.png")
     assert key("two") != first
+
+
+def test_a_spread_is_of_folders_that_differ_from_seed_to_seed(tmp_path: Path) -> None:
+    domains(tmp_path / "data")
+    counts = {"AtoB": 5, "BtoA": 6}
+    for i, name in enumerate(("ab0", "ab1", "ba0", "ba1")):
+        (tmp_path / name).mkdir()
+        for k in range(counts["AtoB" if i < 2 else "BtoA"]):
+            noise((70 if i >= 2 else 70 + 10 * i) + k).save(tmp_path / name / f"{k}.png")
+    keys: dict[str, Any] = {"datasets": {"cyclegan_folder": {"path": "data"}}, "seeds": [0, 1]}
+
+    def planned(**folders: str) -> list[int]:
+        methods = {"none": {}, "theirs": {"images": folders}}
+        plan = tiny_plan(tmp_path, methods=methods, metrics=["swd"], **keys)
+        return [e.seed for e in plan.entries if e.role == "given"]
+
+    assert planned(AtoB="ab{seed}") == [0, 1]
+    assert planned(AtoB="ab0", BtoA="ba0") == [0]
+    with pytest.raises(SuiteError, match=r"write \{seed\} into all of ab\{seed\}, ba0, or into"):
+        planned(AtoB="ab{seed}", BtoA="ba0")
+    with pytest.raises(SuiteError, match="ba1: of seed 1, has the contents of seed 0"):
+        planned(AtoB="ab{seed}", BtoA="ba{seed}")
+
+
+@pytest.mark.parametrize(
+    ("shown", "ending", "is_refused"),
+    [
+        ("the same", "_real_A.png", False),
+        ("the same", "_real_A.jpg", False),
+        ("the same, twice as large", "_real_A.png", False),
+        ("a cut", "_real_A.png", True),
+        ("others", "_real_A.jpg", True),
+        ("others", "_input_label.jpg", True),
+        ("the same", "_input_label.jpg", False),
+    ],
+)
+def test_inputs_beside_outputs_are_those_of_the_suite(
+    tmp_path: Path, shown: str, ending: str, is_refused: bool
+) -> None:
+    data, made = pairs(tmp_path / "data"), tmp_path / "made"
+    made.mkdir()
+    output = "_synthesized_image.jpg" if "label" in ending else "_fake_B.png"
+    for i in range(18):
+        noise(i).save(made / f"im{i:02}{output}")
+        source = Image.open(data / "test" / f"im{i:02}.jpg").crop((0, 0, SIDE, SIDE))
+        if shown == "a cut":
+            source = source.crop((2, 2, SIDE - 2, SIDE - 2)).resize((SIDE, SIDE))
+        elif shown == "others":
+            source = noise(500 + i)
+        elif shown != "the same":
+            source = source.resize((2 * SIDE, 2 * SIDE))
+        source.save(made / f"im{i:02}{ending}")
+    tiny_plan(tmp_path, datasets={"pix2pix_folder": {"path": str(data)}})
+    done = of_suite(tmp_path, made)
+    assert done.exit_code == (2 if is_refused else 0), done.output
+    assert ("does not show pix2pix_folder's test image" in done.stderr) == is_refused
+
+
+def test_whose_images_they_are_nobody_can_tell_without_the_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISTILLBENCH_HOME", str(tmp_path / "home"))
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    theirs = {name: {"images": {"AtoB": name}} for name in ("one", "two")}
+    suite = write_suite(
+        tmp_path,
+        datasets=["horse2zebra"],
+        architectures=["resnet9"],
+        methods={"none": {}, **theirs},
+    )
+    plan = expand(load(suite), elsewhere=somewhere)
+    given = [(e.method, e.cell, e.reason) for e in plan.entries if e.role == "given"]
+    why = "the images of horse2zebra are not on this machine"
+    assert given == [("one", None, why), ("two", None, why)]
+    planned = command("plan", tmp_path)
+    assert planned.exit_code == 0, planned.output
+    assert why in planned.stdout
+
+
+def test_a_suite_whose_rows_are_all_given_has_a_protocol_too(tmp_path: Path) -> None:
+    data, made = pairs(tmp_path / "data"), tmp_path / "made"
+    made.mkdir()
+    for i in range(18):
+        noise(i).save(made / f"im{i:02}.png")
+    datasets = {n: {"dataset": "pix2pix_folder", "path": str(data)} for n in ("maps", "others")}
+    keys: dict[str, Any] = {"datasets": datasets, "teacher": None}
+    theirs = {"theirs": {"images": "made", "dataset": "maps"}}
+    alone, beside = (
+        found(of_suite(tmp_path, made, "--dataset", "maps", "--json"))
+        for methods in (theirs, {"none": {}} | theirs)
+        if tiny_plan(tmp_path, methods=methods, **keys)
+    )
+    assert alone.keys() == beside.keys()
+    tiny_plan(tmp_path, methods=theirs, **keys)
+    done = of_suite(tmp_path, made, "--dataset", "others")
+    assert (done.exit_code, "no row of methods is of it" in done.stderr) == (2, True)

@@ -319,3 +319,25 @@ def test_what_lies_in_a_folder_and_is_not_scored_is_said(tmp_path: Path) -> None
     (made / "notes.txt").write_text("seed 3")
     score_folders(made, None, made, parts("psnr"), CPU, say=said.append)
     assert any(".txt" in text for text in said)
+
+
+def test_outputs_are_resampled_with_their_own_scenes_whatever_the_names_sort_like(
+    tmp_path: Path,
+) -> None:
+    """As 0, 1, 10 and as 0_fake_B, 10_fake_B, 11_fake_B: the errors are the same."""
+    truth, plain, results = (tmp_path / name for name in ("truth", "plain", "results"))
+    rng = np.random.default_rng(0)
+    for path in (truth, plain, results):
+        path.mkdir()
+    for i in range(12):
+        scene = rng.integers(0, 256, (32, 32, 3)) * (i / 12)
+        made = np.clip(scene + rng.normal(0, 20, scene.shape), 0, 255).astype(np.uint8)
+        Image.fromarray(scene.astype(np.uint8)).save(truth / f"{i}.png")
+        Image.fromarray(made).save(plain / f"{i}.png")
+        Image.fromarray(made).save(results / f"{i}_fake_B.png")
+    (first,), (second,) = (
+        score_folders(outputs, truth, truth, parts("swd"), CPU) for outputs in (plain, results)
+    )
+    # another order of the outputs draws other patches and images: alike, not equal
+    assert second["values"]["swd"] == pytest.approx(first["values"]["swd"], rel=0.02)
+    assert second["errors"]["swd"] == pytest.approx(first["errors"]["swd"], rel=0.2)

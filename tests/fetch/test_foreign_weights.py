@@ -421,3 +421,23 @@ def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
     torch.save(resnet(3, IN).state_dict(), tmp_path / "net.pth")
     with pytest.raises(WeightsError, match="has changed"):
         read_tensors(tmp_path / "net.pth", "0" * 64)
+
+
+def test_integers_and_what_is_not_finite_are_no_weights() -> None:
+    state = dict(resnet(3, IN).state_dict())
+    quantised = {n: (100 * x).to(torch.int8) for n, x in state.items()}
+    with pytest.raises(WeightsError, match=r"model.1.weight is int8, should be of floats"):
+        state_of(own("resnet9", {}), quantised, "net")
+    assert best_fit(own("resnet9", {}), quantised).faults == len(state)
+    for spoilt in (float("nan"), float("inf")):
+        state["model.1.bias"] = torch.tensor([0.0, spoilt, 0.0])
+        prefixed = {f"module.{n}": x for n, x in state.items()}
+        with pytest.raises(WeightsError, match=r"net: module.model.1.bias is not finite"):
+            state_of(own("resnet9", {}), prefixed, "net")
+
+
+def test_a_file_with_a_tensor_of_fewer_dimensions_is_recognised_as_far_as_it_goes() -> None:
+    state = dict(patchgan(6, 3, BN).state_dict()) | {"model.0.weight": torch.zeros(3)}
+    best = recognise(state, 64)[0]
+    assert best.architecture == "patchgan"
+    assert "model.0.weight is [3], should be [" in best.fit.fault

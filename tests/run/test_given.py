@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
-from tiny import SUITE, somewhere, tiny_plan, write_suite
+from tiny import SUITE, plan_without_adversary, somewhere, tiny_plan, write_suite
 
 from bench.cli.main import main
 from bench.contracts.kinds import NETWORK
@@ -49,6 +50,8 @@ def folder(tmp_path: Path) -> Path:
     write(tmp_path / "D.pth", network("patchgan", 2, 6, norm="batch"))
     for name in ("theirs", "theirs0", "theirs1"):
         write(tmp_path / f"{name}.pth", network("unet", 2, 32))
+    for name in ("copy0", "copy1"):
+        (tmp_path / f"{name}.pth").write_bytes((tmp_path / "theirs.pth").read_bytes())
     return tmp_path
 
 
@@ -207,6 +210,10 @@ def test_a_suite_tells_of_files_only_where_it_has_some(folder: Path) -> None:
         ({"teacher": {**FROM_FILE, "weights": {"BtoA": "G.pth"}}}, "unknown direction 'BtoA'"),
         ({"teacher": {**FROM_FILE, "budget": {"steps": 3}}}, "budget is for a teacher that trains"),
         ({"teacher": {"width": 4, "discriminator": "D.pth"}}, "give both or neither"),
+        (
+            {"teacher": FROM_FILE, "datasets": ["photo_edges", "photo_textures"]},
+            "teacher.weights: G.pth would teach photo_edges and every other data set",
+        ),
         ({"methods": ["dmad"], "teacher": FROM_FILE}, "dmad asks the teacher's discriminator; give"),
         ({"methods": ["fesd"], "teacher": FROM_FILE}, "fesd trains with its teacher"),
         (
@@ -215,6 +222,10 @@ def test_a_suite_tells_of_files_only_where_it_has_some(folder: Path) -> None:
         ),
         ({"methods": {"none": {}, "t": {"weights": "no.pth"}}}, "no.pth: no such file"),
         ({"methods": {"none": {}, "t": {"weights": "G.pth", "hue": 1}}}, "unknown key 'hue'"),
+        (
+            {"methods": {"t": {"weights": "copy{seed}.pth"}}, "seeds": [0, 1]},
+            "copy1.pth: of seed 1, has the contents of seed 0: copies have no spread",
+        ),
         (
             {"methods": {"t": {"weights": "G.pth"}}, "widths": [2, 4]},
             "width: missing; the suite has 2, 4",
@@ -232,9 +243,12 @@ def test_what_cannot_be_is_refused_while_planning(
         tiny_plan(folder, **changes)
 
 
-def test_a_row_may_have_its_teacher_trained_all_the_same(folder: Path) -> None:
-    own = {"weights": None, "mode": "online"}
-    plan = tiny_plan(folder, methods={"hinton": {}, "fesd": {"teacher": own}}, teacher=FROM_FILE)
+@pytest.mark.parametrize("judge", [{}, {"discriminator": "D.pth"}])
+def test_a_row_may_have_its_teacher_trained_all_the_same(
+    folder: Path, judge: dict[str, str]
+) -> None:
+    own, teacher = {"weights": None, "mode": "online"}, FROM_FILE | judge
+    plan = tiny_plan(folder, methods={"hinton": {}, "fesd": {"teacher": own}}, teacher=teacher)
     mentors = {entry.method: bool(entry.cell and entry.cell.mentor) for entry in plan.students}
     assert mentors == {"hinton": False, "fesd": True}
 
@@ -276,10 +290,18 @@ def test_verify_and_plan_say_that_it_was_given(folder: Path) -> None:
     assert ran.exit_code == 0, ran.output
     assert "tiny: 0 trained, 0 cached; 1 done" in ran.output
     verified = CliRunner().invoke(main, ["verify", *at])
-    assert (verified.exit_code, "given, not trained: nothing to repeat" in verified.output) == (
-        0,
-        True,
-    )
+    assert verified.exit_code == 0
+    assert re.search("same bits .*given, not trained: nothing to repeat", verified.output)
+    (cell,) = given(expand(load(suite)))
+    store = Store(folder / "runs")
+    end = store.read(cell.key, "end.json")
+    bundle = folder / "bundle.json"
+    bundle.write_text(json.dumps({"cells": {cell.key: {"end": end | {"weights": "0" * 16}}}}))
+    other = CliRunner().invoke(main, ["verify", *at, "--bundle", str(bundle)])
+    assert (other.exit_code, "not the weights that were taken up" in other.output) == (1, True)
+    store.checkpoint(cell.key).unlink()
+    gone = CliRunner().invoke(main, ["verify", *at])
+    assert (gone.exit_code, "checkpoint.safetensors is missing" in gone.output) == (1, True)
 
 
 def test_inspect_says_how_a_suite_takes_a_file_up(folder: Path) -> None:
@@ -303,3 +325,44 @@ def test_rows_from_files_are_in_no_control_test_or_gain(folder: Path) -> None:
     (entry,) = [entry for entry in plan.entries if entry.role == "given"]
     assert entry.cell is not None
     assert plan.recipe(entry.cell) == "given"
+
+
+def test_what_is_given_stands_beside_students_whose_checkpoint_is_selected(folder: Path) -> None:
+    methods = {"hinton": {}, "theirs": {"weights": "theirs.pth"}}
+    keys: dict[str, Any] = {"methods": methods, "teacher": FROM_FILE}
+    plain = {cell.key for cell in given(tiny_plan(folder, **keys))}
+    select = {"best_on_val": "psnr", "times": 2}
+    plan, store = tiny_plan(folder, **keys, select=select), Store(folder / "runs")
+    assert {cell.key for cell in given(plan)} == plain  # how a cell trains is none of theirs
+    go(plan, store)
+    assert len({row["protocol"] for row in score_rows(plan, store)}) == 1
+    out, at = folder / "report", ["--store", str(folder / "runs"), "--mlflow", "none"]
+    done = CliRunner().invoke(main, ["report", str(folder / "tiny.yaml"), *at, "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    notes = (out / "tables" / "results.md").read_text()
+    assert "‡ theirs: not trained here: weights theirs.pth (sha256 " in notes
+    assert "whose choice of checkpoint is not known" in notes
+
+
+def test_each_data_set_has_a_teacher_of_its_own(folder: Path) -> None:
+    datasets = ["photo_edges", "photo_textures"]
+    for name in datasets:
+        write(folder / f"G_{name}.pth", network("unet", 4, 32))
+    teacher = {**FROM_FILE, "weights": "G_{dataset}.pth"}
+    plan = tiny_plan(folder, methods=["hinton"], datasets=datasets, teacher=teacher)
+    files = [cell.given.files["generator.AtoB"] for cell in given(plan) if cell.given]
+    assert [Path(file).stem for file in files] == ["G_photo_edges", "G_photo_textures"]
+
+
+def test_a_discriminator_of_a_task_that_has_none_is_refused(folder: Path) -> None:
+    keys: dict[str, Any] = {
+        "datasets": ["tones"],
+        "architectures": ["signal_ffn"],
+        "methods": ["hinton_l2"],
+        "size": 64,
+        "outputs": {"samples": 6, "batch": 4, "steps": 3},
+        "metrics": ["params"],
+        "teacher": FROM_FILE | {"discriminator": "D.pth"},
+    }
+    with pytest.raises(SuiteError, match="the task of tones has no discriminator; leave it out"):
+        plan_without_adversary(folder, keys)
