@@ -60,7 +60,7 @@ class Significance(Report):
                 for _, column in judged(scores, group):
                     values = by_seed(column, group).astype(float)
                     whole = set(values.columns[np.isfinite(values.to_numpy()).all(axis=0)])
-                    found = _compared(values, column["better"].iloc[0], group)
+                    found = compared(values, column["better"].iloc[0], group)
                     most = max(most, *(c.n for c in found.values()))
                     methods = max(methods, len(found))
                     blocks.append(_block(where, column, group, found, whole))
@@ -73,7 +73,7 @@ class Significance(Report):
             yield Table("significance", title, CAPTION, HEADER, blocks, notes, BRIEF, idle=idle)
 
 
-def _compared(values: pd.DataFrame, better: str, group: pd.DataFrame) -> dict[str, Comparison]:
+def compared(values: pd.DataFrame, better: str, group: pd.DataFrame) -> dict[str, Comparison]:
     """Return method -> comparison with the control, in the group's order."""
     control = group.loc[group["is_control"], "method"].iloc[0]
     others = group.loc[~group["is_control"], "method"].unique()

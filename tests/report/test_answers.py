@@ -1,0 +1,89 @@
+"""Answers are never stronger than the tables: where seeds, scores or whole places are lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from bench.contracts.report import Answer, Rows
+from reports.answers import Answers
+
+Scores = Mapping[str, Mapping[str, Sequence[float | None]]]
+SEEDS = [50.0 + seed for seed in range(9)]
+FEWER = [*SEEDS[:8], None]
+LOWER = [50.0 + seed - 5 - seed / 10 for seed in range(9)]  # better than SEEDS by 5.0 to 5.8
+
+
+def made(data: Scores, metric: str = "fid", better: str = "lower", direction: str = "") -> Rows:
+    """Return rows of data set -> method -> score by seed, None where it diverged."""
+    entries, scores = [], []
+    for dataset, methods in data.items():
+        for method, values in methods.items():
+            for seed, value in enumerate(values):
+                entry = {
+                    "role": "student", "dataset": dataset, "architecture": "unet", "width": 2,
+                    "discriminator_width": 2, "method": method, "seed": seed,
+                    "is_control": method == "none", "key": f"{dataset}-{method}-{seed}",
+                    "status": "diverged" if value is None else "done", "port": "",
+                }  # fmt: skip
+                entries.append(entry)
+                says = {
+                    "metric": metric, "label": metric.upper(), "unit": "", "digits": 2, "step": 0,
+                    "judges": "images", "better": better, "direction": direction, "name": metric,
+                    "protocol": json.dumps({"split": "test"}), "headline": True, "value": value,
+                }  # fmt: skip
+                if value is not None:
+                    scores.append(entry | says)
+    return Rows("t", "?", pd.DataFrame(entries), pd.DataFrame(scores))
+
+
+def said(rows: Rows) -> list[str]:
+    return [item.said for item in Answers().make(rows) if isinstance(item, Answer)]
+
+
+def test_a_method_that_lost_a_seed_is_better_among_survivors_at_most() -> None:
+    (answer,) = said(made({"d": {"none": SEEDS, "a": [*LOWER[:8], None]}}))
+    assert answer == (
+        "No method is shown to be better than the student alone by FID; a is better among "
+        "survivors (a: +5.35 over the student alone, n = 8, 95 % interval [+5.19, +5.51], "
+        "p = 0.0078 after Holm over 1)."
+    )
+    (answer,) = said(made({"d": {"c": SEEDS, "a": [*LOWER[:8], None]}}))
+    assert answer == (
+        "No method is shown to be better than every other one by FID: a is among survivors, "
+        "48.15 against 53.50 of c (8 common seeds), and has lost seeds."
+    )
+
+
+def test_a_method_is_worse_among_survivors_where_the_student_alone_lost_seeds() -> None:
+    higher = [2 * seed - low for seed, low in zip(SEEDS, LOWER, strict=True)]
+    (answer,) = said(made({"d": {"none": FEWER, "a": higher}}))
+    assert answer.endswith("student alone by FID; a is worse among survivors.")
+    (answer,) = said(made({"d": {"none": SEEDS, "a": [*higher[:8], None], "b": SEEDS}}))
+    assert answer.endswith("student alone by FID; a is worse.")  # what is left of it is worse
+
+
+def test_means_and_n_are_of_common_seeds() -> None:
+    """LOWER's mean over all nine seeds is 48.60, over the eight of the student alone 48.15."""
+    (answer,) = said(made({"d": {"none": FEWER, "a": LOWER}}))
+    assert answer == (
+        "a is better than every other method by FID: 48.15 against 53.50 of none (8 common seeds; "
+        "p ≤ 0.05 against each); +5.35 over the student alone, n = 8, 95 % interval [+5.19, +5.51]."
+    )
+    (answer,) = said(made({"d": {"c": [1.0, 9.0, 9.0], "a": [None, 8.0, 8.0]}}))
+    assert answer.startswith("These 2 seeds cannot tell who is best by FID; the best mean is a's: ")
+    (answer,) = said(made({"d": {"c": [1.0, None], "a": [None, 8.0]}}))
+    assert answer.startswith("No seed has a score of every method by FID")
+
+
+def test_a_gain_of_few_pairs_says_how_few() -> None:
+    lost = [None] * 8
+    (answer,) = said(made({"d": {"none": SEEDS, "a": [*lost, 30.0], "b": SEEDS}}))
+    assert "largest gain is a's (+28.00 over the student alone, n = 1," in answer
+
+
+def test_no_gain_at_all_is_no_loss() -> None:
+    (answer,) = said(made({"d": {"none": SEEDS, "a": SEEDS}}))
+    assert "the largest gain is a's (+0.00 over" in answer
