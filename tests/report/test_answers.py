@@ -9,6 +9,7 @@ import pandas as pd
 
 from bench.contracts.report import Answer, Rows
 from reports.answers import Answers
+from reports.significance import Significance
 
 Scores = Mapping[str, Mapping[str, Sequence[float | None]]]
 SEEDS = [50.0 + seed for seed in range(9)]
@@ -87,3 +88,41 @@ def test_a_gain_of_few_pairs_says_how_few() -> None:
 def test_no_gain_at_all_is_no_loss() -> None:
     (answer,) = said(made({"d": {"none": SEEDS, "a": SEEDS}}))
     assert "the largest gain is a's (+0.00 over" in answer
+
+
+def test_best_of_all_at_six_seeds_is_no_contradiction_to_the_table_of_gains() -> None:
+    """2 / 2^6 = 0.03 against each, and 0.06 after Holm over two methods."""
+    near = [seed - 1 - seed / 100 for seed in SEEDS]
+    rows = made({"d": {"none": SEEDS[:6], "a": LOWER[:6], "b": near[:6]}})
+    (answer,) = said(rows)
+    assert answer.startswith("a is better than every other method by FID: ")
+    assert "Holm" not in answer
+    (table,) = Significance().make(rows)
+    assert table.notes[-1].endswith(
+        "0.062 after Holm over 2 methods: no single gain over the student alone can be significant "
+        "here, whatever its size, before there are 7 seeds; to be better than every other method, "
+        "bold in the results, these are enough."
+    )
+
+
+def test_the_table_of_gains_counts_what_it_can_test_block_by_block() -> None:
+    """Methods without a score are in no family of Holm, nor those of another data set."""
+    lost = {f"m{n}": [None] * 6 for n in range(6)}
+    rows = made({"d": {"none": SEEDS[:6], "a": LOWER[:6], **lost}})
+    (table,) = Significance().make(rows)
+    assert table.idle == ""
+    assert table.notes == [
+        "The smallest p that 6 common seeds can give is 0.031, and 0.031 after Holm over 1 method."
+    ]
+    seven = {f"m{n}": SEEDS[:4] for n in range(7)}
+    both = made({"d": {"none": SEEDS[:6], "a": LOWER[:6]}, "e": {"none": SEEDS[:4], **seven}})
+    (table,) = Significance().make(both)
+    assert table.idle == ""
+    assert [note.partition(":")[0] for note in table.notes] == [
+        "d, unet, width 2 (FID)",
+        "e, unet, width 2 (FID)",
+    ]
+    (table,) = Significance().make(made({"e": {"none": [1.0], "a": [2.0]}}))
+    assert table.idle == "of 1 seed, too few to show any"
+    (table,) = Significance().make(made({"e": {"none": [1.0, None], "a": [None, 2.0]}}))
+    assert table.notes == ["No method shares a seed with the student alone."]
