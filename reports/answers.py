@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bench.contracts.report import Answer, Report, Rows
+from bench.contracts.verdict import NOT_TRAINED
 from bench.maths.statistics import (
     LEVEL,
     Comparison,
@@ -23,9 +24,11 @@ from reports._select import foremost
 from reports.ranks import Ranked, by_metric
 from reports.significance import compared, interval
 
+LOST = ("failed", "diverged", NOT_TRAINED)  # how a run ends without a score
+
 
 class Answers(Report):
-    """One sentence per data set, architecture, direction and size, by the foremost metric.
+    """One sentence per data set, architecture, direction and size, by its foremost metric.
 
     It says what the tables of results and of significance show, and not more.
     """
@@ -34,21 +37,28 @@ class Answers(Report):
 
     def make(self, rows: Rows) -> Iterator[Answer]:
         """Yield the sentences where two methods can be held against each other."""
-        scores = foremost(rows.scores)
-        if scores.empty:
-            return
-        metric = scores["metric"].iloc[0]
+        first = foremost(rows.scores)
         for heading, entries, mine in places(rows):
             students = entries[entries["role"] == "student"]
             for (width, judge), group in students.groupby(SIZE, sort=False):
-                column = mine[mine["headline"] & mine["key"].isin(group["key"])]
-                column = column[(column["metric"] == metric) & column["value"].notna()]
-                if len(column) and group["method"].nunique() > 1:
-                    about = f"{heading}, width {size(width, judge, rows)}"
+                if group["method"].nunique() < 2:
+                    continue
+                about = f"{heading}, width {size(width, judge, rows)}"
+                scores = mine[mine["key"].isin(group["key"])] if len(mine) else mine
+                column = foremost(scores)
+                if len(column):
                     yield Answer(about, _answer(column, group))
+                elif len(first) or group["status"].isin(LOST).all():
+                    yield Answer(about, "No method has a score.")
+        if first.empty:
+            return
+        metric, label = first[["metric", "label"]].iloc[0]
+        ours = rows.scores[rows.scores["metric"] == metric]
+        several = ours.groupby("dataset")["direction"].nunique() > 1
         for ranked in by_metric(rows):
-            if ranked.heading == scores["label"].iloc[0] and not math.isnan(ranked.ranks.critical):
-                yield Answer(f"Over {ranked.ranks.n} places, width {ranked.width}", _order(ranked))
+            if ranked.heading == label and not math.isnan(ranked.ranks.critical):
+                about = f"Over {ranked.ranks.n} places, width {ranked.width}"
+                yield Answer(about, _order(ranked, has_directions=bool(several.any())))
 
 
 def _answer(column: pd.DataFrame, group: pd.DataFrame) -> str:
@@ -179,22 +189,26 @@ def _beside_control(
     )
 
 
-def _order(ranked: Ranked) -> str:
+def _order(ranked: Ranked, *, has_directions: bool) -> str:
     """Return the sentence on ranks over places."""
     of = ranked.ranks
     mean = of.mean.sort_values(kind="stable")
-    first = str(mean.index[0])
-    behind = [str(m) for m in mean.index if mean[m] - mean[first] > of.critical]
-    by = f"By {ranked.heading}, {first} ranks first on average ({mean[first]:.2f})"
-    if behind:
-        return (
-            f"{by}, significantly better than {_listed(behind)} (critical difference "
-            f"{of.critical:.2f}, Friedman p {p_value(of.p)})."
-        )
-    return (
-        f"{by}, which {of.n} places cannot tell from chance (critical difference "
-        f"{of.critical:.2f})."
-    )
+    least = mean.iloc[0]
+    first = [str(m) for m in mean.index if math.isclose(mean[m], least)]
+    behind = [str(m) for m in mean.index if mean[m] - least > of.critical]
+    ranks = f"rank{'s' if len(first) == 1 else ''} first"
+    said = f"By {ranked.heading}, {_listed(first)} {ranks} on average ({least:.2f}), "
+    test = f"critical difference {of.critical:.2f}, Friedman p {_p(of.p)}"
+    if behind and of.p <= LEVEL:
+        said += f"significantly better than {_listed(behind)} ({test})"
+    else:
+        said += f"which {of.n} places cannot tell from chance ({test})"
+    if has_directions:
+        said += "; directions of one data set are not independent, which makes this optimistic"
+    if ranked.left_out:
+        lack = "lacks" if len(ranked.left_out) == 1 else "lack"
+        said += f"; without {_listed(ranked.left_out)}, which {lack} scores somewhere"
+    return f"{said}."
 
 
 def _seeds(n: int) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
 from bench.contracts.report import Answer, Rows
-from reports.answers import Answers
+from bench.maths.statistics import Ranks
+from reports.answers import Answers, _order
+from reports.ranks import Ranked
 from reports.significance import Significance
 
 Scores = Mapping[str, Mapping[str, Sequence[float | None]]]
@@ -126,3 +129,64 @@ def test_the_table_of_gains_counts_what_it_can_test_block_by_block() -> None:
     assert table.idle == "of 1 seed, too few to show any"
     (table,) = Significance().make(made({"e": {"none": [1.0, None], "a": [None, 2.0]}}))
     assert table.notes == ["No method shares a seed with the student alone."]
+
+
+def together(*parts: Rows) -> Rows:
+    entries = pd.concat([part.entries for part in parts]).drop_duplicates(
+        ["key"], ignore_index=True
+    )
+    return Rows("t", "?", entries, pd.concat([part.scores for part in parts], ignore_index=True))
+
+
+def test_every_place_has_an_answer_by_a_metric_that_it_has() -> None:
+    edges = made({"d": {"none": SEEDS[:6], "a": LOWER[:6]}})
+    photos = made({"e": {"none": SEEDS[:6], "a": LOWER[:6]}}, metric="psnr")
+    lost = made({"f": {"none": [None] * 6, "a": [None] * 6}})
+    answers = said(together(edges, photos, lost))
+    assert [answer.partition(":")[0] for answer in answers] == [
+        "a is better than every other method by FID",
+        "a is better than every other method by PSNR",
+        "No method has a score.",
+    ]
+    assert said(lost) == ["No method has a score."]
+    assert said(replace(lost, entries=lost.entries.assign(status="done"))) == []  # none was asked
+
+
+def over(places: int, **scores: float) -> dict[str, dict[str, list[float | None]]]:
+    return {f"d{n}": {method: [score] for method, score in scores.items()} for n in range(places)}
+
+
+def test_all_that_share_the_first_rank_are_named() -> None:
+    *_, answer = said(made(over(12, none=3.0, a=1.0, b=1.0)))
+    assert answer.startswith(
+        "By FID, a and b rank first on average (1.50), significantly better than none (critical "
+    )
+
+
+def test_who_is_in_no_rank_for_want_of_scores_is_named() -> None:
+    data = over(12, none=3.0, a=2.0, c=4.0, b=1.0)
+    data["d0"]["b"] = [None]
+    *_, answer = said(made(data))
+    assert "a ranks first" in answer
+    assert answer.endswith("; without b, which lacks scores somewhere.")
+
+
+def test_ranks_differ_only_where_friedmans_test_says_so() -> None:
+    """Ranks that are a critical difference apart, by chance, where the test of all is not."""
+    ranks = pd.Series({"a": 1.0, "b": 2.5, "c": 4.0})
+    found = Ranks(ranks, n=5, p=0.06, critical=2.9)
+    ranked = Ranked("2", "FID", found, [], [])
+    assert "which 5 places cannot tell from chance" in _order(ranked, has_directions=False)
+    ranked = ranked._replace(ranks=replace(found, p=0.05))
+    assert "significantly better than c" in _order(ranked, has_directions=False)
+
+
+def test_two_directions_of_one_data_set_are_said_to_be_no_two() -> None:
+    data = over(12, none=3.0, a=1.0, b=2.0)
+    *_, answer = said(made(data))
+    assert "directions" not in answer
+    both = together(*(made(data, direction=direction) for direction in ("AtoB", "BtoA")))
+    *_, answer = said(both)
+    assert answer.endswith(
+        "; directions of one data set are not independent, which makes this optimistic."
+    )
