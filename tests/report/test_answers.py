@@ -169,6 +169,9 @@ def test_who_is_in_no_rank_for_want_of_scores_is_named() -> None:
     *_, answer = said(made(data))
     assert "a ranks first" in answer
     assert answer.endswith("; without b, which lacks scores somewhere.")
+    data |= {place: {**methods, "e": [None]} for place, methods in data.items()}
+    *_, answer = said(made(data))
+    assert answer.endswith("; without b and e, which lack scores somewhere.")
 
 
 def test_ranks_differ_only_where_friedmans_test_says_so() -> None:
