@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
 from bench.contracts.report import Answer, Report, Rows
-from bench.maths.statistics import LEVEL, Comparison, best, compare, holm, least_p, seeds_needed
+from bench.contracts.verdict import NOT_TRAINED
+from bench.maths.statistics import (
+    LEVEL,
+    Comparison,
+    best,
+    compare,
+    holm,
+    least_holm_p,
+    seeds_needed,
+)
 from reports._format import SIZE, by_seed, p_value, places, signed, size
 from reports._select import foremost
 from reports.ranks import Ranked, by_metric
-from reports.significance import interval
+from reports.significance import compared, interval
+
+LOST = ("failed", "diverged", NOT_TRAINED)  # how a run ends without a score
 
 
 class Answers(Report):
-    """One sentence per data set, architecture, direction and size, by the foremost metric.
+    """One sentence per data set, architecture, direction and size, by its foremost metric.
 
     It says what the tables of results and of significance show, and not more.
     """
@@ -26,52 +37,86 @@ class Answers(Report):
 
     def make(self, rows: Rows) -> Iterator[Answer]:
         """Yield the sentences where two methods can be held against each other."""
-        scores = foremost(rows.scores)
-        if scores.empty:
-            return
-        metric = scores["metric"].iloc[0]
+        first = foremost(rows.scores)
         for heading, entries, mine in places(rows):
             students = entries[entries["role"] == "student"]
             for (width, judge), group in students.groupby(SIZE, sort=False):
-                column = mine[mine["headline"] & mine["key"].isin(group["key"])]
-                column = column[(column["metric"] == metric) & column["value"].notna()]
-                if len(column) and group["method"].nunique() > 1:
-                    about = f"{heading}, width {size(width, judge, rows)}"
+                if group["method"].nunique() < 2:
+                    continue
+                about = f"{heading}, width {size(width, judge, rows)}"
+                scores = mine[mine["key"].isin(group["key"])] if len(mine) else mine
+                column = foremost(scores)
+                if len(column):
                     yield Answer(about, _answer(column, group))
+                elif len(first) or group["status"].isin(LOST).all():
+                    yield Answer(about, "No method has a score.")
+        if first.empty:
+            return
+        metric, label = first[["metric", "label"]].iloc[0]
+        ours = rows.scores[rows.scores["metric"] == metric]
+        several = ours.groupby("dataset")["direction"].nunique() > 1
         for ranked in by_metric(rows):
-            if ranked.heading == scores["label"].iloc[0] and not math.isnan(ranked.ranks.critical):
-                yield Answer(f"Over {ranked.ranks.n} places, width {ranked.width}", _order(ranked))
+            if ranked.heading == label and not math.isnan(ranked.ranks.critical):
+                about = f"Over {ranked.ranks.n} places, width {ranked.width}"
+                yield Answer(about, _order(ranked, has_directions=bool(several.any())))
 
 
 def _answer(column: pd.DataFrame, group: pd.DataFrame) -> str:
     """Return the sentence on one place and size."""
     head = column.iloc[0]
-    digits, by = int(head["digits"]), f"by {head['label']}"
-    unit = f" {head['unit']}" if head["unit"] else ""
     values = by_seed(column, group).astype(float)
     values = values.where(np.isfinite(values))
-    means = values.mean().dropna().sort_values(ascending=head["better"] == "lower", kind="stable")
-    whole = {str(m) for m in values if values[m].notna().all()}
-    if len(means) < 2:
-        return f"Only {len(means)} of {len(values.columns)} methods has a score {by}."
-    first, second = str(means.index[0]), str(means.index[1])
-    lead = f"{means[first]:.{digits}f}{unit} against {means[second]:.{digits}f} of {second}"
-    winner = best(values, head["better"])
-    control = _control(group, values)
-    against = ""
-    if control and control != first:
-        found = _against(values, control, head["better"])
-        against = _gain(first, found, digits, unit)
-    if winner and winner in whole:
-        n = len(values[winner])
+    scored = values.dropna(axis=1, how="all")
+    if len(scored.columns) < 2:
         return (
-            f"{winner} is better than every other method {by}: {lead} (p ≤ {LEVEL} against each, "
-            f"{n} seeds){against}."
+            f"Only {len(scored.columns)} of {len(values.columns)} methods has a score "
+            f"by {head['label']}."
         )
-    if not control:
-        seeds = _seeds(int(values.notna().sum().max()))
-        return f"{seeds} cannot tell who is best {by}; the best mean is {first}'s: {lead}."
-    return _beside_control(values, control, whole, head, digits, unit)
+    whole = {str(m) for m in values if values[m].notna().all()}
+    control = _control(group, values)
+    winner = best(values, head["better"])
+    if winner and (winner in whole or not control):
+        return _best(scored, winner, control, head, is_whole=winner in whole)
+    if control:
+        return _beside_control(values, group, whole, head)
+    common = scored.dropna()
+    if common.empty:
+        return f"No seed has a score of every method by {head['label']}, which leaves it open."
+    means = common.mean().sort_values(ascending=head["better"] == "lower", kind="stable")
+    first, second = (str(method) for method in means.index[:2])
+    return (
+        f"{_seeds(len(common))} cannot tell who is best by {head['label']}; the best mean is "
+        f"{first}'s: {_lead(common, first, second, head)}."
+    )
+
+
+def _best(
+    values: pd.DataFrame, winner: str, control: str, head: pd.Series[str], *, is_whole: bool
+) -> str:
+    """Return the sentence where one method beats all others, or does among survivors."""
+    by, others = f"by {head['label']}", [str(m) for m in values if m != winner]
+    found = {m: compare(values[winner], values[m], head["better"]) for m in others}
+    second = min(others, key=lambda m: found[m].mean)
+    n = found[second].n
+    lead = f"{_lead(values[[winner, second]].dropna(), winner, second, head)} ({n} common seeds"
+    if not is_whole:
+        return (
+            f"No method is shown to be better than every other one {by}: {winner} is among "
+            f"survivors, {lead}), and has lost seeds."
+        )
+    gain = ""
+    if control and control != winner:
+        gain = f"; {_gain(found[control], head)}, 95 % interval {_interval(found[control], head)}"
+    return (
+        f"{winner} is better than every other method {by}: {lead}; p ≤ {LEVEL} against each){gain}."
+    )
+
+
+def _lead(common: pd.DataFrame, first: str, second: str, head: pd.Series[str]) -> str:
+    """Return the means of two methods over the same seeds."""
+    unit = f" {head['unit']}" if head["unit"] else ""
+    mine, other = (f"{common[m].mean():.{head['digits']}f}" for m in (first, second))
+    return f"{mine}{unit} against {other} of {second}"
 
 
 def _control(group: pd.DataFrame, values: pd.DataFrame) -> str:
@@ -80,90 +125,90 @@ def _control(group: pd.DataFrame, values: pd.DataFrame) -> str:
     return str(names[0]) if len(names) == 1 and values[names[0]].notna().any() else ""
 
 
-def _against(
-    values: pd.DataFrame, control: str, better: str
-) -> dict[str, tuple[Comparison, float]]:
-    """Return method -> comparison with the student alone, and p after Holm's correction."""
-    others = [str(m) for m in values if m != control]
-    found = [compare(values[m], values[control], better) for m in others]
-    return {
-        m: (c, float(p)) for m, c, p in zip(others, found, holm([c.p for c in found]), strict=True)
-    }
+def _gain(found: Comparison, head: pd.Series[str]) -> str:
+    """Return by how much a method is better than the student alone, and at how many seeds."""
+    unit = f" {head['unit']}" if head["unit"] else ""
+    return f"{signed(found.mean, int(head['digits']))}{unit} over the student alone, n = {found.n}"
 
 
-def _gain(
-    method: str, found: Mapping[str, tuple[Comparison, float]], digits: int, unit: str
-) -> str:
-    """Return by how much a method is better than the student alone, and how sure that is."""
-    gain, after = found[method]
-    return (
-        f"; {signed(gain.mean, digits)}{unit} over the student alone (95 % interval "
-        f"{interval(gain, digits)}, p {_p(after)} after Holm)"
-    )
+def _interval(found: Comparison, head: pd.Series[str]) -> str:
+    return interval(found, int(head["digits"]))
 
 
 def _beside_control(
-    values: pd.DataFrame,
-    control: str,
-    whole: set[str],
-    head: pd.Series[str],
-    digits: int,
-    unit: str,
+    values: pd.DataFrame, group: pd.DataFrame, whole: set[str], head: pd.Series[str]
 ) -> str:
-    """Return the sentence where nobody beats all others: who beats the student alone."""
-    by = f"by {head['label']}"
-    found = _against(values, control, head["better"])
-    tested = {m: pair for m, pair in found.items() if pair[0].n}
+    """Return the sentence where nobody beats all others: who beats the student alone.
+
+    As in `compare`, a method that has lost seeds is better among survivors at most, and one is
+    worse among survivors where the student alone has lost some.
+    """
+    alone = f"the student alone by {head['label']}"
+    every = compared(values, head["better"], group)
+    tested = {method: c for method, c in every.items() if c.n}
     if not tested:
-        return f"No method shares a seed with the student alone {by}."
-    better = [m for m, (c, p) in tested.items() if p <= LEVEL and c.mean > 0 and m in whole]
-    worse = [m for m, (c, p) in tested.items() if p <= LEVEL and c.mean < 0 and m in whole]
-    first = max(better or tested, key=lambda m: tested[m][0].mean)
-    gain, after = tested[first]
+        return f"No method shares a seed with {alone}."
+    after = dict(zip(tested, holm([c.p for c in tested.values()]), strict=True))
+    significant = [m for m in tested if after[m] <= LEVEL]
+    gained = [m for m in significant if tested[m].mean > 0]
+    better = [m for m in gained if m in whole]
+    surviving = [m for m in gained if m not in whole]
+    worse = [m for m in significant if tested[m].mean < 0]
+    first = max(better or surviving or tested, key=lambda m: tested[m].mean)
     said = (
-        f"{signed(gain.mean, digits)}{unit} over the student alone, 95 % interval "
-        f"{interval(gain, digits)}, p {_p(after)} after Holm over {len(tested)}"
+        f"{_gain(tested[first], head)}, 95 % interval {_interval(tested[first], head)}, "
+        f"p {_p(after[first])} after Holm over {len(tested)}"
     )
-    lost = f"; {_listed(worse)} {_is(worse)} worse" if worse else ""
+    told = f"({'the most, ' if len(better or surviving) > 1 else ''}{first}: {said})"
+    parts = []
     if better:
-        more = ""
-        if len(better) > 1:
-            more = "; which of them is best these seeds cannot tell"
-        return (
-            f"{_listed(better)} {_is(better)} better than the student alone {by} "
-            f"({'the most, ' if len(better) > 1 else ''}{first}: {said}){lost}{more}."
-        )
+        parts.append(f"{_listed(better)} {_is(better)} better than {alone} {told}")
+    elif significant:
+        parts.append(f"No method is shown to be better than {alone}")
+    if surviving:
+        most = "" if better else f" {told}"
+        parts.append(f"{_listed(surviving)} {_is(surviving)} better among survivors{most}")
     if worse:
-        return f"No method is shown to be better than the student alone {by}{lost}."
-    most = max(c.n for c, _ in tested.values())
+        is_shown = group.loc[group["is_control"], "method"].iloc[0] in whole
+        among = "" if is_shown else " among survivors"
+        parts.append(f"{_listed(worse)} {_is(worse)} worse{among}")
+    if len(better) > 1:
+        parts.append("which of them is best these seeds cannot tell")
+    if parts:
+        return f"{'; '.join(parts)}."
+    n = max(c.n for c in tested.values())
     never = ""
-    if len(tested) * least_p(most) > LEVEL:
+    if least_holm_p(n, len(tested)) > LEVEL:
         needed = seeds_needed(len(tested))
         who = f"{len(tested)} methods need" if len(tested) > 1 else "one method needs"
         never = f"; {who} {needed} seeds before any gain can be significant"
-    lead = "largest gain" if gain.mean > 0 else "smallest loss"
+    is_loss = round(tested[first].mean, int(head["digits"])) < 0
     return (
-        f"{_seeds(most)} cannot tell the methods from the student alone {by}: the {lead} is "
-        f"{first}'s ({said}){never}."
+        f"{_seeds(n)} cannot tell the methods from {alone}: the "
+        f"{'smallest loss' if is_loss else 'largest gain'} is {first}'s ({said}){never}."
     )
 
 
-def _order(ranked: Ranked) -> str:
+def _order(ranked: Ranked, *, has_directions: bool) -> str:
     """Return the sentence on ranks over places."""
     of = ranked.ranks
     mean = of.mean.sort_values(kind="stable")
-    first = str(mean.index[0])
-    behind = [str(m) for m in mean.index if mean[m] - mean[first] > of.critical]
-    by = f"By {ranked.heading}, {first} ranks first on average ({mean[first]:.2f})"
-    if behind:
-        return (
-            f"{by}, significantly better than {_listed(behind)} (critical difference "
-            f"{of.critical:.2f}, Friedman p {p_value(of.p)})."
-        )
-    return (
-        f"{by}, which {of.n} places cannot tell from chance (critical difference "
-        f"{of.critical:.2f})."
-    )
+    least = mean.iloc[0]
+    first = [str(m) for m in mean.index if math.isclose(mean[m], least)]
+    behind = [str(m) for m in mean.index if mean[m] - least > of.critical]
+    ranks = f"rank{'s' if len(first) == 1 else ''} first"
+    said = f"By {ranked.heading}, {_listed(first)} {ranks} on average ({least:.2f}), "
+    test = f"critical difference {of.critical:.2f}, Friedman p {_p(of.p)}"
+    if behind and of.p <= LEVEL:
+        said += f"significantly better than {_listed(behind)} ({test})"
+    else:
+        said += f"which {of.n} places cannot tell from chance ({test})"
+    if has_directions:
+        said += "; directions of one data set are not independent, which makes this optimistic"
+    if ranked.left_out:
+        lack = "lacks" if len(ranked.left_out) == 1 else "lack"
+        said += f"; without {_listed(ranked.left_out)}, which {lack} scores somewhere"
+    return f"{said}."
 
 
 def _seeds(n: int) -> str:

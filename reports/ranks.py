@@ -98,11 +98,12 @@ def by_metric(rows: Rows) -> Iterator[Ranked]:
         names = {m: f"{m} †" for m in students.loc[students["port"] != "", "method"]}
         for (width, judge), group in students.groupby(SIZE, sort=True):
             for metric, column in judged(scores, group):
-                values = by_seed(column, group).dropna(axis=1, how="all").dropna()
+                scored = by_seed(column, group)
+                values = scored.dropna(axis=1, how="all").dropna()
                 key = (size(width, judge, rows), metric)
                 means.setdefault(key, [])
                 if len(values):
-                    means[key].append(values.rename(columns=names).mean())
+                    means[key].append(values.mean().reindex(scored.columns).rename(index=names))
                 else:
                     apart.setdefault(key, []).append(heading)
                 sides[metric] = (column["label"].iloc[0], column["better"].iloc[0])

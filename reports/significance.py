@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -50,7 +50,8 @@ class Significance(Report):
 
     def make(self, rows: Rows) -> Iterator[Table]:
         """Yield the table where there is a control and something to hold against it."""
-        blocks, most, methods = [], 0, 0
+        blocks: list[list[list[str]]] = []
+        reach: dict[tuple[int, int], dict[str, list[str]]] = {}  # -> place -> metrics
         for heading, entries, scores in places(rows):
             students = entries[entries["role"] == "student"]
             for (width, judge), group in students.groupby(SIZE, sort=False):
@@ -60,20 +61,23 @@ class Significance(Report):
                 for _, column in judged(scores, group):
                     values = by_seed(column, group).astype(float)
                     whole = set(values.columns[np.isfinite(values.to_numpy()).all(axis=0)])
-                    found = _compared(values, column["better"].iloc[0], group)
-                    most = max(most, *(c.n for c in found.values()))
-                    methods = max(methods, len(found))
+                    found = compared(values, column["better"].iloc[0], group)
+                    able = max(c.n for c in found.values()), sum(c.n > 0 for c in found.values())
+                    place = f"{heading}, width {where[1]}"
+                    label = str(column["label"].iloc[0])
+                    reach.setdefault(able, {}).setdefault(place, []).append(label)
                     blocks.append(_block(where, column, group, found, whole))
         if blocks:
-            notes = [*ports(rows.entries), _reach(most, methods)]
+            notes = [*ports(rows.entries), *_reaches(reach)]
             title = "Significance of the gains"
-            idle = (
-                "" if methods * least_p(most) <= LEVEL else f"of {most} seeds, too few to show any"
-            )
+            idle = ""
+            if all(least_holm_p(*able) > LEVEL for able in reach):
+                seeds = max(seeds for seeds, _ in reach)
+                idle = f"of {seeds} seed{'s' * (seeds != 1)}, too few to show any"
             yield Table("significance", title, CAPTION, HEADER, blocks, notes, BRIEF, idle=idle)
 
 
-def _compared(values: pd.DataFrame, better: str, group: pd.DataFrame) -> dict[str, Comparison]:
+def compared(values: pd.DataFrame, better: str, group: pd.DataFrame) -> dict[str, Comparison]:
     """Return method -> comparison with the control, in the group's order."""
     control = group.loc[group["is_control"], "method"].iloc[0]
     others = group.loc[~group["is_control"], "method"].unique()
@@ -109,6 +113,20 @@ def interval(found: Comparison, digits: int) -> str:
     return f"[{signed(found.low, digits)}, {signed(found.high, digits)}]"
 
 
+def _reaches(reach: Mapping[tuple[int, int], Mapping[str, Sequence[str]]]) -> Iterator[str]:
+    """Say what each number of seeds and methods can show at best, and where if there are several.
+
+    Args:
+        reach: (common seeds, methods tested) -> place -> labels of the metrics.
+    """
+    for (seeds, methods), found in reach.items():
+        text = (
+            _reach(seeds, methods) if methods else "No method shares a seed with the student alone."
+        )
+        at = "; ".join(f"{place} ({', '.join(labels)})" for place, labels in found.items())
+        yield f"{at}: {text}" if len(reach) > 1 else text
+
+
 def _reach(seeds: int, methods: int) -> str:
     """Say what so many seeds can show at best."""
     single, corrected = least_p(seeds), least_holm_p(seeds, methods)
@@ -118,7 +136,9 @@ def _reach(seeds: int, methods: int) -> str:
     )
     if corrected > LEVEL:
         text += (
-            f": {'nothing' if methods == 1 else 'no single method'} can be significant here, "
-            f"whatever its gain, before there are {seeds_needed(methods)} seeds"
+            f": no {'' if methods == 1 else 'single '}gain over the student alone can be "
+            f"significant here, whatever its size, before there are {seeds_needed(methods)} seeds"
         )
+        if single <= LEVEL:
+            text += "; to be better than every other method, bold in the results, these are enough"
     return f"{text}."

@@ -32,6 +32,8 @@ class Rows:
     untrained: pd.DataFrame = field(default_factory=pd.DataFrame)
     """What `scores` does not hold: scores of images by students that did not train, which may be
     shown but rank nothing (bench/contracts/verdict.py)."""
+    hidden: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Scores of metrics that were not chosen to be shown; whether a cell is done rests on them."""
 
     @functools.cached_property
     def has_several_discriminators(self) -> bool:
@@ -42,9 +44,9 @@ class Rows:
 
 def lacking(rows: Rows) -> dict[str, str]:
     """Return cell -> "without FID, SWD" of those that trained and lack scores they should have."""
-    scores = [frame for frame in (rows.scores, rows.untrained) if len(frame)]
+    every = (rows.scores, rows.untrained, rows.hidden)
     found: dict[str, dict[str, None]] = {}
-    for frame in scores:
+    for frame in (frame for frame in every if len(frame)):
         for key, label in frame.loc[frame["is_open"], ["key", "label"]].to_numpy():
             found.setdefault(key, {})[label] = None
     return {key: f"without {', '.join(labels)}" for key, labels in found.items()}

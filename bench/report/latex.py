@@ -44,11 +44,8 @@ LATEX = {
     "*": "{*}",  # and this one would be taken as part of it
     "±": r"$\pm$",
     "×": r"$\times$",
-    "Δ": r"$\Delta$",
-    "α": r"$\alpha$",
     "ᾱ": r"$\bar\alpha$",
     "√": r"$\surd$",
-    "σ": r"$\sigma$",
     "…": r"\ldots{}",
     "†": r"$\dagger$",
     "‡": r"$\ddagger$",
@@ -61,7 +58,26 @@ LATEX = {
     "−": r"$-$",
     "–": "--",
     "—": "---",
+    "“": "``",
+    "”": "''",
+    "„": ",,",
+    "‘": "`",
+    "’": "'",
+    "‚": ",",
 }
+GREEK = {
+    "αβγδεζηθ": "alpha beta gamma delta varepsilon zeta eta theta",
+    "ικλμνξπρς": "iota kappa lambda mu nu xi pi rho varsigma",
+    "στυφχψω": "sigma tau upsilon varphi chi psi omega",
+    "ϵϑϕϖϱ": "epsilon vartheta phi varpi varrho",
+    "ΓΔΘΛΞΠΣΥΦΨΩ": "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega",
+}
+LATEX |= {
+    letter: rf"$\{name}$"
+    for letters, names in GREEK.items()
+    for letter, name in zip(letters, names.split(), strict=True)
+}
+LATEX |= dict(zip("οΑΒΕΖΗΙΚΜΝΟΡΤΧ", "oABEZHIKMNOPTX", strict=True))  # they have Latin shapes
 
 FOREIGN = set("«»ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")  # need another font encoding than LaTeX's own (OT1)
 PLAIN = {chr(code) for code in (*range(32, 127), *range(161, 384))} - FOREIGN  # pdflatex sets it

@@ -11,7 +11,7 @@ import pandas as pd
 from bench.contracts.report import Rows
 from bench.errors import ReportError, unknown
 
-FRAMES = ("entries", "scores", "snapshots", "losses", "references", "untrained")
+FRAMES = ("entries", "scores", "snapshots", "losses", "references", "untrained", "hidden")
 
 
 def chosen(rows: Rows, metrics: Sequence[str]) -> Rows:
@@ -34,13 +34,15 @@ def chosen(rows: Rows, metrics: Sequence[str]) -> Rows:
         places = scores["metric"].map(_plain).map(order).dropna().sort_values(kind="stable")
         return scores.loc[places.index]
 
-    return replace(
+    shown = replace(
         rows,
         scores=of(rows.scores),
         snapshots=of(rows.snapshots),
         references=of(rows.references),
         untrained=of(rows.untrained),
     )
+    left = [rows.scores.drop(shown.scores.index), rows.untrained.drop(shown.untrained.index)]
+    return replace(shown, hidden=pd.concat(left))
 
 
 def _plain(metric: str) -> str:

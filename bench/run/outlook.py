@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from bench.contracts.width import said_width
 from bench.fetch import weights
-from bench.maths.statistics import LEVEL, least_holm_p, least_p, seeds_needed
+from bench.maths.statistics import LEVEL, least_holm_p, seeds_needed
 from bench.plan.cell import Cell
 from bench.plan.matrix import Entry, Plan
 from bench.plan.scores import image_scores, network_metrics
@@ -62,8 +63,11 @@ def _significance(plan: Plan) -> Iterator[Remark]:
 def _too_few(seeds: int, tests: int) -> str:
     said = f"{seeds} seed{'s' * (seeds != 1)} can never be significant for "
     said += f"{tests} method{'s' * (tests != 1)}: {seeds_needed(tests)} would be"
-    if least_p(seeds) > LEVEL and seeds_needed(1) != seeds_needed(tests):
-        said += f" (and below {seeds_needed(1)} nothing is, not even one method alone)"
+    first = seeds_needed(1)
+    if seeds >= first:
+        said += f" (gain by gain, after Holm; the best of all, in bold, needs {first})"
+    elif first != seeds_needed(tests):
+        said += f" (and below {first} nothing is, not even one method alone)"
     return said
 
 
@@ -71,7 +75,7 @@ def _by_place(students: Iterable[Entry]) -> Iterator[tuple[str, list[Entry]]]:
     """Yield the students of each data set, architecture and width."""
 
     def place(entry: Entry) -> tuple[str, str, str, int]:
-        return entry.dataset, entry.architecture, str(entry.width), entry.discriminator_width
+        return entry.dataset, entry.architecture, said_width(entry.width), entry.discriminator_width
 
     for (dataset, architecture, width, judge), group in groupby(sorted(students, key=place), place):
         judged = f", discriminator {judge}" if judge else ""

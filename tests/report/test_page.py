@@ -132,6 +132,7 @@ slider.dispatchEvent(new Event("input"));
 found.second = frame();
 found.spoken = [slider.ariaValueText, document.querySelector("output").textContent];
 found.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+heads[3].style.minWidth = "20rem";
 const region = document.querySelector("[role=region]");
 found.scrolls = region.scrollWidth > region.clientWidth && region.tabIndex === 0;
 const subject = document.querySelector("td.subject");
@@ -142,6 +143,8 @@ found.seen = [0, 10000].map((to) => {
   return place().left >= window_.left - 1 && place().left < window_.right - 40;
 });
 found.moved = region.scrollLeft;
+subject.textContent = "a label of many words ".repeat(6) + "letter".repeat(30);
+found.share = subject.getBoundingClientRect().width / innerWidth;
 parent.postMessage(JSON.stringify(found), "*");
 """
 
@@ -181,4 +184,5 @@ def test_tables_sort_and_the_slider_moves_at_a_phones_width(driven: Any) -> None
     assert driven["wide"] == 0  # the page itself does not scroll sideways
     assert driven["scrolls"]
     assert driven["moved"] > 40
+    assert driven["share"] < 0.45  # a long label leaves room for numbers beside it
     assert driven["seen"] == [True, True]  # the method, wherever its table is scrolled to

@@ -263,8 +263,8 @@ def test_four_seeds_of_six_methods_cannot_tell_and_the_answer_says_so(tmp_path: 
     assert answer.about == "photo_edges, unet, width 2"
     assert answer.said.startswith(
         "These 4 seeds cannot tell the methods from the student alone by PSNR: the largest gain is "
-        "sd's (+3.04 dB over the student alone, 95 % interval [+3.01, +3.08], p = 0.7500 after Holm "
-        "over 6); 6 methods need 8 seeds"
+        "sd's (+3.04 dB over the student alone, n = 4, 95 % interval [+3.01, +3.08], p = 0.7500 "
+        "after Holm over 6); 6 methods need 8 seeds"
     )
     (table,) = Significance().make(collect(plan, store))
     assert table.idle == "of 4 seeds, too few to show any"
@@ -278,7 +278,7 @@ def test_a_method_that_beats_every_other_is_named_as_the_table_has_it_in_bold(
     assert answer.said.startswith(
         "wkd is better than every other method by PSNR: 25.57 dB against "
     )
-    assert "24.74 of at (p ≤ 0.05 against each, 8 seeds); +2.07 dB over the student" in answer.said
+    assert "24.74 of at (8 common seeds; p ≤ 0.05 against each); +2.07 dB over the" in answer.said
     cells = [c for t in publish_tables(plan, store) for b in t.blocks for row in b for c in row]
     assert any(isinstance(cell, Bold) for cell in cells)
 
@@ -310,11 +310,12 @@ def test_nobody_is_done_while_scores_are_missing(tmp_path: Path) -> None:
     out = tmp_path / "report"
     assert ">5 done<" in publish(plan, store, out).read_text()
     store.write(plan.students[0].cell.key, "scores.json", {})
-    page = publish(plan, store, out).read_text()
-    assert '<span class="done">4 done</span>' in page
-    assert '<span class="trained">1 trained, without PSNR</span>' in page
-    status = (out / "tables" / "status.csv").read_text()
-    assert status.count("without PSNR") == 1
+    for metrics in ((), ["params"], ["psnr"]):  # whatever is shown of them
+        page = publish(plan, store, out, metrics=metrics).read_text()
+        assert '<span class="done">4 done</span>' in page
+        assert '<span class="trained">1 trained, without PSNR</span>' in page
+        status = (out / "tables" / "status.csv").read_text()
+        assert status.count("without PSNR") == 1
 
 
 def test_a_page_folds_what_can_show_nothing_and_says_a_protocol_once(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -572,9 +573,22 @@ def test_one_cell_under_two_names_counts_once_under_each(tmp_path: Path) -> None
 def test_a_bracket_at_the_start_of_a_row_is_no_argument_in_latex() -> None:
     table = Table("t", "T", "c", ["a"], [[["x"], ["[y] β"]]])
     assert "{[}y]" in latex.latex(table)
-    assert "β" not in latex.latex(table)  # pdflatex has no such letter
+    assert r"{[}y] $\beta$" in latex.latex(table)  # pdflatex has no such letter
     starred = latex.latex(Table("t", "T", "c", ["a"], [[["x"], ["*y ą"]]]))
     assert "\n{*}y U+0105" in starred  # a star would belong to the end of the row above
+
+
+def test_every_greek_letter_and_curly_quote_is_set_as_itself(tmp_path: Path) -> None:
+    """Not as its code."""
+    greek = [chr(code) for code in range(0x391, 0x3CA) if unicodedata.category(chr(code))[0] == "L"]
+    plain = "".join(sign for sign in greek if not unicodedata.decomposition(sign))  # no accents
+    assert len(plain) == 24 + 25  # with the s at the end of words
+    said = latex.escaped(plain + "“a” ‘b’ „c’s‚")
+    assert "U+" not in said
+    assert latex.escaped("β-VAE, λ=Ω") == r"$\beta$-VAE, $\lambda$=$\Omega$"
+    assert latex.escaped("“a” ‘b’") == "``a'' `b'"
+    if shutil.which("pdflatex"):
+        assert compiled(tmp_path, [said]).returncode == 0
 
 
 def test_latency_is_of_the_cells_own_numerics(tmp_path: Path) -> None:

@@ -52,6 +52,12 @@ def test_too_few_seeds_are_said_with_how_many_it_takes(tmp_path: Path) -> None:
     )
     one = tiny_plan(tmp_path, methods=methods(1), seeds=[0])
     assert texts(one, "seeds") == ["1 seed can never be significant for 1 method: 6 would be"]
+    six = tiny_plan(tmp_path, methods=methods(2), seeds=list(range(6)))
+    (said,) = texts(six, "seeds")  # 2 * 2 / 2^6 > 0.05, but for the best of all 2 / 2^6 is enough
+    assert said == (
+        "6 seeds can never be significant for 2 methods: 7 would be "
+        "(gain by gain, after Holm; the best of all, in bold, needs 6)"
+    )
 
 
 def test_without_the_control_nothing_is_tested(tmp_path: Path) -> None:
