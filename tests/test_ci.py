@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import configparser
+import os
 import re
+import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +53,14 @@ def test_workflows_pin_their_actions_and_may_only_read(workflow: Path) -> None:
             assert re.fullmatch(r"actions/[\w-]+@v\d+", step.get("uses", "actions/none@v1"))
 
 
-CREDENTIALS = re.compile(r"(MLFLOW_TRACKING|AWS)_[A-Z_]+")
+CREDENTIALS = re.compile(r"(MLFLOW_(TRACKING|S3)|AWS|AZURE_STORAGE|DATABRICKS)_[A-Z_]+")
+
+
+def nightly() -> dict[str, Any]:
+    """Return the step that runs tox."""
+    (job,) = jobs(ROOT / ".github" / "workflows" / "nightly.yml")
+    (step,) = [s for s in job["steps"] if "tox -e nightly" in s.get("run", "")]
+    return dict(step)
 
 
 def test_only_the_step_that_runs_tox_on_our_own_machine_sees_secrets() -> None:
@@ -67,9 +77,30 @@ def test_only_the_step_that_runs_tox_on_our_own_machine_sees_secrets() -> None:
         assert named <= {name for name, value in given.items() if "secrets." in value}
         for name, value in given.items():
             assert CREDENTIALS.fullmatch(name)
-            fallback = r"( \|\| 'false')?"
-            assert re.fullmatch(rf"\$\{{\{{ (secrets|vars)\.{name}{fallback} \}}\}}", value)
+            assert re.fullmatch(rf"\$\{{\{{ (secrets|vars)\.{name} \}}\}}", value)
     assert "secrets." not in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+
+
+@pytest.mark.parametrize(("kind", "row"), [("vars", "variables"), ("secrets", "secrets")])
+def test_the_page_lists_what_the_nightly_takes_from_the_repository(kind: str, row: str) -> None:
+    given = [name for name, value in nightly()["env"].items() if f" {kind}." in value]
+    (line,) = re.findall(rf"^\| {row} \| (.*) \|$", (ROOT / "docs" / "ci.md").read_text(), re.M)
+    assert re.findall(r"`(\w+)`", line) == given
+    passed = tox()["credentials"]["pass_env"].split()
+    assert not [name for name in given if not any(fnmatch(name, glob) for glob in passed)]
+
+
+def test_what_the_repository_does_not_set_is_not_there_for_tox() -> None:
+    """An empty path of a certificate, say, would have nobody check any."""
+    script = nightly()["run"].replace(".venv/bin/python -m tox -e nightly", "env")
+    names = dict.fromkeys(nightly()["env"], "")
+    given = {"PATH": os.environ["PATH"], **names, "AWS_ACCESS_KEY_ID": "id", "KEPT": ""}
+    done = subprocess.run(
+        ["bash", "-e", "-c", script], env=given, capture_output=True, text=True, check=True
+    )
+    told = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    assert told["KEPT"] == ""
+    assert {name: told[name] for name in names if name in told} == {"AWS_ACCESS_KEY_ID": "id"}
 
 
 @pytest.mark.parametrize("env", ["quick", "nightly"])

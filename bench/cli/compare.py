@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,23 +25,50 @@ if TYPE_CHECKING:
 WIDE = 200  # characters of a line where no terminal says how many it has
 
 
-def _names(ctx: click.Context, param: click.Parameter, text: str) -> list[str]:
-    """Read names of methods, each once: `none,hinton`."""
-    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
+def _bases(texts: Sequence[str], known: Collection[str]) -> list[str]:
+    """Return names of methods, each once; a text that is none itself names several: `none,hinton`.
+
+    Raises:
+        ReportError: there is nothing before or after a comma.
+    """
+    split = [[text] if text in known else text.split(",") for text in texts]
+    names = list(dict.fromkeys(name.strip() for part in split for name in part))
     if not all(names):
-        raise click.BadParameter(f"{text!r}: expected names of methods, as in none,hinton.")
+        told = " ".join(texts)
+        raise ReportError(f"--to {told}: expected names of methods, as in none,hinton.")
     return names
+
+
+def _folders(images: Path, bases: Sequence[str]) -> dict[str, Path]:
+    """Return method -> the folder of its sheets, which lies in `images` whatever it is called.
+
+    Raises:
+        ReportError: a name makes none, or two make the same.
+    """
+    if len(bases) == 1:
+        return {bases[0]: images}
+    slugs = {base: _slug(base) for base in bases}
+    for base, slug in slugs.items():
+        if slug in ("", ".", "..") or list(slugs.values()).count(slug) > 1:
+            raise ReportError(
+                f"--images: {base!r} gives no folder of its own; compare with it alone."
+            )
+    return {base: images / slug for base, slug in slugs.items()}
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", text).strip("-")
 
 
 @click.command()
 @click.argument("new")
 @click.option(
     "--to",
-    "bases",
+    "to",
     required=True,
+    multiple=True,
     metavar="BASE[,BASE...]",
-    callback=_names,
-    help="The method to compare with, or several, as in none,hinton.",
+    help="The method to compare with, or several, as in none,hinton. Repeatable.",
 )
 @click.option(
     "--suite",
@@ -61,7 +88,7 @@ def _names(ctx: click.Context, param: click.Parameter, text: str) -> list[str]:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def compare(
     new: str,
-    bases: Sequence[str],
+    to: Sequence[str],
     metrics: Sequence[str],
     images: Path | None,
     as_json: bool,
@@ -85,6 +112,8 @@ def compare(
 
     with working("comparing"):
         plan, store = open_suite(**where)
+        bases = _bases(to, {entry.method for entry in plan.students})
+        folders = _folders(images, bases) if images else {}
         rows = collect(plan, store)
         lines, costs = methods.compare_methods(rows, new, bases, metrics, Kept(plan, store))
     if as_json:
@@ -93,14 +122,12 @@ def compare(
     else:
         show(tables.quality_table(lines, new, bases, methods.ports(rows, new, *bases)))
         show(tables.cost_table(costs, new, bases))
-    if images:
-        for base in bases:
-            mine = [line for line in lines if line.against == base]
-            if not as_json:
-                show(tables.images_table(mine, new, base))
-            folder = images / base if len(bases) > 1 else images
-            for path in draw(mine, new, base, plan, store, folder):
-                click.echo(path, err=as_json)
+    for base, folder in folders.items():
+        mine = [line for line in lines if line.against == base]
+        if not as_json:
+            show(tables.images_table(mine, new, base))
+        for path in draw(mine, new, base, plan, store, folder):
+            click.echo(path, err=as_json)
 
 
 def told(line: Line) -> dict[str, Any]:
@@ -145,7 +172,7 @@ def draw(
             shown = [made[0][i][role] for role in beside] + [side[i]["output"] for side in made]
             values = (f"{x:.{line.digits}f}" for x in (over.new[i], over.base[i]))
             rows.append(Row(f"{over.names[i]}\n{' / '.join(values)}", shown))
-        words = re.sub(r"[^\w.-]+", "-", f"{line.place}-{line.metric}").strip("-")
+        words = _slug(f"{line.place}-{line.metric}")
         title = f"{line.place}: where {new} and {base} differ most in {line.label}"
         write_sheet(folder / f"{words}.png", title, [*beside, new, base], rows)
         yield folder / f"{words}.png"

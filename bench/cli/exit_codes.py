@@ -9,12 +9,16 @@ OWN = {
     "run": "0, every cell is done or skipped; 1, some failed, diverged or could not be scored; "
     "2, the input is wrong and nothing was trained; 130, interrupted: the same command goes on.",
     "status": "0, no cell failed or diverged, though some may be missing; 1, some did; "
-    "2, the input is wrong.",
-    "report": "0, the report is written, even if MLflow lacks it; 2, the input is wrong.",
-    "sync": "0, MLflow is up to date; 2, it is not, or the input is wrong.",
-    "verify": "0, the same bits; 1, some differ, or have not ended; 2, the input is wrong.",
-    "compare": "0, whatever the verdict; 2, the input is wrong, or there is no pair of runs.",
-    "gate": "0, passed or accepted; 1, failed; 2, no verdict, or the input is wrong.",
+    "2, the input is wrong; 130, interrupted.",
+    "report": "0, the report is written, even if MLflow lacks it; 2, the input is wrong; "
+    "130, interrupted.",
+    "sync": "0, MLflow is up to date; 2, it is not, or the input is wrong; 130, interrupted.",
+    "verify": "0, the same bits; 1, some differ, or have not ended; 2, the input is wrong; "
+    "130, interrupted.",
+    "compare": "0, whatever the verdict; 2, the input is wrong, or there is no pair of runs; "
+    "130, interrupted.",
+    "gate": "0, passed or accepted; 1, failed; 2, no verdict, or the input is wrong; "
+    "130, interrupted.",
 }
 
 

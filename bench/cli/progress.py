@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.markup import escape
 
 from bench.cli.board import Board, Line, clock
+from bench.contracts.width import NO_WIDTH, said_width
 from bench.errors import printable
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Display:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.names: dict[str, str] = {}
-        self.short: dict[str, str] = {}
+        self.short: dict[str, Line] = {}
         self.cells = 0
         self.ended: set[str] = set()
         self.steps: dict[str, int] = {}
@@ -127,11 +128,12 @@ class Display:
         if not key:
             self.enter(phase)
             return
-        now, name = time.monotonic(), self.short.get(key, key)
+        now, line = time.monotonic(), self.short.get(key, Line(key))
         self.trained_since = self.trained_since or now
         steps, taken = self.steps.get(key, 0), self.taken.get(key, 0)
-        counted = (taken, steps) if phase == "training" else (0, 0)
-        self.members[key] = _Member(Line(name, *counted, phase), phase, now, taken)
+        done, total = (taken, steps) if phase == "training" else (0, 0)
+        line = replace(line, done=done, total=total, time=phase)
+        self.members[key] = _Member(line, phase, now, taken)
 
     def _advance(self, key: str, data: Mapping[str, Any]) -> None:
         member = self.members.get(key)
@@ -164,7 +166,8 @@ class Display:
         since = min((member.since for member in members), default=self.since)
         line = Line(name, time=f"for {clock(now - since)}")
         if self.cells:
-            line.name += f"  {len(self.ended)}/{self.cells} cells"
+            line.short = f" {len(self.ended)}/{self.cells}"
+            line.mark = f" {line.short} cells"
             line.done, line.total = sum(self.taken.values()), sum(self.steps.values())
         if "training" in phases:
             rate = (line.done - self.begun) / max(now - self.trained_since, 1e-9)
@@ -181,14 +184,14 @@ class Display:
         said, seen, seen_at = set[str](), "", 0.0
         while not self._over.wait(NEWS_S / 4):
             line, now = self._standing(), time.monotonic()
-            phase = line.name.partition("  ")[0]
+            phase = line.name
             if phase != seen:
                 seen, seen_at = phase, now
             pause = min(LINE_S[1], max(LINE_S[0], (now - self.entered) / LINES))
             if (phase not in said and now - seen_at > NEWS_S) or now - self.spoken > pause:
                 said.add(phase)
                 counted = f"  {line.done}/{line.total} steps" if line.total else ""
-                self.say(f"{line.name}{counted}  {line.time}".strip())
+                self.say(f"{line.text}{counted}  {line.time}".strip())
 
     def say(self, text: str) -> None:
         """Say a line that stays, dated where there is no terminal."""
@@ -200,7 +203,12 @@ class Display:
         self.console.print(dated + printable(text), highlight=False, soft_wrap=True)
 
 
-def _short(entry: Entry) -> str:
+def _short(entry: Entry) -> Line:
     """Return a place as a line that may be cut has it: what tells it from others comes first."""
-    size = str(entry).rpartition(" width ")[2]
-    return f"{entry.method} width {size}, {entry.dataset} {entry.architecture}"
+    width = said_width(entry.width) if entry.width != NO_WIDTH else ""
+    return Line(
+        entry.method,
+        mark=f" width {width}" * bool(width) + f" seed {entry.seed}",
+        short=f" w{width}" * bool(width) + f" s{entry.seed}",
+        rest=f", {entry.dataset} {entry.architecture}",
+    )

@@ -16,6 +16,7 @@ import click
 from bench.cli.options import open_suite, suite_options
 from bench.cli.tools import choose_device
 from bench.store.layout import Store
+from bench.store.provenance import without_password
 
 if TYPE_CHECKING:
     from bench.cli.progress import Display
@@ -144,8 +145,8 @@ def _attend(
     finally:
         if tracker:
             display.enter("completing MLflow's copy")
-            server = ["--mlflow", mlflow] if mlflow else []
-            _catch_up(tracker, " ".join([command, *server]), display.say)
+            server = ["--mlflow", without_password(mlflow)] if mlflow else []
+            _catch_up(tracker, f"{command} {shlex.join(server)}".strip(), display.say)
 
 
 def _warnings(plan: Plan, store: Store, device: str) -> Iterator[str]:

@@ -113,6 +113,11 @@ def compare_methods(
             mine = mine[mine["role"] == "student"]
         lines += _lines(rows.suite, mine, students, (new, base), metrics, kept)
         costs += _costs(students, mine, new, base)
+    if not any(line.found.n for line in lines):
+        raise ReportError(
+            f"{rows.suite}: {new} and {' or '.join(bases)} have no scores at a common seed; "
+            "`distillbench status` says how their cells stand."
+        )
     return _corrected(lines), costs
 
 
@@ -166,17 +171,11 @@ def _lines(
     for name in metrics:
         if name not in found:
             raise ReportError(unknown("metric", name, found, f"{suite}, {new} and {base}"))
-    lines = [
+    return [
         line
         for metric in metrics or found
         for line in _of_metric(judged[judged["metric"] == metric], students, names, kept)
     ]
-    if not any(line.found.n for line in lines):
-        raise ReportError(
-            f"{suite}: {new} and {base} have no scores at a common seed; "
-            "`distillbench status` says how their cells stand."
-        )
-    return lines
 
 
 def _of_metric(

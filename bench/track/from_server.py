@@ -19,6 +19,7 @@ from bench.plan.matrix import Plan
 from bench.plan.suite import Suite
 from bench.plugins.registry import Part
 from bench.store.layout import Store, read_json
+from bench.store.provenance import without_password
 from bench.track.experiment import Experiment, said
 from bench.track.mirror import Copy
 from bench.track.parcel import checked
@@ -32,7 +33,8 @@ def server_of(source: str) -> str:
     """
     kind, _, server = source.partition(":")
     if kind != "mlflow" or not server:
-        raise StoreError(f"--from {source}: expected mlflow:URI, as in mlflow:http://host:5000.")
+        shown = without_password(source)
+        raise StoreError(f"--from {shown}: expected mlflow:URI, as in mlflow:http://host:5000.")
     return server
 
 

@@ -18,7 +18,7 @@ from bench.plan.cell import Cell
 from bench.plan.identity import identity
 from bench.plan.matrix import Entry, Plan
 from bench.report.render import markdown
-from bench.report.rows import scores_of
+from bench.report.rows import reason_untrained, scores_of, state_of
 from bench.store.layout import Store
 from bench.track.experiment import Experiment, logged_name
 
@@ -59,6 +59,17 @@ def headlines(cells: Sequence[Cell], plan: Plan, store: Store) -> list[Headline]
     return sorted(found.values(), key=order)
 
 
+def trained_of(entries: Sequence[Entry], plan: Plan, store: Store) -> list[Cell]:
+    """Return the cells of entries that ended well and count as trained: others are in no mean."""
+    found = []
+    for entry in entries:
+        state = state_of(entry, plan, store)
+        is_done = state.status == "done" and not reason_untrained(entry, state, plan, store)
+        if entry.cell is not None and is_done:
+            found.append(entry.cell)
+    return found
+
+
 def means_of(cells: Sequence[Cell], plan: Plan, store: Store) -> dict[str, float]:
     """Return MLflow's name of a score -> its mean over cells, where each has a finite one."""
     found: dict[str, list[float]] = {}
@@ -89,10 +100,13 @@ def called(entry: Entry, plan: Plan, scores: str = "") -> str:
     return f"{' '.join(words).removesuffix(',')}, {data}"
 
 
-def scores_in_a_name(heads: Sequence[Headline], means: Mapping[str, float]) -> str:
-    """Return the first scores of images, as in `FID 45.20 PSNR 13.25`."""
+def scores_in_a_name(
+    heads: Sequence[Headline], means: Mapping[str, float], seeds: int, of: int
+) -> str:
+    """Return the first scores of images, as in `FID 45.20 PSNR 13.25`; with `(n=1/2)` of two."""
     shown = [head for head in heads if head.name in means and not head.is_cost][:IN_A_NAME]
-    return " ".join(f"{head.label} {means[head.name]:.{head.digits}f}" for head in shown)
+    words = [f"{head.label} {means[head.name]:.{head.digits}f}" for head in shown]
+    return " ".join([*words, *([f"(n={seeds}/{of})"] if words and seeds < of else [])])
 
 
 def describe(experiment: Experiment, plan: Plan, store: Store) -> None:
@@ -115,27 +129,33 @@ class _Standing(NamedTuple):
     """A method at one place."""
 
     entry: Entry
-    seeds: int
+    seeds: int  # that trained
+    of: int  # that the suite has
     means: Mapping[str, float]
 
 
 def _description(plan: Plan, store: Store) -> str:
     """Return a line that ranks the methods by the first score, and a table; "" without scores."""
-    groups: dict[tuple[str, ...], list[Entry]] = {}
+    planned: dict[tuple[str, ...], list[Entry]] = {}
     for entry in plan.entries:
-        if entry.cell is not None and store.state(entry.cell.key).status == "done":
-            groups.setdefault(entry.group, []).append(entry)
-    found = []
-    for entries in groups.values():
-        cells = [entry.cell for entry in entries if entry.cell is not None]
-        found.append(_Standing(entries[0], len(cells), means_of(cells, plan, store)))
-    first = {e[0].dataset: e[0].cell for e in groups.values() if e[0].role == "student"}
+        planned.setdefault(entry.group, []).append(entry)
+    groups, found = list[list[Entry]](), []
+    for entries in planned.values():
+        done = [e for e in entries if e.cell and store.state(e.cell.key).status == "done"]
+        if done:
+            cells = trained_of(done, plan, store)
+            means = means_of(cells, plan, store)
+            found.append(_Standing(done[0], len(cells), len(entries), means))
+            groups.append(done)
+    first = {e[0].dataset: e[0].cell for e in groups if e[0].role == "student"}
     heads = headlines([cell for cell in first.values() if cell is not None], plan, store)
     if not heads:
         return ""
     lines = [_line(standing, heads) for standing in found]
-    title = f"{heads[0].label} {ARROWS[heads[0].is_lower]} {_ranked(found, heads[0])}"
-    caption = "Means over the seeds that are done. A description of your own is left alone."
+    ranked = _ranked(found, heads[0]) or "no student trained"
+    title = f"{heads[0].label} {ARROWS[heads[0].is_lower]} {ranked}"
+    caption = "Means over the seeds that are done and trained, n of those planned. A description "
+    caption += "of your own is left alone."
     header = ["Data", "Width", "Method", "Seeds"]
     header += [f"{head.label} {ARROWS[head.is_lower]}" for head in heads]
     for shown in range(len(lines), 0, -1):
@@ -151,18 +171,30 @@ def _line(standing: _Standing, heads: Sequence[Headline]) -> list[str]:
     entry, means = standing.entry, standing.means
     cells = [f"{entry.dataset}, {entry.architecture}", said_width(entry.width), entry.method]
     scores = (f"{means[h.name]:.{h.digits}f}" if h.name in means else "—" for h in heads)
-    return [*cells, str(standing.seeds), *scores]
+    few = f"/{standing.of}" * (standing.seeds < standing.of)
+    return [*cells, f"{standing.seeds}{few}", *scores]
 
 
 def _ranked(found: Sequence[_Standing], head: Headline) -> str:
-    """Return the students of each data set by one score, the best first."""
+    """Return the students of each place by one score, the best first.
+
+    Those that lack seeds come last, with how many they have: the survivors' mean ranks nothing.
+    """
     sign = 1 if head.is_lower else -1
-    ranked: dict[str, list[tuple[float, str]]] = {}
-    for entry, _, means in found:
+    ranked: dict[tuple[str, ...], list[tuple[bool, float, str]]] = {}
+    for entry, seeds, of, means in found:
         if entry.role == "student" and head.name in means:
-            said = f"{entry.method} {means[head.name]:.{head.digits}f}"
-            ranked.setdefault(entry.dataset, []).append((sign * means[head.name], said))
+            value, few = means[head.name], seeds < of
+            said = f"{entry.method} {value:.{head.digits}f}" + f" (n={seeds}/{of})" * few
+            sizes = (f"width {said_width(entry.width)}", f"D {entry.discriminator_width}")
+            place = (entry.dataset, entry.architecture, *sizes)
+            ranked.setdefault(place, []).append((few, sign * value, said))
+    differ = [len(set(axis)) > 1 for axis in zip(*ranked, strict=True)]
+    places = {
+        place: " ".join(x for x, told in zip(place, [True, *differ[1:]], strict=True) if told)
+        for place in ranked
+    }
     return "; ".join(
-        f"{dataset}: {', '.join(said for _, said in sorted(scores))}"
-        for dataset, scores in ranked.items()
+        f"{places[place]}: {', '.join(said for *_, said in sorted(scores))}"
+        for place, scores in ranked.items()
     )

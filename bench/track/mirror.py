@@ -37,7 +37,7 @@ from bench.store.layout import Json, Store, read_json
 from bench.store.provenance import without_password
 from bench.track.experiment import Experiment, database, lock_of, logged_name, mlflow_name
 from bench.track.grid import sample_grid
-from bench.track.headline import called, describe, headlines, means_of, scores_in_a_name
+from bench.track.headline import called, describe, headlines, means_of, scores_in_a_name, trained_of
 from bench.track.parcel import checked, pack, unpack
 from bench.track.roster import FINAL, TAG_LENGTH, Roster
 from bench.track.view import save_view
@@ -108,12 +108,12 @@ class Copy:
         Raises:
             Exception: whatever MLflow raises when it cannot be reached or written.
         """
-        groups = {group: self._done(group) for group in self._groups}
+        groups = {group: self._trained(group) for group in self._groups}
         if not any(groups.values()):
             return
         with self._writing():
             for group, done in groups.items():
-                if done and self._roster.has("/".join(group)):
+                if self._roster.has("/".join(group)):
                     self._name(group, done, means_of(done, self.plan, self.store))
             describe(self._experiment, self.plan, self.store)
             save_view(self._experiment, self.plan, self.store)
@@ -323,13 +323,13 @@ class Copy:
                 raise StoreError(f"{place}: MLflow would keep a run's files in the store itself.")
 
     def _log_means(self, group: tuple[str, ...]) -> None:
-        """Give a parent its means over the seeds that are done, to be compared as one row.
+        """Give a parent its means over the seeds that trained, to be compared as one row.
 
         The step is 0, for which MLflow draws bars. Its name holds the first of them.
         """
         from mlflow.entities import Metric
 
-        done = self._done(group)
+        done = self._trained(group)
         means = means_of(done, self.plan, self.store)
         now = int(time.time() * 1000)
         metrics = [Metric(name, value, now, 0) for name, value in means.items()]
@@ -337,13 +337,13 @@ class Copy:
         self._log(parent, [*metrics, Metric("seeds", len(done), now, 0)])
         self._name(group, done, means)
 
-    def _done(self, group: tuple[str, ...]) -> list[Cell]:
-        cells = [entry.cell for entry in self._groups[group] if entry.cell is not None]
-        return [cell for cell in cells if self.store.state(cell.key).status == "done"]
+    def _trained(self, group: tuple[str, ...]) -> list[Cell]:
+        return trained_of(self._groups[group], self.plan, self.store)
 
     def _name(self, group: tuple[str, ...], done: list[Cell], means: Mapping[str, float]) -> None:
         """Give a parent its name, which holds the first of its scores."""
-        scores = scores_in_a_name(headlines(done[:1], self.plan, self.store), means)
+        heads = headlines(done[:1], self.plan, self.store)
+        scores = scores_in_a_name(heads, means, len(done), len(self._groups[group]))
         parent = self._roster.parent("/".join(group))
         name = called(self._groups[group][0], self.plan, scores)
         if parent.info.run_name != name:

@@ -12,16 +12,17 @@ from rich.console import Console
 from tiny import by_method, tiny_plan
 
 from bench.cli import progress
-from bench.cli.board import Board, Line, clock
+from bench.cli.board import Board, Line, brief, clock
 from bench.cli.progress import Display
 from bench.store.layout import Store
 
 LOSSES = "gan 0.693  l1 12.3  perceptual 4.56  wkd.high 0.123  wkd.low 45.6"
+PLACE = {"mark": " width 8 seed 0", "short": " w8 s0", "rest": ", photo_textures unet"}
 COHORT = [
-    Line("training  3/16 cells", 1234, 6400, "left 1:04:12"),
-    Line("  gan_compression width 8 seed 0, photo_textures unet", 120, 400, "12:34", LOSSES),
-    Line("  fesd-no-vgg width 8 seed 0, photo_textures unet", 120, 400, "12:34", LOSSES),
-    Line("  wkd width 8 seed 0, photo_textures unet", 0, 0, "scoring"),
+    Line("training", 1234, 6400, "left 1:04:12", mark="  3/16 cells", short=" 3/16"),
+    Line("  gan_compression", 120, 400, "12:34", LOSSES, **PLACE),
+    Line("  fesd-no-vgg", 120, 400, "12:34", LOSSES, **PLACE),
+    Line("  wkd", 0, 0, "scoring", **PLACE),
 ]
 
 
@@ -43,12 +44,47 @@ def test_bars_steps_and_times_are_there_at_every_width(width: int) -> None:
         assert f"{line.done}/{line.total}" in text
         assert line.time in text
     assert "scoring" in shown[3]
-    assert [text.split()[0] for text in shown] == [
-        "training",
-        "gan_compression",
-        "fesd-no-vgg",
-        "wkd",
+    first = [text.split()[0].rstrip("…") for text in shown]
+    assert all(line.name.strip().startswith(text) for line, text in zip(COHORT, first, strict=True))
+    assert [text for text in first if len(text) < 3] == []
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_long_counts_leave_what_tells_lines_apart(width: int) -> None:
+    standing = Line(
+        "training and scoring",
+        1_234_567,
+        28_000_000,
+        "left 2 d 03:25",
+        mark="  13/140 cells",
+        short=" 13/140",
+    )
+    members = [
+        Line(
+            "  gan_compression",
+            150_000,
+            200_000,
+            "3:25:00",
+            mark=f" width 16 seed {seed}",
+            short=f" w16 s{seed}",
+            rest=", horse2zebra mobile_resnet9",
+        )
+        for seed in range(3)
     ]
+    shown = drawn([standing, *members], width)
+    assert all(len(line) <= width for line in shown)
+    assert " 13/140" in shown[0]
+    assert "1.23M/28.0M" in shown[0]
+    assert "left 2 d 03:25" in shown[0]
+    for seed, line in enumerate(shown[1:]):
+        assert re.search(rf" (width 16 seed |w16 s){seed}\b", line)
+        assert "150k/200k" in line
+        assert "3:25:00" in line
+
+
+def test_counts_are_brief_and_never_rounded_up() -> None:
+    counts = (9_999, 12_345, 199_999, 999_999, 1_000_000, 28_000_000)
+    assert [brief(n) for n in counts] == ["9999", "12.3k", "199k", "999k", "1.00M", "28.0M"]
 
 
 def test_losses_are_what_is_cut() -> None:
@@ -79,21 +115,21 @@ def test_each_member_of_a_cohort_has_a_line_and_its_phase(tmp_path: Path) -> Non
     record = {"step": 2, "steps": 4, "losses": {"gan": 0.5}}
     display.listen("progress", cells["wkd"].key, record)
     lines = display._drawn().lines
-    assert lines[0].name == "training  0/4 cells"  # three students and their teacher
+    assert lines[0].text == "training  0/4 cells"  # three students and their teacher
     assert (lines[0].done, lines[0].total) == (2, 14)
-    assert [line.name for line in lines[1:]] == [
+    assert [line.text for line in lines[1:]] == [
         f"  {method} width 2 seed 0, photo_edges unet" for method in ("none", "hinton", "wkd")
     ]
     assert (lines[3].done, lines[3].total, lines[3].losses) == (2, 4, "gan 0.5")
     display.listen("ended", cells["wkd"].key, {"status": "done", "seconds": 1.0})
     display.listen("phase", cells["wkd"].key, {"phase": "scoring"})
     lines = display._drawn().lines
-    assert lines[0].name.startswith("training and scoring  ")
+    assert lines[0].text.startswith("training and scoring  ")
     assert (lines[3].name.split()[0], lines[3].time) == ("wkd", "scoring")
     display.listen("scored", cells["wkd"].key, {})
     display.listen("ended", cells["none"].key, {"status": "diverged", "step": 1})
     lines = display._drawn().lines
-    assert lines[0].name == "training  2/4 cells"
+    assert lines[0].text == "training  2/4 cells"
     assert lines[0].total == 10  # of one that diverged no more steps will come
     assert [line.name.split()[0] for line in lines[1:]] == ["hinton"]
 

@@ -13,6 +13,7 @@ from test_reports import finish
 from tiny import tiny_plan
 
 from bench.cli.main import main
+from bench.plan import given, latents
 from bench.plan.matrix import Plan
 from bench.store.layout import Store, write_json
 
@@ -64,6 +65,10 @@ def test_every_key_is_documented(tmp_path: Path) -> None:
     section = documented.partition("## `distillbench status --json`")[2].partition("\n## ")[0]
     named = {name for row in re.findall(r"^\| (`.*?) \|", section, re.M) for name in row.split("`")}
     assert {*found, *found["cells"][0]} <= named
+    (roles,) = re.findall(r"^\| `role` \| (.*) \|$", section, re.M)
+    assert {"student", "teacher", "assistant", "trial", latents.ROLE, given.ROLE} <= {
+        *re.findall(r"`(\w+)`", roles)
+    }
     where = ["plan", str(plan.suite.path), "--store", str(tmp_path / "runs"), "--json"]
     planned = json.loads(CliRunner().invoke(main, where).stdout)
     of_plan = documented.partition("## Before a long run")[2].partition("\n## ")[0]
@@ -82,7 +87,7 @@ def commands(group: click.Group, *above: str) -> list[tuple[str, ...]]:
 @pytest.mark.parametrize("command", commands(main), ids=" ".join)
 def test_every_help_ends_with_the_exit_codes(command: tuple[str, ...]) -> None:
     said = " ".join(CliRunner().invoke(main, [*command, "--help"]).stdout.split())
-    codes = re.fullmatch(r".* Exit codes: (0, [^;]+;( 1, [^;]+;)? 2, .*)", said)
+    codes = re.fullmatch(r".* Exit codes: (0, [^;]+;( 1, [^;]+;)? 2, [^;]+; 130, .*)", said)
     assert codes, said
     documented = (ROOT / "docs" / "ci.md").read_text()
     if "1, " in codes[1]:

@@ -369,3 +369,18 @@ def test_a_wrong_name_among_several_is_a_line(tmp_path: Path, names: str) -> Non
     code, output = call(*seeded(tmp_path), "wkd", "--to", names)
     assert code == 2
     assert any(said in output for said in ("against itself", "expected names", "Did you mean"))
+
+
+def test_one_without_a_pair_does_not_keep_the_others_from_being_compared(tmp_path: Path) -> None:
+    plan, store = seeded(tmp_path)
+    for entry in plan.students:
+        if entry.method == "hinton" and entry.cell:
+            store.write(entry.cell.key, "end.json", {"status": "diverged", "step": 3})
+    (alone,) = told(plan, store, "wkd", "--to", "none")["quality"]
+    with_none, without = told(plan, store, "wkd", "--to", "none,hinton")["quality"]
+    assert without["verdict"] == "no pair"
+    assert without["lost"]["hinton"] == {"diverged": 8}
+    assert (with_none["p_holm"], with_none["verdict"]) == (alone["p_holm"], "better")
+    code, output = call(plan, store, "wkd", "--to", "none,hinton")
+    assert code == 0, output
+    assert call(plan, store, "wkd", "--to", "hinton")[0] == 2

@@ -128,6 +128,27 @@ def test_images_are_listed_and_drawn(trained: tuple[Plan, Store], tmp_path: Path
         assert len(set(image.convert("L").tobytes())) > 50
 
 
+def test_sheets_against_several_stay_in_their_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names of methods are free text: one may be a way out, or hold a comma."""
+    from bench.cli import compare
+
+    names = ["../../evil", "none, plain"]
+    own = {name: {"method": "hinton", "weight": 2.0 + i} for i, name in enumerate(names)}
+    suite = seeded(tmp_path, methods={"wkd": {}, "none": {}, ".": {"method": "hinton"}, **own})
+    drawn: list[Path] = []
+    monkeypatch.setattr(compare, "draw", lambda *given: drawn.append(given[-1]) or [])
+    folder = tmp_path / "sheets"
+    ask = ["wkd", "--to", names[0], "--to", names[1], "--images", str(folder)]
+    code, output = call(*suite, *ask)
+    assert code == 0, output
+    assert drawn == [folder / "..-..-evil", folder / "none-plain"]
+    code, output = call(*suite, "wkd", "--to", "none,.", "--images", str(folder))
+    assert code == 2
+    assert "'.' gives no folder of its own" in output
+
+
 def test_what_is_kept_no_more_or_damaged_is_said(trained: tuple[Plan, Store]) -> None:
     plan, store = trained
     cell = next(e.cell for e in plan.students if e.cell and e.method == "at")

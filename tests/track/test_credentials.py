@@ -7,9 +7,13 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from tiny import write_suite
 
+from bench.cli.main import main
 from bench.errors import StoreError
 from bench.track.experiment import Experiment, said
 
@@ -85,3 +89,25 @@ def test_a_secret_that_a_server_repeats_is_not_repeated(monkeypatch: pytest.Monk
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "a-secret")
     line = said(RuntimeError("no user ci with a-secret"), "http://host")
     assert line == "RuntimeError: no user ci with ***"
+
+
+def test_no_command_repeats_the_password_of_an_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    suite = str(write_suite(tmp_path, methods={"none": {}}, budget={"steps": 1, "batch": 2}))
+    server = "http://ci:hunter2@127.0.0.1:9/"  # a port where nobody answers
+    store = ["--store", str(tmp_path / "runs")]
+    for command, *more in (
+        ["run", "--device", "cpu", "--jobs", "1", "--mlflow", server],
+        ["sync", "--mlflow", server],
+        ["report", "--mlflow", server, "--out", str(tmp_path / "report")],
+        ["report", "--from", f"mlflow:{server}"],
+        ["report", "--from", f"ml:{server}"],
+    ):
+        done = CliRunner().invoke(main, [command, suite, *store, *more])
+        assert "127.0.0.1:9" in done.stderr, done.output
+        assert "hunter2" not in done.output
+        if command == "run":
+            hint = f"distillbench sync {suite} {' '.join(store)} --mlflow http://127.0.0.1:9"
+            assert hint in done.stderr.replace("\n", "")

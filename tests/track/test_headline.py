@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from test_reports import finish
+from test_not_trained import marked
+from test_reports import NETWORK, filled, finish
 from test_tracking import runs_of
 from tiny import tiny_plan
 
 from bench.plan.matrix import Plan
 from bench.store.layout import Store
-from bench.track.headline import NOTE, NOTE_LENGTH, called, scores_in_a_name
+from bench.track.headline import NOTE, NOTE_LENGTH, _description, called, scores_in_a_name
 from bench.track.mirror import Copy, default_uri
 
 
@@ -123,7 +124,7 @@ def test_with_several_widths_these_come_before_scores(tmp_path: Path) -> None:
     entry = plan.students[0]
     assert called(entry, plan, "PSNR 13.20") == "none width 2 PSNR 13.20, photo_edges unet"
     assert called(entry, plan) == "none width 2, photo_edges unet"
-    assert scores_in_a_name([], {}) == ""
+    assert scores_in_a_name([], {}, 0, 1) == ""
 
 
 def test_a_long_description_says_what_it_left_out(tmp_path: Path) -> None:
@@ -133,8 +134,46 @@ def test_a_long_description_says_what_it_left_out(tmp_path: Path) -> None:
     plan, store = tiny_plan(tmp_path, methods=methods), Store(tmp_path / "runs")
     for entry in plan.students:
         finish(store, plan, entry)
-    from bench.track.headline import _description
-
     text = _description(plan, store)
     assert 4000 < len(text) <= NOTE_LENGTH
     assert "Not shown for want of room: " in text
+
+
+def test_what_did_not_train_is_in_no_mean_name_or_rank(tmp_path: Path) -> None:
+    plan, store = marked(tmp_path, "wkd", (0, 1))
+    ranks, *rest = _description(plan, store).splitlines()
+    assert "hinton" in ranks
+    assert "wkd" not in ranks
+    assert [line for line in rest if " | wkd | 0/2 | — | " in line]
+    uri = default_uri(store)
+    copy = Copy(plan, store, uri)
+    for entry in plan.students:
+        copy.update(entry)
+    run = parents(uri)["wkd"]
+    assert run.info.run_name == "wkd width 2, photo_edges unet"
+    assert run.data.metrics == {"seeds": 0}
+
+
+def test_survivors_come_last_and_say_how_many_they_are(tmp_path: Path) -> None:
+    plan, store = marked(tmp_path, "hinton", (1,))
+    wkd = next(e.cell for e in plan.students if e.method == "wkd" and e.seed == 0)
+    store.write(wkd.key, "end.json", {"status": "diverged", "step": 3})
+    ranks = _description(plan, store).splitlines()[0].partition(": ")[2].split(", ")
+    assert ranks[0].startswith("none ")
+    assert [said[-7:] for said in ranks[1:]] == ["(n=1/2)"] * 2
+    uri = default_uri(store)
+    copy = Copy(plan, store, uri)
+    for entry in plan.students:
+        copy.update(entry)
+    assert parents(uri)["wkd"].info.run_name.startswith("wkd PSNR 23.00 (n=1/2), width 2")
+
+
+def test_each_place_has_a_ranking_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(NETWORK, 3, NETWORK[2])
+    plan, store = filled(tmp_path, widths=[2, 3])
+    title = _description(plan, store).splitlines()[0]
+    for width in (2, 3):
+        assert title.count(f"photo\\_edges width {width}: ") == 1
+    assert title.count("none ") == 2
