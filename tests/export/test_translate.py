@@ -204,7 +204,7 @@ def test_an_export_that_was_tampered_with_is_not_run(
     shutil.copy(export / "model.safetensors", path)
     for change, message in [
         ({"network": "os:path"}, "an export brings no code"),
-        ({"network": "unett"}, "Did you mean 'unet'?"),
+        ({"network": "unett"}, "network 'unett' is not one of distillbench's"),
         ({"width": 4}, "does not fit"),
         ({"files": {"../model.safetensors": "00"}}, "has no model.safetensors"),
         ({"surprise": 1}, "surprise"),
@@ -213,6 +213,25 @@ def test_an_export_that_was_tampered_with_is_not_run(
         done = call(tmp_path / "export", tmp_path / "in", "--out", tmp_path / "o2")
         assert done.exit_code == 2
         assert message in done.output, done.output
+
+
+@pytest.mark.parametrize("name", ["mine", "mine:Mine"])
+def test_a_file_of_the_user_that_an_export_names_is_not_run(
+    name: str, made: tuple[Path, Cell, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export, _, _ = made
+    plugins = tmp_path / "plugins"
+    noise(tmp_path / "in" / "a.png", 32, 32)
+    plugins.mkdir()
+    (plugins / "mine.py").write_text("raise SystemExit('it has run')")
+    monkeypatch.setenv("DISTILLBENCH_PLUGINS", str(plugins))
+    shutil.copytree(export, tmp_path / "export")
+    told = json.loads((export / "config.json").read_text())
+    (tmp_path / "export" / "config.json").write_text(json.dumps(told | {"network": name}))
+    words = (tmp_path / "export", tmp_path / "in", "--out", tmp_path / "out", "--engine")
+    done = call(*words, "torch")
+    assert done.exit_code == 2
+    assert "run its model.onnx, with --engine onnxruntime" in done.output
 
 
 @pytest.mark.parametrize(
