@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner, Result
+from PIL import Image
 from safetensors.torch import load_file
 from tiny import train_together, write_suite
 
@@ -26,6 +29,7 @@ from bench.export.student import Student, open_student, refusal
 from bench.plan.expand import expand
 from bench.plan.matrix import Entry, Plan
 from bench.plan.suite import load
+from bench.plugins.source import ROOT
 from bench.run.receive import receive
 from bench.store.layout import Store
 
@@ -210,7 +214,7 @@ def test_a_file_that_computes_something_else_is_not_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _, plan, store = place
-    wrong = FORMATS["pth"]._replace(open=lambda path, settings: lambda images: images)
+    wrong = FORMATS["pth"]._replace(open=lambda *given: lambda images: images)
     monkeypatch.setitem(packing.FORMATS, "pth", wrong)
     with pytest.raises(ExportError, match=r"model\.pth: outputs differ by"):
         pack(student, plan, store, tmp_path / "exports", ["pth"])
@@ -261,6 +265,42 @@ def test_each_direction_leaves_on_its_own(tmp_path: Path) -> None:
     assert [(x["source"], x["target"]) for x in said] == [("grass", "brick"), ("brick", "grass")]
     weights = [(tmp_path / "to" / name / "model.pth").read_bytes() for name in found]
     assert weights[0] != weights[1]
+
+
+@pytest.mark.parametrize("name", ["mine:Mine", "mine"])
+def test_a_network_of_the_user_leaves_and_translates_elsewhere(name: str, tmp_path: Path) -> None:
+    home, away, photos = tmp_path / "home", tmp_path / "away", tmp_path / "photos"
+    for folder in (home, away, photos):
+        folder.mkdir()
+    code = (
+        "from torch import nn\n"
+        "from bench.contracts.network import Generator\n\n\n"
+        "class Mine(Generator):\n"
+        '    """One convolution."""\n\n'
+        "    taps = {'down': 0, 'mid1': 0, 'mid2': 0, 'up': 0}\n\n"
+        "    def __init__(self, width, size, params):\n"
+        "        super().__init__(width, size, params)\n"
+        "        self.model = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Tanh())\n"
+    )
+    (home / "mine.py").write_text(code)
+    plugins = {} if ":" in name else {"plugins": ["."]}
+    suite = write_suite(
+        home, **plugins, architectures={"mine": {"architecture": name}}, methods=["none"]
+    )
+    plan, store = expand(load(suite)), Store(tmp_path / "runs")
+    (entry,) = plan.students
+    assert entry.cell is not None
+    train_together([entry.cell], plan, store)
+    packed = pack(
+        open_student(entry, plan, store, "AtoB"), plan, store, away, ["safetensors", "onnx"]
+    )
+    assert packed.differences["model.safetensors"] == 0
+    Image.new("RGB", (32, 32)).save(photos / "a.png")
+    words = ["generate", packed.folder, photos, "--out", tmp_path / "out"]
+    run = [sys.executable, "-m", "bench", *map(str, words)]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "out" / "made_by.json").read_text())["file"] == "model.onnx"
 
 
 @pytest.mark.parametrize(
