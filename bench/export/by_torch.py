@@ -22,7 +22,7 @@ WEIGHTS = ("model.safetensors", "model.pth")  # the first that is there is read
 
 
 class TorchEngine:
-    """The network of an export, computing as `distillbench run` does."""
+    """The network of an export, in its suite's precision; not compiled, nor channels last."""
 
     def __init__(self, folder: Path, settings: Settings, device: str, threads: int) -> None:
         """Open the network.

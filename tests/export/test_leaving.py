@@ -27,7 +27,7 @@ from bench.export.formats import FORMATS
 from bench.export.model_card import card
 from bench.export.packing import pack
 from bench.export.settings import read
-from bench.export.student import Student, open_student, refusal
+from bench.export.student import Student, open_student, refusal, remarks
 from bench.plan.cell import Given
 from bench.plan.expand import expand
 from bench.plan.matrix import Entry, Plan
@@ -231,6 +231,25 @@ def test_a_card_does_not_claim_to_know_what_a_teacher_from_a_file_learnt(
         text = card(taught, student.settings, plan, [], False, [])
         assert "alone" not in text
         assert "from a teacher that was given, as net\\_G.pth (sha256 abababababab)" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("precision", "tf32", "precision tf32"),
+        ("channels_last", True, "channels_last"),
+        ("compile", True, "compile"),
+    ],
+)
+def test_what_changes_bits_is_remarked(
+    name: str, value: object, said: str, trained: tuple[Path, Plan, Store]
+) -> None:
+    _, plan, _ = trained
+    (cell,) = (e.cell for e in plan.students)
+    assert cell is not None
+    assert remarks(cell) == []
+    (remark,) = remarks(replace(cell, numerics={**cell.numerics, name: value}))
+    assert f"computes with {said}, and" in remark
 
 
 def test_the_card_is_one_that_the_hub_reads(exported: Path) -> None:
