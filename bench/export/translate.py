@@ -92,6 +92,8 @@ def plan(folder: Path, out: Path, settings: Settings, file: str, size: int | Non
             f"{padded} of {len(found)} images have sides that are no multiple of "
             f"{settings.multiple}, or below {settings.least}: padded by reflection, and cropped"
         )
+    if changed := sum(before.get(name, digest) != digest for name, digest in digests.items()):
+        remarks.append(f"{changed} outputs in {out} were of other images, and are made again")
     if len(work) < len(found):
         remarks.append(f"{len(found) - len(work)} of {len(found)} are there already")
     return Todo(work, remarks)

@@ -158,7 +158,9 @@ def test_an_output_stays_only_if_it_was_made_from_the_same_image(
     assert call(export, tmp_path / "a", *out).exit_code == 0
     first = pixels_of(tmp_path / "out" / "1.png")
     monkeypatch.setattr("bench.cli.export._engine", lambda *given: 1 / 0)
-    assert call(export, tmp_path / "b", *out).exit_code != 0  # it stops before its first image
+    stopped = call(export, tmp_path / "b", *out)  # before its first image
+    assert stopped.exit_code != 0
+    assert "1 outputs in" in stopped.output
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["2.png", "made_by.json"]
     monkeypatch.undo()
     assert "2 images" in call(export, tmp_path / "b", *out).output
@@ -210,7 +212,8 @@ def test_an_export_that_was_tampered_with_is_not_run(
         ({"surprise": 1}, "surprise"),
     ]:
         config.write_text(json.dumps(told | change))
-        done = call(tmp_path / "export", tmp_path / "in", "--out", tmp_path / "o2")
+        words = ("--out", tmp_path / "o2", "--engine", "torch")
+        done = call(tmp_path / "export", tmp_path / "in", *words)
         assert done.exit_code == 2
         assert message in done.output, done.output
 
