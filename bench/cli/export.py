@@ -11,6 +11,7 @@ import click
 
 from bench.cli.options import open_suite, suite_options
 from bench.cli.tools import choose_device
+from bench.contracts.kinds import NETWORK
 from bench.errors import DistillbenchError, ExportError, unknown
 from bench.onnx.extra import need
 
@@ -121,7 +122,8 @@ def export(to: Path, formats: list[str], peer: int | None, **where: Any) -> None
     "--engine",
     type=click.Choice(["auto", "torch", "onnxruntime"]),
     default="auto",
-    help="What computes. [default: torch if it is here and has weights, else onnxruntime]",
+    help="What computes. [default: torch if it is here and has weights of a network of this "
+    "project, else onnxruntime]",
 )
 @click.option(
     "--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads on the CPU."
@@ -175,7 +177,8 @@ def _file(settings: Settings, engine: str) -> str:
     by_engine = {"torch": ("model.safetensors", "model.pth"), "onnxruntime": ("model.onnx",)}
     engines = [engine]
     if engine == "auto":
-        engines = list(by_engine) if importlib.util.find_spec("torch") else ["onnxruntime"]
+        is_built = NETWORK.is_ours(settings.network) and importlib.util.find_spec("torch")
+        engines = list(by_engine) if is_built else ["onnxruntime"]
     wanted = [name for each in engines for name in by_engine[each]]
     for name in wanted:
         if name in settings.files:

@@ -22,7 +22,7 @@ WEIGHTS = ("model.safetensors", "model.pth")  # the first that is there is read
 
 
 class TorchEngine:
-    """The network of an export, computing as `distillbench run` does."""
+    """The network of an export, in its suite's precision; not compiled, nor channels last."""
 
     def __init__(self, folder: Path, settings: Settings, device: str, threads: int) -> None:
         """Open the network.
@@ -58,7 +58,7 @@ def build(path: Path, settings: Settings) -> Generator:
         WeightsError: the file cannot be read, or its weights are another network's.
     """
     name = settings.network
-    if ":" in name:
+    if not NETWORK.is_ours(name):
         raise ExportError(
             f"network {name!r} is not one of distillbench's, and an export brings no code: "
             "run its model.onnx, with --engine onnxruntime."
@@ -67,6 +67,16 @@ def build(path: Path, settings: Settings) -> Generator:
         part = NETWORK.part(name, settings.params, "this export")
     except SuiteError as error:
         raise ExportError(str(error)) from error
-    network = cast(type[Generator], part.load())(settings.width, settings.size, part.params)
-    network.load_state_dict(state_of(network, read_tensors(path), str(path)).state)
-    return network.eval().requires_grad_(False)
+    whole = settings.model_copy(update={"params": part.params})
+    return opened(cast(type[Generator], part.load()), path, whole)
+
+
+def opened(network: type[Generator], path: Path, settings: Settings) -> Generator:
+    """Return a network of a class with the settings and the weights of an export.
+
+    Raises:
+        WeightsError: the file cannot be read, or its weights are another network's.
+    """
+    made = network(settings.width, settings.size, settings.params)
+    made.load_state_dict(state_of(made, read_tensors(path), str(path)).state)
+    return made.eval().requires_grad_(False)

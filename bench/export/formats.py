@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bench.contracts.network import Generator
 from bench.errors import ExportError
-from bench.export.by_torch import build
+from bench.export.by_torch import opened
 from bench.export.settings import Settings
 from bench.fetch.naming import to_original
 from bench.onnx.convert import FirstOutput, convert, exporting, open_shapes
@@ -29,7 +29,7 @@ class Format(NamedTuple):
 
     file: str
     write: Callable[[Generator, Tensor, bool], bytes]  # network, images, whether sizes stay open
-    open: Callable[[Path, Settings], Run]
+    open: Callable[[Path, Settings, type[Generator]], Run]
     bound: float = BOUND
 
 
@@ -91,24 +91,24 @@ def _write_torch_export(network: Generator, images: Tensor, is_open: bool) -> by
     return file.getvalue()
 
 
-def _open_weights(path: Path, settings: Settings) -> Run:
-    network = build(path, settings)
+def _open_weights(path: Path, settings: Settings, kind: type[Generator]) -> Run:
+    network = opened(kind, path, settings)
     return lambda images: network(images)[0]
 
 
-def _open_onnx(path: Path, settings: Settings) -> Run:
+def _open_onnx(path: Path, settings: Settings, kind: type[Generator]) -> Run:
     session = Session(path)
     return lambda images: torch.from_numpy(session(images.numpy()))
 
 
-def _open_torchscript(path: Path, settings: Settings) -> Run:
+def _open_torchscript(path: Path, settings: Settings, kind: type[Generator]) -> Run:
     with exporting():
         load: Any = torch.jit.load
         run: Run = load(str(path))
     return run
 
 
-def _open_torch_export(path: Path, settings: Settings) -> Run:
+def _open_torch_export(path: Path, settings: Settings, kind: type[Generator]) -> Run:
     with exporting():
         run: Run = torch.export.load(path).module()
     return run

@@ -16,7 +16,7 @@ from bench.contracts.network import OWN
 from bench.contracts.width import said_width
 from bench.export.settings import Settings
 from bench.export.student import Student
-from bench.plan.cell import Cell
+from bench.plan.cell import Cell, Given
 from bench.plan.matrix import Plan
 
 Json = dict[str, Any]
@@ -48,15 +48,20 @@ def card(
 
 
 def metadata(student: Student, settings: Settings, scores: Sequence[Json]) -> Json:
-    """Return the head of the card, in the hubs' format."""
+    """Return the head of the card, in the hubs' format; of scores, those of this very network.
+
+    Those of its peers' mean, and of images made in another mode, are in the text alone.
+    """
     results = [
         {
             "type": row["name"],
             "value": row["value"],
-            "name": row["label"],
+            "name": row["said"],
             "args": {"metric": row["metric"], "params": row["params"], **row["protocol"]},
         }
         for row in _rows(scores)
+        if row["protocol"].get("mode", settings.mode) == settings.mode
+        and (student.cell.peers == 1 or row["judges"] == "network")
     ]
     name = title(settings)
     data = {
@@ -74,7 +79,6 @@ def metadata(student: Student, settings: Settings, scores: Sequence[Json]) -> Js
         "library_name": "distillbench",
         "pipeline_tag": "image-to-image",
         "tags": ["knowledge-distillation", "image-to-image", settings.network, settings.method],
-        "datasets": [settings.dataset],
         **({"model-index": index} if results else {}),
     }
 
@@ -88,7 +92,7 @@ def title(settings: Settings) -> str:
 def licence(student: Student, plan: Plan, has_preview: bool) -> str:
     """Return what is known of the rights in an export."""
     data = student.cell.dataset.declared
-    above = plan.cells[student.cell.teacher].given if student.cell.teacher else None
+    above = _from_elsewhere(student.cell, plan)
     shown = ", and the preview shows some of them" if has_preview else ""
     lines = [
         f"These weights were learnt from images of {student.entry.dataset}{shown}.",
@@ -130,8 +134,16 @@ def _sections(
     yield "## Where it is from"
     yield "\n".join(f"- {line}" for line in _origin(student.cell, settings, plan))
     yield "## Limits"
+    above = _from_elsewhere(student.cell, plan)
+    learnt = f"It has learnt from {settings.dataset} alone; of other images nothing is known."
+    if above:
+        learnt = (
+            f"It has learnt from {settings.dataset} and from a teacher that was given, as "
+            f"{above.said}; what that one had learnt from, and what becomes of other images, is "
+            "not known."
+        )
     limits = [
-        f"It has learnt from {settings.dataset} alone; of other images nothing is known.",
+        learnt,
         f"Scores hold for images resized to {settings.size} px ({settings.resize}), no others.",
         *remarks,
     ]
@@ -168,8 +180,9 @@ def _table(rows: Sequence[Json]) -> Iterator[str]:
         protocol = "; ".join(f"{name} {_said(value)}" for name, value in asked.items())
         if protocol not in protocols:
             protocols.append(protocol)
-        more = "" if row["name"] == row["metric"] else f": {row['name']}"
-        cells = (row["label"] + more, f"{row['value']:.6g}", row["unit"], row["better"])
+        value = row["value"]
+        number = f"{value:.0f}" if float(value).is_integer() else f"{value:.6g}"
+        cells = (row["said"], number, row["unit"], row["better"])
         place = f"({protocols.index(protocol) + 1})"
         lines.append("| " + " | ".join([*map(_text, cells), place]) + " |")
     yield "\n".join(lines) if rows else "None yet."
@@ -199,6 +212,15 @@ def _teacher(cell: Cell, plan: Plan) -> str:
     return f"{nets}, cell `{cell.teacher}`{given}"
 
 
+def _from_elsewhere(cell: Cell, plan: Plan) -> Given | None:
+    """Return what was given in the place of a teacher's training, or of its own teacher's."""
+    while cell.teacher:
+        cell = plan.cells[cell.teacher]
+        if cell.given:
+            return cell.given
+    return None
+
+
 def _rows(scores: Sequence[Json]) -> Iterator[Json]:
     """Yield each finite value of the scores, with what a reader needs to know of it."""
     for score in scores:
@@ -206,13 +228,12 @@ def _rows(scores: Sequence[Json]) -> Iterator[Json]:
         variant = f" ({score['variant']})" if score["variant"] else ""
         for name, value in score["values"].items():
             if math.isfinite(value):
+                label = score.get("label") or metric.heading(score["params"]) or score["metric"]
                 yield {
                     "metric": score["metric"],
                     "name": name + variant,
-                    "label": (
-                        score.get("label") or metric.heading(score["params"]) or score["metric"]
-                    )
-                    + variant,
+                    "said": label + ("" if name == score["metric"] else f": {name}") + variant,
+                    "judges": metric.judges,
                     "value": value,
                     "unit": score["unit"],
                     "better": score["better"],

@@ -139,7 +139,7 @@ def _made(student: Student, draft: Path, form: Format, is_open: bool) -> tuple[b
     content = form.write(student.network, noise if is_open else still, is_open)
     with replacing(draft / form.file) as file:
         file.write(content)
-    run = form.open(draft / form.file, student.settings)
+    run = form.open(draft / form.file, student.settings, type(student.network))
     gap = difference(run, student.network, student.probes if is_open else [still])
     if not gap <= form.bound:
         raise ExportError(f"outputs differ by {gap:.3g}, more than {form.bound:g}.")

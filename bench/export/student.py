@@ -131,6 +131,14 @@ def remarks(cell: Cell) -> list[str]:
     if modes[0] != EVAL:
         said = f"the suite makes its images in mode {modes[0]}, an export in evaluation mode"
         found.append(f"{said}: they differ, and so would their scores")
+    how = cell.numerics
+    named = [] if how["precision"] == "fp32" else [f"precision {how['precision']}"]
+    named += [name for name in ("channels_last", "compile") if how[name]]
+    if named:
+        found.append(
+            f"the suite computes with {', '.join(named)}, and the files of an export may be run "
+            "otherwise: pixels, and so scores, can differ a little"
+        )
     if cell.peers > 1:
         found.append(f"its scores are means over {cell.peers} peers, of which it is one")
     return found

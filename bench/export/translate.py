@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -19,11 +19,11 @@ from PIL import Image
 from bench.contracts.dataset import resize
 from bench.contracts.image import Pixels, decode, images, left_out, look
 from bench.errors import DataError, ExportError
-from bench.export.settings import Settings
-from bench.store.atomic import replacing
+from bench.export.settings import Settings, sha256
+from bench.store.atomic import replacing, unwritable
 from bench.store.layout import read_json, write_json
 
-RECORD = "made_by.json"  # beside outputs: by which network, and how
+RECORD = "made_by.json"  # beside outputs: by which network, how, and of which images
 
 Array: TypeAlias = NDArray[np.float32]
 Engine: TypeAlias = Callable[[Array], Array]  # [N, 3, H, W] in [-1, 1] -> the same
@@ -50,7 +50,7 @@ def plan(folder: Path, out: Path, settings: Settings, file: str, size: int | Non
 
     Args:
         folder: of images; folders in it are not entered.
-        out: of outputs; those that are newer than their images stay.
+        out: of outputs; those that were made from the same images stay, others are removed.
         settings: of the export.
         file: whose weights translate.
         size: side that images are resized to, as in the suite; None: each keeps its own.
@@ -59,6 +59,7 @@ def plan(folder: Path, out: Path, settings: Settings, file: str, size: int | Non
         DataError: the folder holds no images, or one that means nothing as 8-bit RGB.
         ExportError: two images would get the same name; the size is none that the network takes;
             or `out` holds something else.
+        StoreError: `out` cannot be written.
     """
     found = images(folder)
     if not found:
@@ -72,21 +73,27 @@ def plan(folder: Path, out: Path, settings: Settings, file: str, size: int | Non
             f"from {settings.least} on."
         )
     _refuse_twins(found)
-    _claim(out, settings, file, size)
-    work, padded = [], 0
+    by: dict[str, Any] = {"key": settings.key, "direction": settings.direction, "size": size}
+    by |= {"file": file, "sha256": settings.files[file]}
+    before = _made_from(out, by)
+    work, padded, digests = [], 0, {}
     for path in found:
         (width, height), _ = look(path)
         at = (size, size) if size else (height, width)
         padded += sides_for(at, settings) != at
         to = out / f"{path.stem}.png"
-        if not to.is_file() or to.stat().st_mtime < path.stat().st_mtime:
+        digests[to.name] = sha256(path.read_bytes())
+        if before.get(to.name) != digests[to.name] or not to.is_file():
             work.append(Work(path, to, at))
+    _claim(out, by, before, digests)
     remarks = [f"{left} in {folder} left out"] if (left := left_out(folder)) else []
     if padded:
         remarks.append(
             f"{padded} of {len(found)} images have sides that are no multiple of "
             f"{settings.multiple}, or below {settings.least}: padded by reflection, and cropped"
         )
+    if changed := sum(before.get(name, digest) != digest for name, digest in digests.items()):
+        remarks.append(f"{changed} outputs in {out} were of other images, and are made again")
     if len(work) < len(found):
         remarks.append(f"{len(found) - len(work)} of {len(found)} are there already")
     return Todo(work, remarks)
@@ -159,19 +166,36 @@ def _refuse_twins(found: Sequence[Path]) -> None:
         raise ExportError(f"{names} would both become {twins[0]}.png; rename one.")
 
 
-def _claim(out: Path, settings: Settings, file: str, size: int | None) -> None:
-    """Note by what a folder of outputs is made; refuse one with other content.
+def _made_from(out: Path, by: Mapping[str, Any]) -> dict[str, str]:
+    """Return of which image each output in a folder was made, as sha256; {} if it is new.
 
     Raises:
         ExportError: it holds images of another network or size, or something else altogether.
     """
-    asked: dict[str, Any] = {"key": settings.key, "direction": settings.direction, "size": size}
-    asked |= {"file": file, "sha256": settings.files[file]}
-    path = out / RECORD
-    record = read_json(path)
-    if record == asked:
-        return
+    record = read_json(out / RECORD)
+    found: dict[str, str] = record.pop("images", {})
+    if record == by:
+        return found
     if out.exists() and (not out.is_dir() or any(p.name != RECORD for p in out.iterdir())):
         what = f"images of another export, file or size ({RECORD})" if record else "something else"
         raise ExportError(f"--out {out}: holds {what}; take a folder that is new or empty.")
-    write_json(path, asked)
+    return {}
+
+
+def _claim(
+    out: Path, by: Mapping[str, Any], before: Mapping[str, str], digests: Mapping[str, str]
+) -> None:
+    """Note by what outputs are made, and from what; outputs of other images go first.
+
+    So the note holds wherever this is stopped: an output that is there was made from its image.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    for name, digest in digests.items():
+        if before.get(name) != digest:
+            try:
+                (out / name).unlink(missing_ok=True)
+            except OSError as error:
+                raise unwritable(out / name, error) from error
+    write_json(out / RECORD, {**by, "images": {**before, **digests}})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from importlib import metadata
+from typing import Any
 
 import torch
 
@@ -31,7 +32,8 @@ def times_of(network: Generator, device: torch.device, warmup: int, runs: int) -
         NoScore: the network cannot be exported, or onnxruntime is not here or not for this device;
             or the suite asks for another precision.
     """
-    if torch.is_autocast_enabled(device.type):
+    backends: Any = torch.backends
+    if torch.is_autocast_enabled(device.type) or backends.fp32_precision == "tf32":
         raise NoScore("an ONNX file computes in float32, and this suite does not")
     try:
         network = network.twin().eval()  # neither compiled nor on a device

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from bench.errors import ExportError
 from bench.onnx.extra import need
 
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {  # with options: float32 is no TF32
+    "cpu": ("CPUExecutionProvider", {}),
+    "cuda": ("CUDAExecutionProvider", {"use_tf32": "0"}),
+}
 
 Array = NDArray[np.float32]
 
 
 class Session:
-    """An ONNX file that is ready to run."""
+    """An ONNX file that is ready to run, in float32."""
 
     def __init__(self, model: bytes | Path, device: str = "cpu", threads: int = 0) -> None:
         """Open a file.
@@ -35,7 +38,7 @@ class Session:
         import onnxruntime
 
         provider = PROVIDERS[device]
-        if provider not in onnxruntime.get_available_providers():
+        if provider[0] not in onnxruntime.get_available_providers():
             raise ExportError(
                 f"this onnxruntime {onnxruntime.__version__} does not run on {device}."
             )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner, Result
+from PIL import Image
 from safetensors.torch import load_file
 from tiny import train_together, write_suite
 
@@ -20,12 +24,16 @@ from bench.evaluate.feed import evaluate
 from bench.export import packing
 from bench.export.by_torch import build
 from bench.export.formats import FORMATS
+from bench.export.model_card import card
 from bench.export.packing import pack
 from bench.export.settings import read
-from bench.export.student import Student, open_student, refusal
+from bench.export.student import Student, open_student, refusal, remarks
+from bench.plan.cell import Given
 from bench.plan.expand import expand
 from bench.plan.matrix import Entry, Plan
 from bench.plan.suite import load
+from bench.plugins.source import ROOT
+from bench.report.rows import scores_of
 from bench.run.receive import receive
 from bench.store.layout import Store
 
@@ -143,7 +151,10 @@ def test_an_exported_student_can_teach_the_next(
 
 
 def head_of(folder: Path) -> Any:
-    text = (folder / "README.md").read_text()
+    return head_in((folder / "README.md").read_text())
+
+
+def head_in(text: str) -> Any:
     assert text.startswith("---\n")
     return yaml.safe_load(text.split("---\n")[1])
 
@@ -162,7 +173,8 @@ def test_the_card_holds_each_score_with_its_protocol(
     assert metric["type"] == "psnr"
     assert metric["value"] == score["values"]["psnr"]
     assert metric["args"].items() >= score["protocol"].items()
-    assert head["datasets"] == [result["dataset"]["type"]] == ["photo_edges"]
+    assert result["dataset"]["type"] == "photo_edges"
+    assert "datasets" not in head  # which would be names on a hub
     assert head["license_link"] == "LICENSE"
     text = (exported / "README.md").read_text()
     names = "layers have the names that they have in the code of junyanz"
@@ -172,12 +184,80 @@ def test_the_card_holds_each_score_with_its_protocol(
     assert (exported / "preview.png").is_file()
 
 
+def test_the_head_of_a_card_claims_scores_of_this_very_network_alone(
+    student: Student, place: tuple[Entry, Plan, Store]
+) -> None:
+    _, plan, store = place
+    (score,) = (s for s in scores_of(student.cell, plan, store) if s["values"])
+    live = score["protocol"] | {"mode": "batch statistics and dropout"}
+    times = {f"latency{end}": 2.5 for end in ("", "_q1", "_q3", "_mean")}
+    of_network = {"params": {}, "protocol": {"size": 32}}
+    scores = [
+        score | {"protocol": live, "values": {"psnr": 1.5}},
+        score,
+        score | of_network | {"metric": "latency", "values": times},
+        score | of_network | {"metric": "macs", "values": {"macs": 56819700.0}},
+    ]
+
+    def named(student: Student) -> tuple[dict[str, float], str]:
+        text = card(student, student.settings, plan, scores, False, [])
+        (result,) = head_in(text)["model-index"][0]["results"]
+        return {m["name"]: m["value"] for m in result["metrics"]}, text
+
+    found, text = named(student)
+    costs = {"latency", "latency: latency_q1", "latency: latency_q3", "latency: latency_mean"}
+    assert {name for name in found if name.startswith("latency")} == costs
+    assert [x for name, x in found.items() if "PSNR" in name] == [score["values"]["psnr"]]
+    for row in ("| 1.5 |", "| 56819700 |"):  # the table has all
+        assert row in text
+    peers, text = named(replace(student, cell=replace(student.cell, peers=2)))
+    assert sorted(peers) == sorted(name for name in found if "PSNR" not in name)
+    assert "| 1.5 |" in text
+
+
+def test_a_card_does_not_claim_to_know_what_a_teacher_from_a_file_learnt(
+    student: Student, place: tuple[Entry, Plan, Store]
+) -> None:
+    _, plan, _ = place
+    assert "It has learnt from photo\\_edges alone" in card(
+        student, student.settings, plan, [], False, []
+    )
+    given = Given("weights", {"generator.AtoB": "ab" * 32}, {"generator.AtoB": "/x/net_G.pth"})
+    above = replace(student.cell, given=given)
+    between = replace(student.cell, teacher="above")
+    plan = replace(plan, cells={**plan.cells, "above": above, "between": between})
+    for teacher in ("above", "between"):  # an assistant's teacher counts as well
+        taught = replace(student, cell=replace(student.cell, teacher=teacher))
+        text = card(taught, student.settings, plan, [], False, [])
+        assert "alone" not in text
+        assert "from a teacher that was given, as net\\_G.pth (sha256 abababababab)" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("precision", "tf32", "precision tf32"),
+        ("channels_last", True, "channels_last"),
+        ("compile", True, "compile"),
+    ],
+)
+def test_what_changes_bits_is_remarked(
+    name: str, value: object, said: str, trained: tuple[Path, Plan, Store]
+) -> None:
+    _, plan, _ = trained
+    (cell,) = (e.cell for e in plan.students)
+    assert cell is not None
+    assert remarks(cell) == []
+    (remark,) = remarks(replace(cell, numerics={**cell.numerics, name: value}))
+    assert f"computes with {said}, and" in remark
+
+
 def test_the_card_is_one_that_the_hub_reads(exported: Path) -> None:
     hub = pytest.importorskip("huggingface_hub")
-    card = hub.ModelCard.load(exported / "README.md")
-    (result,) = card.data.eval_results
+    found = hub.ModelCard.load(exported / "README.md")
+    (result,) = found.data.eval_results
     assert (result.metric_type, result.dataset_name) == ("psnr", "photo_edges")
-    assert card.data.pipeline_tag == "image-to-image"
+    assert found.data.pipeline_tag == "image-to-image"
 
 
 def test_files_for_other_programs_compute_the_same(
@@ -210,7 +290,7 @@ def test_a_file_that_computes_something_else_is_not_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _, plan, store = place
-    wrong = FORMATS["pth"]._replace(open=lambda path, settings: lambda images: images)
+    wrong = FORMATS["pth"]._replace(open=lambda *given: lambda images: images)
     monkeypatch.setitem(packing.FORMATS, "pth", wrong)
     with pytest.raises(ExportError, match=r"model\.pth: outputs differ by"):
         pack(student, plan, store, tmp_path / "exports", ["pth"])
@@ -261,6 +341,42 @@ def test_each_direction_leaves_on_its_own(tmp_path: Path) -> None:
     assert [(x["source"], x["target"]) for x in said] == [("grass", "brick"), ("brick", "grass")]
     weights = [(tmp_path / "to" / name / "model.pth").read_bytes() for name in found]
     assert weights[0] != weights[1]
+
+
+@pytest.mark.parametrize("name", ["mine:Mine", "mine"])
+def test_a_network_of_the_user_leaves_and_translates_elsewhere(name: str, tmp_path: Path) -> None:
+    home, away, photos = tmp_path / "home", tmp_path / "away", tmp_path / "photos"
+    for folder in (home, away, photos):
+        folder.mkdir()
+    code = (
+        "from torch import nn\n"
+        "from bench.contracts.network import Generator\n\n\n"
+        "class Mine(Generator):\n"
+        '    """One convolution."""\n\n'
+        "    taps = {'down': 0, 'mid1': 0, 'mid2': 0, 'up': 0}\n\n"
+        "    def __init__(self, width, size, params):\n"
+        "        super().__init__(width, size, params)\n"
+        "        self.model = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Tanh())\n"
+    )
+    (home / "mine.py").write_text(code)
+    plugins = {} if ":" in name else {"plugins": ["."]}
+    suite = write_suite(
+        home, **plugins, architectures={"mine": {"architecture": name}}, methods=["none"]
+    )
+    plan, store = expand(load(suite)), Store(tmp_path / "runs")
+    (entry,) = plan.students
+    assert entry.cell is not None
+    train_together([entry.cell], plan, store)
+    packed = pack(
+        open_student(entry, plan, store, "AtoB"), plan, store, away, ["safetensors", "onnx"]
+    )
+    assert packed.differences["model.safetensors"] == 0
+    Image.new("RGB", (32, 32)).save(photos / "a.png")
+    words = ["generate", packed.folder, photos, "--out", tmp_path / "out"]
+    run = [sys.executable, "-m", "bench", *map(str, words)]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "out" / "made_by.json").read_text())["file"] == "model.onnx"
 
 
 @pytest.mark.parametrize(

@@ -139,12 +139,36 @@ def test_a_stopped_run_goes_on_and_another_export_does_not_mix_in(
     done = call(*words)
     assert "2 of 3 are there already" in done.output
     assert (tmp_path / "out" / "a.png").stat().st_mtime_ns == before
-    later = (tmp_path / "out" / "c.png").stat().st_mtime + 5
-    os.utime(tmp_path / "in" / "c.png", (later, later))
-    assert "1 images" in call(*words).output  # an image that changed is made again
     refused = call(*words, "--engine", "onnxruntime")
     assert refused.exit_code == 2
     assert "holds images of another export, file or size" in refused.output
+
+
+def test_an_output_stays_only_if_it_was_made_from_the_same_image(
+    made: tuple[Path, Cell, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export, _, _ = made
+    for folder, levels in (("a", 40), ("b", 200)):  # both older than any output
+        for name in ("1", "2") if folder == "a" else ("1", "3"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            path = tmp_path / folder / f"{name}.png"
+            Image.new("RGB", (32, 32), (levels, 0, levels)).save(path)
+            os.utime(path, (1, 1))
+    out = ("--out", tmp_path / "out")
+    assert call(export, tmp_path / "a", *out).exit_code == 0
+    first = pixels_of(tmp_path / "out" / "1.png")
+    monkeypatch.setattr("bench.cli.export._engine", lambda *given: 1 / 0)
+    stopped = call(export, tmp_path / "b", *out)  # before its first image
+    assert stopped.exit_code != 0
+    assert "1 outputs in" in stopped.output
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["2.png", "made_by.json"]
+    monkeypatch.undo()
+    assert "2 images" in call(export, tmp_path / "b", *out).output
+    assert call(export, tmp_path / "b", "--out", tmp_path / "alone").exit_code == 0
+    second = pixels_of(tmp_path / "out" / "1.png")
+    np.testing.assert_array_equal(second, pixels_of(tmp_path / "alone" / "1.png"))
+    assert (first != second).any()
+    assert "2 images" not in call(export, tmp_path / "a", *out).output  # 2.png was kept all along
 
 
 def test_what_would_get_lost_or_mixed_is_refused(
@@ -182,15 +206,35 @@ def test_an_export_that_was_tampered_with_is_not_run(
     shutil.copy(export / "model.safetensors", path)
     for change, message in [
         ({"network": "os:path"}, "an export brings no code"),
-        ({"network": "unett"}, "Did you mean 'unet'?"),
+        ({"network": "unett"}, "network 'unett' is not one of distillbench's"),
         ({"width": 4}, "does not fit"),
         ({"files": {"../model.safetensors": "00"}}, "has no model.safetensors"),
         ({"surprise": 1}, "surprise"),
     ]:
         config.write_text(json.dumps(told | change))
-        done = call(tmp_path / "export", tmp_path / "in", "--out", tmp_path / "o2")
+        words = ("--out", tmp_path / "o2", "--engine", "torch")
+        done = call(tmp_path / "export", tmp_path / "in", *words)
         assert done.exit_code == 2
         assert message in done.output, done.output
+
+
+@pytest.mark.parametrize("name", ["mine", "mine:Mine"])
+def test_a_file_of_the_user_that_an_export_names_is_not_run(
+    name: str, made: tuple[Path, Cell, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export, _, _ = made
+    plugins = tmp_path / "plugins"
+    noise(tmp_path / "in" / "a.png", 32, 32)
+    plugins.mkdir()
+    (plugins / "mine.py").write_text("raise SystemExit('it has run')")
+    monkeypatch.setenv("DISTILLBENCH_PLUGINS", str(plugins))
+    shutil.copytree(export, tmp_path / "export")
+    told = json.loads((export / "config.json").read_text())
+    (tmp_path / "export" / "config.json").write_text(json.dumps(told | {"network": name}))
+    words = (tmp_path / "export", tmp_path / "in", "--out", tmp_path / "out", "--engine")
+    done = call(*words, "torch")
+    assert done.exit_code == 2
+    assert "run its model.onnx, with --engine onnxruntime" in done.output
 
 
 @pytest.mark.parametrize(

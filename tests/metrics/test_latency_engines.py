@@ -15,6 +15,7 @@ from bench.contracts.metric import NoScore
 from bench.errors import AbsentExtra
 from bench.evaluate.costs import measure
 from bench.metrics import _by_onnxruntime
+from bench.onnx.session import Session
 from bench.plan.cell import Cell
 from bench.plan.identity import identity
 from bench.plan.scores import fits, network_id, score_id
@@ -88,6 +89,36 @@ def test_where_it_cannot_be_measured_the_score_says_why(
         NoScore, match=r"cannot be exported to ONNX \(RuntimeError: no such operator"
     ):
         _by_onnxruntime.times_of(_network(), CPU, 1, 1)
+
+
+def test_a_suite_in_tf32_has_no_latency_in_onnxruntime(tmp_path: Path) -> None:
+    backends: Any = torch.backends
+    before = backends.fp32_precision
+    try:
+        backends.fp32_precision = "tf32"  # as `configure` sets it
+        _, _, score = measured(tmp_path, "onnxruntime", precision="tf32")
+    finally:
+        backends.fp32_precision = before
+    assert score["values"] == {}
+    assert "float32" in score["reason"]
+
+
+def test_on_a_gpu_onnxruntime_computes_float32_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    asked: list[Any] = []
+
+    class Opened:
+        def __init__(self, model: bytes, options: object, providers: list[Any]) -> None:
+            asked.extend(providers)
+
+        def get_inputs(self) -> list[Any]:
+            return []
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Opened)
+    Session(b"", "cuda")
+    assert asked == [("CUDAExecutionProvider", {"use_tf32": "0"})]
 
 
 def _network() -> Any:
