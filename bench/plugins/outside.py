@@ -37,12 +37,17 @@ class Places:
     folders: tuple[Path, ...] = ()  # whose files are plug-ins, by their plain names
     beside: tuple[Path, ...] = ()  # whose modules a suite may name as `module:Class`
 
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """Every folder, in that order."""
+        return (*self.folders, *self.beside)
+
     def files(self, module: str) -> Iterator[Path]:
         """Yield the files that may be meant by a module's name."""
         if not MODULE.fullmatch(module):
             return
         path = module.replace(".", "/")
-        for folder in (*self.folders, *self.beside):
+        for folder in self.all:
             for file in (folder / f"{path}.py", folder / path / "__init__.py"):
                 if file.is_file():
                     yield file
@@ -115,7 +120,7 @@ def plugins(contract: Name, folders: tuple[Path, ...]) -> dict[str, Path]:
         path.stem: path
         for folder in folders
         for path in sorted(folder.glob("[!_]*.py"))
-        if any(lineage(contract, path, c) for c in classes(path) if not c.startswith("_"))
+        if any(lineage(contract, path, c, folders) for c in classes(path) if not c.startswith("_"))
     }
 
 
@@ -172,7 +177,7 @@ class _Last(MetaPathFinder):
             if not is_other or _other_name(name, file.resolve()) == fullname:
                 _admit(file.parent.rglob("*.py") if file.name == "__init__.py" else [file])
                 return importlib.util.spec_from_file_location(fullname, file.resolve())
-        for folder in (*_places.folders, *_places.beside):
+        for folder in _places.all:
             if any((folder / fullname).glob("*.py")):  # a package without `__init__.py`
                 _admit((folder / fullname).rglob("*.py"))
                 spec = ModuleSpec(fullname, None, is_package=True)

@@ -236,6 +236,24 @@ def test_two_suites_in_one_process_each_have_their_own_module(tmp_path: Path) ->
         assert METHOD.part("same_name:Mine", {}, "test").params == {"weight": weight}
 
 
+@pytest.mark.parametrize("base", ["base.py", "base/__init__.py"])
+def test_the_base_that_is_read_is_the_one_that_runs(tmp_path: Path, base: str) -> None:
+    """One lies beside the suite and another of that name in a folder of plug-ins."""
+    base = f"two_{base}"
+    for file, weight in ((tmp_path / "two_base.py", 1.0), (tmp_path / "plug" / base, 4.0)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        text = METHOD_FILE.format(helpers="two_helpers").replace("2.0", str(weight))
+        file.write_text(text.replace("class Mine", "class Base"))
+    (tmp_path / "two_helpers.py").write_text("WEIGHT = 1.0\n")
+    (tmp_path / "of_two.py").write_text(
+        "from two_base import Base\nclass Idea(Base):\n    '''Mine.'''\n"
+    )
+    look_beside(tmp_path / "s.yaml", [str(tmp_path / "plug")])
+    told = METHOD.declaration("of_two:Idea", "test")
+    assert told.fields["defaults"] == METHOD.load("of_two:Idea", "test").defaults == {"weight": 4.0}
+    assert set(told.files) == {tmp_path / "of_two.py", tmp_path / "plug" / base}
+
+
 def test_names_in_folders_are_found_by_contract(tmp_path: Path) -> None:
     look_beside(tmp_path / "s.yaml", [str(write_plugins(tmp_path / "p"))])
     for kind, name in ((METHOD, "my_method"), (METRIC, "my_metric"), (DATASET, "my_data"),
