@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from bench.cli.main import main
 from bench.cli.scaffold import STARTS, write
+from bench.plugins import outside
 
 
 def call(*arguments: object) -> tuple[int, str, str]:
@@ -86,4 +87,19 @@ def test_what_is_no_plugin_is_one_line_and_exit_code_2(
     code, output, error = call("check", plugin)
     assert (code, output) == (2, "")
     assert said in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_file_whose_name_means_another_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the other one, which is whole, would be checked in its place."""
+    for folder in ("mine", "plug"):
+        (tmp_path / folder).mkdir()
+        write(STARTS["metric"].kind, "my_twin", tmp_path / folder)
+    monkeypatch.setenv(outside.VARIABLE, str(tmp_path / "plug"))
+    outside.look_in(None)
+    code, output, error = call("check", tmp_path / "mine" / "my_twin.py")
+    assert (code, output) == (2, "")
+    assert f"{tmp_path / 'plug' / 'my_twin.py'} has this name and comes first" in error
     assert len(error.splitlines()) == 1
