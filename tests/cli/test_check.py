@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from bench.cli.check import MODULES
 from bench.cli.main import main
 from bench.cli.scaffold import STARTS, write
 from bench.plugins import outside
@@ -103,3 +105,8 @@ def test_a_file_whose_name_means_another_file_is_refused(
     assert (code, output) == (2, "")
     assert f"{tmp_path / 'plug' / 'my_twin.py'} has this name and comes first" in error
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("module", MODULES.values())
+def test_what_asks_a_kind_its_questions_is_there(module: str) -> None:
+    assert callable(importlib.import_module(f"bench.check.{module}").questions)
