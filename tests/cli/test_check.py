@@ -30,13 +30,21 @@ def test_a_template_keeps_its_contract(tmp_path: Path, kind: str) -> None:
     assert all(line.startswith("  ok  ") for line in lines), output
 
 
-BROKEN = {  # kind -> (what stands in its template, what is written instead, what is said)
+BROKEN = {  # kind and what it is -> (what stands in its template, what is written instead, what is said)
     "distiller": (
         'self.params["weight"] * sum(losses, start=losses[0].new_zeros(()))',
         'losses[0].detach() * 0',
         "paired: every term has a finite gradient that is not zero: RuntimeError",
     ),
     "metric": ("{\"my_metric\": 25.5}", "{\"my_metric\": 26.5}", "is 25.5"),
+    "metric that expects nothing": ("{\"my_metric\": 25.5}", "{}", "it expects no value"),
+    "metric with a side": ('better = "lower"', 'better = "sideways"', "better is 'sideways'"),
+    "metric with a wish": ('("target",)', '("target", "luck")', "it needs luck; known are"),
+    "metric whose images are others": (
+        '{"my_metric": self.errors}',
+        '{"my_metric": self.errors}\n\n    def value(self):\n        return {"my_metric": 25.5}',
+        "my_metric is 25.5, the mean over images",
+    ),
     "dataset": (
         '{"train": train, "val": 8, "test": 8}[split]',
         '{"train": train, "val": 8, "test": 8}[split] + (domain == "A")',
@@ -49,8 +57,9 @@ BROKEN = {  # kind -> (what stands in its template, what is written instead, wha
 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_what_is_broken_is_said_with_its_reason_and_exit_code_1(tmp_path: Path, kind: str) -> None:
-    path, _ = write(STARTS[kind].kind, f"my_{kind}", tmp_path)
     whole, broken, said = BROKEN[kind]
+    kind = kind.partition(" ")[0]
+    path, _ = write(STARTS[kind].kind, f"my_{kind}", tmp_path)
     text = path.read_text()
     assert whole in text
     path.write_text(text.replace(whole, broken))
