@@ -50,6 +50,11 @@ BROKEN = {  # kind and what it is -> (what stands in its template, what is writt
         '{"train": train, "val": 8, "test": 8}[split] + (domain == "A")',
         "images of A, 32 of B; its task pairs them",
     ),
+    "dataset with an odd image": (
+        "return pixels",
+        "return pixels if index % 32 != 15 else np.random.rand(3)",
+        "image 15 is (3,) at 64 pixels",
+    ),
     "network": ("nn.Tanh()", "nn.Upsample(scale_factor=2)", "(1, 3, 32, 32) becomes (1, 3, 64, 64)"),
     "report": ("[str(dataset), ", "[", "a header of 5"),
 }  # fmt: skip
