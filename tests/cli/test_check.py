@@ -55,6 +55,11 @@ BROKEN = {  # kind and what it is -> (what stands in its template, what is writt
         "return pixels if index % 32 != 15 else np.random.rand(3)",
         "image 15 is (3,) at 64 pixels",
     ),
+    "network of one width": (
+        "super().__init__(width, size, params)\n",
+        "super().__init__(width, size, params)\n        width = 4\n",
+        "parameters at width 2",
+    ),
     "network": ("nn.Tanh()", "nn.Upsample(scale_factor=2)", "(1, 3, 32, 32) becomes (1, 3, 64, 64)"),
     "report": ("[str(dataset), ", "[", "a header of 5"),
 }  # fmt: skip
