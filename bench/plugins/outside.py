@@ -69,8 +69,16 @@ def places() -> Places:
 
 
 def look_in(found: Places | None) -> None:
-    """Let users' modules be found in these folders, and in no others; None: as without a suite."""
+    """Let users' modules be found in these folders, and in no others; None: as without a suite.
+
+    Those of other folders are forgotten, so that a helper's name means the file that lies here.
+    """
     global _places
+    if found != _places:
+        for name in [n for n in sys.modules if n.partition(".")[0] in _loaded]:
+            del sys.modules[name]
+        _loaded.clear()
+        _imported.clear()
     _places = found
 
 
@@ -146,6 +154,7 @@ def _other_name(module: str, path: Path) -> str:
 
 
 _imported: set[str] = set()  # by users' modules: what is looked for in their folders
+_loaded: set[str] = set()  # from their folders
 
 
 def _admit(files: Iterable[Path]) -> None:
@@ -176,10 +185,12 @@ class _Last(MetaPathFinder):
         for file in _places.files(name.replace("/", ".")):
             if not is_other or _other_name(name, file.resolve()) == fullname:
                 _admit(file.parent.rglob("*.py") if file.name == "__init__.py" else [file])
+                _loaded.add(fullname)
                 return importlib.util.spec_from_file_location(fullname, file.resolve())
         for folder in _places.all:
             if any((folder / fullname).glob("*.py")):  # a package without `__init__.py`
                 _admit((folder / fullname).rglob("*.py"))
+                _loaded.add(fullname)
                 spec = ModuleSpec(fullname, None, is_package=True)
                 spec.submodule_search_locations = [str(folder / fullname)]
                 return spec
