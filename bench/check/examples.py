@@ -1,4 +1,4 @@
-"""What is asked of a metric: its worked examples, and that batches change nothing."""
+"""What is asked of a metric: its worked examples, that batches change nothing, that means agree."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from bench.check.question import Question, Unasked, require
-from bench.contracts.kinds import FEATURES, NETWORK
+from bench.contracts.kinds import FEATURES, METRIC, NETWORK
 from bench.contracts.metric import ImageMetric, NetworkMetric, SetMetric
 from bench.fetch.missing import missing_weights
 from bench.fetch.weights import KNOWN
@@ -22,6 +22,7 @@ QUICK = {"warmup": 1, "runs": 3, "batch": 2, "sizes": [[64, 32], [33, 47]]}  # o
 def questions(part: Part[Any]) -> Iterator[Question]:
     """Yield what is asked of a metric of images, of sets or of networks."""
     cls = part.load()
+    yield Question("what it needs is known, and so is which way is better", partial(_known, part))
     if issubclass(cls, NetworkMetric):
         yield Question("it measures a network in finite numbers", partial(_measures, part))
     else:
@@ -29,6 +30,18 @@ def questions(part: Part[Any]) -> Iterator[Question]:
     if issubclass(cls, ImageMetric):
         said = "a score does not depend on the size of batches"
         yield Question(said, partial(_batches, part))
+        said = "what it returns of each image has the score as its mean"
+        yield Question(said, partial(_means, part))
+
+
+def _known(part: Part[Any]) -> None:
+    ours = [METRIC.declaration(n, part.name).says for n in METRIC.names() if METRIC.is_ours(n)]
+    known = {need for metric in ours for need in metric.needs}
+    odd = sorted(set(part.declared.needs) - known)
+    require(not odd, f"it needs {', '.join(odd)}; known are {', '.join(sorted(known))}.")
+    better = part.declared.better
+    is_known = better in ("higher", "lower", "")
+    require(is_known, f'better is {better!r}: "higher", "lower" or, where neither is, "".')
 
 
 def _made(part: Part[Any]) -> Any:
@@ -59,6 +72,7 @@ def _examples(part: Part[Any]) -> None:
         else:
             made.add(outputs, real)
             found = made.value()
+        require(bool(expected), f"{story}: it expects no value.")
         shown = part.declared.headline or next(iter(found))
         require(shown in found, f"its headline is {shown}, its values {', '.join(found)}.")
         for value, wanted in expected.items():
@@ -68,8 +82,7 @@ def _examples(part: Part[Any]) -> None:
 
 
 def _batches(part: Part[Any]) -> None:
-    torch.manual_seed(0)
-    output, target = torch.rand(2, 6, 3, 32, 32).mul(255).round().div(255)
+    output, target = _six()
     whole, parts = _made(part), _made(part)
     whole.add(output, target)
     for a, b in zip(output.split([1, 3, 2]), target.split([1, 3, 2]), strict=True):
@@ -78,6 +91,26 @@ def _batches(part: Part[Any]) -> None:
         other = parts.value()[name]
         near = math.isclose(value, other, rel_tol=1e-12, abs_tol=1e-12)
         require(near, f"{name}: {value} of one batch of 6, {other} of batches of 1, 3 and 2.")
+
+
+def _means(part: Part[Any]) -> None:
+    made = _made(part)
+    made.add(*_six())
+    each, found = made.each(), made.value()
+    if not each:
+        raise Unasked("its score is no mean over images.")
+    for name, values in each.items():
+        require(name in found, f"{name} is of each image, but no value: {', '.join(found)}.")
+        require(len(values) == 6, f"{name}: {len(values)} values of 6 images.")
+        mean = math.fsum(values) / 6
+        near = math.isclose(mean, found[name], rel_tol=1e-9, abs_tol=1e-9)
+        require(near, f"{name} is {found[name]}, the mean over images {mean}.")
+
+
+def _six() -> torch.Tensor:
+    """Return six outputs and their ground truths, [2, 6, 3, 32, 32]."""
+    torch.manual_seed(0)
+    return torch.rand(2, 6, 3, 32, 32).mul(255).round().div(255)
 
 
 def _measures(part: Part[Any]) -> None:

@@ -13,6 +13,7 @@ import torch
 from bench.check.question import Question, Unasked, require
 from bench.check.small import small_plan, students, train_teachers, train_together
 from bench.contracts.network import Generator, Network
+from bench.errors import SuiteError
 from bench.plugins.registry import Part
 from bench.store.layout import Store
 
@@ -27,6 +28,7 @@ def questions(part: Part[Any]) -> Iterator[Question]:
         yield Question(said, partial(_maps, part, side))
     yield Question("asking for hints changes no bit of the output", partial(_hints, part))
     yield Question("its parameters and operations are counted", partial(_costs, part))
+    yield Question("at twice the width it has more parameters", partial(_widens, part))
     yield Question("it trains as student and teacher", partial(_trains, part))
 
 
@@ -35,12 +37,12 @@ def _side(part: Part[Any]) -> int:
     return -(-LEAST // multiple) * multiple
 
 
-def _network(part: Part[Any], side: int) -> Network:
+def _network(part: Part[Any], side: int, width: int = 2) -> Network:
     cls = part.load()
     if not issubclass(cls, Generator):
-        return cls(2, 6, part.params)  # type: ignore[no-any-return]
+        return cls(width, 6, part.params)  # type: ignore[no-any-return]
     numbers = cls.widths
-    return cls(2 if numbers == 1 else (2,) * numbers, side, part.params)
+    return cls(width if numbers == 1 else (width,) * numbers, side, part.params)
 
 
 def _example(part: Part[Any], network: Network, side: int) -> torch.Tensor:
@@ -90,6 +92,16 @@ def _costs(part: Part[Any]) -> None:
         with torch.device("meta"):
             found = network.cost(torch.zeros(1, 6, _side(part), _side(part)))
     require(found.params > 0 and found.macs > 0, f"{found.params} parameters, {found.macs} MACs.")
+
+
+def _widens(part: Part[Any]) -> None:
+    narrow = _network(part, _side(part))
+    try:
+        wide = _network(part, _side(part), 4)
+    except SuiteError as why:
+        raise Unasked(str(why)) from why
+    counts = [sum(x.numel() for x in network.parameters()) for network in (narrow, wide)]
+    require(counts[1] > counts[0], f"{counts[0]} parameters at width 2, {counts[1]} at width 4.")
 
 
 def _trains(part: Part[Any]) -> None:

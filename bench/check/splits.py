@@ -15,6 +15,7 @@ from bench.contracts.kinds import TASK
 from bench.plugins.registry import Part
 
 SIDES = (64, 48)
+MOST = 9  # images of a split that are read, at even distances
 
 
 def questions(part: Part[Any]) -> Iterator[Question]:
@@ -22,7 +23,7 @@ def questions(part: Part[Any]) -> Iterator[Question]:
     yield Question("its fingerprint is one, and the same again", partial(_fingerprint, part))
     yield Question("it has images to train on, as many of B as of A if paired", partial(_n, part))
     for split, domain in product(SPLITS, part.declared.domains):
-        said = f"{split}{domain}: images are [S, S, 3] uint8, the same when read again"
+        said = f"{split}{domain}: {MOST} images are [S, S, 3] uint8, the same when read again"
         yield Question(said, partial(_images, part, split, domain))
     if part.declared.labels:
         yield Question("label maps have the declared colours alone", partial(_labels, part))
@@ -56,7 +57,8 @@ def _images(part: Part[Any], split: str, domain: str) -> None:
     count = dataset.count(split, domain)
     if not count:
         raise Unasked("it has none.")
-    for index, side in product(sorted({0, count - 1}), SIDES):
+    places = sorted({(count - 1) * step // (MOST - 1) for step in range(MOST)})
+    for index, side in product(places, SIDES):
         image = dataset.read(split, domain, index, side)
         require(image.shape == (side, side, 3), f"image {index} is {image.shape} at {side} pixels.")
         require(image.dtype == np.uint8, f"image {index} is of {image.dtype}.")

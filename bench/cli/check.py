@@ -72,7 +72,7 @@ def _found(plugin: str) -> list[tuple[Kind[Any], str]]:
 
     Raises:
         SuiteError: there is nothing of that name, or it is no plug-in.
-        PluginError: it cannot be imported.
+        PluginError: it cannot be imported, or another file is what its name means.
     """
     path = Path(plugin)
     if path.suffix == ".py" and path.is_file():
@@ -83,6 +83,10 @@ def _found(plugin: str) -> list[tuple[Kind[Any], str]]:
         here = outside.places()
         outside.look_in(outside.Places(here.folders, (home, *here.beside)))
         found = list(_classes(path.stem, path))
+        for kind, name in found:
+            other, _ = kind.locate(name, plugin)
+            if other.resolve() != path.resolve():
+                raise PluginError(f"{plugin}: {other} has this name and comes first; rename one.")
     elif ":" in plugin:
         module = plugin.partition(":")[0]
         file, _ = KINDS[0].locate(plugin, "check")

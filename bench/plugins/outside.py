@@ -37,12 +37,17 @@ class Places:
     folders: tuple[Path, ...] = ()  # whose files are plug-ins, by their plain names
     beside: tuple[Path, ...] = ()  # whose modules a suite may name as `module:Class`
 
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """Every folder, in that order."""
+        return (*self.folders, *self.beside)
+
     def files(self, module: str) -> Iterator[Path]:
         """Yield the files that may be meant by a module's name."""
         if not MODULE.fullmatch(module):
             return
         path = module.replace(".", "/")
-        for folder in (*self.folders, *self.beside):
+        for folder in self.all:
             for file in (folder / f"{path}.py", folder / path / "__init__.py"):
                 if file.is_file():
                     yield file
@@ -64,8 +69,16 @@ def places() -> Places:
 
 
 def look_in(found: Places | None) -> None:
-    """Let users' modules be found in these folders, and in no others; None: as without a suite."""
+    """Let users' modules be found in these folders, and in no others; None: as without a suite.
+
+    Those of other folders are forgotten, so that a helper's name means the file that lies here.
+    """
     global _places
+    if found != _places:
+        for name in [n for n in sys.modules if n.partition(".")[0] in _loaded]:
+            del sys.modules[name]
+        _loaded.clear()
+        _imported.clear()
     _places = found
 
 
@@ -115,7 +128,7 @@ def plugins(contract: Name, folders: tuple[Path, ...]) -> dict[str, Path]:
         path.stem: path
         for folder in folders
         for path in sorted(folder.glob("[!_]*.py"))
-        if any(lineage(contract, path, c) for c in classes(path) if not c.startswith("_"))
+        if any(lineage(contract, path, c, folders) for c in classes(path) if not c.startswith("_"))
     }
 
 
@@ -141,6 +154,7 @@ def _other_name(module: str, path: Path) -> str:
 
 
 _imported: set[str] = set()  # by users' modules: what is looked for in their folders
+_loaded: set[str] = set()  # from their folders
 
 
 def _admit(files: Iterable[Path]) -> None:
@@ -171,10 +185,12 @@ class _Last(MetaPathFinder):
         for file in _places.files(name.replace("/", ".")):
             if not is_other or _other_name(name, file.resolve()) == fullname:
                 _admit(file.parent.rglob("*.py") if file.name == "__init__.py" else [file])
+                _loaded.add(fullname)
                 return importlib.util.spec_from_file_location(fullname, file.resolve())
-        for folder in (*_places.folders, *_places.beside):
+        for folder in _places.all:
             if any((folder / fullname).glob("*.py")):  # a package without `__init__.py`
                 _admit((folder / fullname).rglob("*.py"))
+                _loaded.add(fullname)
                 spec = ModuleSpec(fullname, None, is_package=True)
                 spec.submodule_search_locations = [str(folder / fullname)]
                 return spec

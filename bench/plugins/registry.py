@@ -294,7 +294,8 @@ def _declaration(kind: Kind[C], name: str, where: str, places: outside.Places) -
     path, wanted = kind.locate(name, where)
     if wanted and wanted not in classes(path):  # a module is run only for a class that it has
         raise PluginError(_not_one(path, kind.contract, wanted, []))
-    lineages = {n: lineage((kind.path, kind.contract), path, n) for n in classes(path)}
+    contract = kind.path, kind.contract
+    lineages = {n: lineage(contract, path, n, places.all) for n in classes(path)}
     found = [n for n, line in lineages.items() if line and _is_wanted(n, wanted)]
     if not found:  # it may derive from a class that only importing it finds
         return _imported(kind, name, where)

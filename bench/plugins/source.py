@@ -37,22 +37,33 @@ def classes(path: Path) -> dict[str, ast.ClassDef]:
 
 
 def lineage(
-    contract: Name, path: Path, name: str, seen: frozenset[tuple[Path, str]] = frozenset()
+    contract: Name,
+    path: Path,
+    name: str,
+    folders: tuple[Path, ...],
+    seen: frozenset[tuple[Path, str]] = frozenset(),
 ) -> tuple[Step, ...]:
     """Return the classes from the contract down to one; empty where that cannot be read.
 
     It can where each class has one base, called by its plain name, that stands in the same file or
-    is imported once, from this project or from beside the file. Python knows the rest.
+    is imported once: from this project, or from where users' modules lie. Python knows the rest.
+
+    Args:
+        contract: where the lineage begins.
+        path: the file of the class.
+        name: the class.
+        folders: where users' modules lie, in the order in which an import looks for a name.
+        seen: what has been asked on the way here.
     """
     if (path, name) in seen:
         return ()
     seen |= {(path, name)}
     here = [n for n in tree(path).body if isinstance(n, ast.ClassDef) and n.name == name]
-    origins = [f for f in _imports(path) if f[1] == name]
+    origins = [f for f in _imports(path, folders) if f[1] == name]
     if len(here) + len(origins) != 1:
         return ()
     if origins:
-        return lineage(contract, origins[0][0], name, seen)
+        return lineage(contract, origins[0][0], name, folders, seen)
     (node,) = here
     if (path, name) == contract:
         return ((path, node),)
@@ -60,23 +71,31 @@ def lineage(
     is_added_to = any(isinstance(item, ast.AugAssign) for item in node.body)
     if is_added_to or len(node.bases) != 1 or len(bases) != 1:
         # a contract's own classes may have bases that declare nothing
-        found = (
-            [lineage(contract, path, base, seen) for base in bases] if path == contract[0] else []
-        )
+        read = bases if path == contract[0] else []
+        found = [lineage(contract, path, base, folders, seen) for base in read]
         above = next((line for line in found if line), ())
     else:
-        above = lineage(contract, path, bases[0], seen)
+        above = lineage(contract, path, bases[0], folders, seen)
     return (*above, (path, node)) if above else ()
 
 
-def _imports(path: Path) -> list[tuple[Path, str]]:
-    """Return (file, name) of what a file imports by its own name from this project or beside it."""
+def _imports(path: Path, folders: tuple[Path, ...]) -> list[tuple[Path, str]]:
+    """Return (file, name) of what a file imports by its own name from this project or a user's.
+
+    A file in none of the folders is on Python's path, and so is what lies beside it.
+    """
+    is_users = any(path.is_relative_to(folder) for folder in folders)
+    roots = [ROOT, *(folders if is_users else [path.parent])]
     found = []
     for node in tree(path).body:
         if isinstance(node, ast.ImportFrom) and node.level <= 1:
-            file = f"{(node.module or '').replace('.', '/')}.py"
-            places = [path.parent] if node.level else [ROOT, path.parent]
-            origin = next((p / file for p in places if (p / file).is_file()), None)
+            module = (node.module or "").replace(".", "/")
+            files = [
+                root / file
+                for root in ([path.parent] if node.level else roots)
+                for file in (f"{module}.py", f"{module}/__init__.py")
+            ]
+            origin = next((file for file in files if file.is_file()), None)
             names = [n.name for n in node.names if n.asname in (None, n.name)]
             found += [(origin, name) for name in names] if origin and origin != path else []
             # under another name, or of a file that is nowhere: whoever is called so is not read

@@ -236,6 +236,47 @@ def test_two_suites_in_one_process_each_have_their_own_module(tmp_path: Path) ->
         assert METHOD.part("same_name:Mine", {}, "test").params == {"weight": weight}
 
 
+@pytest.mark.parametrize("base", ["base.py", "base/__init__.py"])
+def test_the_base_that_is_read_is_the_one_that_runs(tmp_path: Path, base: str) -> None:
+    """One lies beside the suite and another of that name in a folder of plug-ins."""
+    base = f"two_{base}"
+    for file, weight in ((tmp_path / "two_base.py", 1.0), (tmp_path / "plug" / base, 4.0)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        text = METHOD_FILE.format(helpers="two_helpers").replace("2.0", str(weight))
+        file.write_text(text.replace("class Mine", "class Base"))
+    (tmp_path / "two_helpers.py").write_text("WEIGHT = 1.0\n")
+    (tmp_path / "of_two.py").write_text(
+        "from two_base import Base\nclass Idea(Base):\n    '''Mine.'''\n"
+    )
+    look_beside(tmp_path / "s.yaml", [str(tmp_path / "plug")])
+    told = METHOD.declaration("of_two:Idea", "test")
+    assert told.fields["defaults"] == METHOD.load("of_two:Idea", "test").defaults == {"weight": 4.0}
+    assert set(told.files) == {tmp_path / "of_two.py", tmp_path / "plug" / base}
+
+
+@pytest.mark.parametrize("is_package", [False, True])
+def test_two_suites_in_one_process_each_have_their_own_helper(
+    tmp_path: Path, is_package: bool
+) -> None:
+    """Of one name, at once and in a function, there and back; what one imports, only it finds."""
+    helper = "my_parts.own_helper" if is_package else "my_own_helper_of_two"
+    for folder, weight in (("one", 1.5), ("two", 2.5)):
+        file = tmp_path / folder / f"{helper.replace('.', '/')}.py"
+        file.parent.mkdir(parents=True)
+        file.write_text(f"WEIGHT = {weight}\n")
+        text = METHOD_FILE.format(helpers=helper) + "    weight = WEIGHT\n"
+        text += f"    def late(self):\n        import {helper}\n        return {helper}.WEIGHT\n"
+        (tmp_path / folder / f"in_{folder}.py").write_text(text)
+    (tmp_path / "three").mkdir()
+    (tmp_path / "three" / f"{helper.partition('.')[0]}.py").write_text("")
+    for folder, weight in (("one", 1.5), ("two", 2.5), ("one", 1.5)):
+        look_beside(tmp_path / folder / "s.yaml", [])
+        cls = METHOD.load(f"in_{folder}:Mine", "test")
+        assert (cls.weight, cls.late(cls)) == (weight, weight)  # type: ignore[attr-defined]
+    look_beside(tmp_path / "three" / "s.yaml", [])
+    assert importlib.util.find_spec(helper.partition(".")[0]) is None
+
+
 def test_names_in_folders_are_found_by_contract(tmp_path: Path) -> None:
     look_beside(tmp_path / "s.yaml", [str(write_plugins(tmp_path / "p"))])
     for kind, name in ((METHOD, "my_method"), (METRIC, "my_metric"), (DATASET, "my_data"),
