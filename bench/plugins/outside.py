@@ -2,8 +2,10 @@
 
 None of those folders is on Python's path, where a user's `random.py` or `reports.py` would take the
 place of the library's or of ours. A plug-in is loaded from its file. What it imports by name is
-looked for in these folders last, when nobody else has a module of that name; what others import
-(a library that tries whether another is installed) is not looked for there.
+looked for in these folders last, when nobody else has a module of that name; what only others
+import (a library that tries whether another is installed) is not looked for there. The name of a
+plug-in that is loaded is known to everybody, as is that of what one imports: a file named like an
+optional library that is not installed is taken for it.
 """
 
 from __future__ import annotations

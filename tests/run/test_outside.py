@@ -207,6 +207,7 @@ def test_what_a_library_tries_to_import_is_not_looked_for_beside_a_suite(tmp_pat
     METHOD.load("imports_it:Mine", "test")
     assert importlib.util.find_spec("an_optional_library") is None
     assert importlib.util.find_spec("my_own_helper") is not None
+    assert importlib.util.find_spec("imports_it") is not None  # a plug-in's own name is known
 
 
 @pytest.mark.parametrize("init", [True, False])
