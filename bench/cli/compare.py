@@ -17,12 +17,15 @@ from bench.errors import DistillbenchError, ReportError, StoreError
 from bench.store.atomic import replacing
 
 if TYPE_CHECKING:
+    from rich.table import Table as Grid
+
     from bench.compare.methods import Line
     from bench.contracts.report import Table
     from bench.plan.matrix import Plan
     from bench.store.layout import Store
 
 WIDE = 200  # characters of a line where no terminal says how many it has
+MOST = 10_000  # of a line that may be as long as it likes
 
 
 def _bases(texts: Sequence[str], known: Collection[str]) -> list[str]:
@@ -303,22 +306,42 @@ def _made_by(rows: Any, store: Any) -> dict[str, Any]:
 
 
 def show(table: Table) -> None:
-    """Print a table to the terminal, or unfolded where there is none."""
-    from rich import box
+    """Print a table to the terminal, or unfolded where there is none.
+
+    Where it is too wide, what all rows have alike stands above it; numbers are not folded.
+    """
     from rich.console import Console
-    from rich.table import Table as Grid
+    from rich.text import Text
+
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
+    console.print(Text(table.title, style="bold"))
+    rows = [row for block in table.blocks for row in block]
+    columns = list(range(len(table.header)))
+    freely = console.options.update(width=MOST)
+    whole = console.measure(_grid(table.header, rows, columns), options=freely).maximum
+    if len(rows) > 1 and whole > console.width:
+        alike = [i for i in columns if len({row[i] for row in rows}) == 1]
+        console.print(Text("; ".join(f"{table.header[i]}: {rows[0][i]}" for i in alike)))
+        columns = [i for i in columns if i not in alike]
+    console.print(_grid(table.header, rows, columns) if rows and columns else "")
+    for text in (table.caption, *table.notes):
+        console.print(Text(text))
+
+
+def _grid(header: Sequence[str], rows: Sequence[Sequence[str]], columns: Sequence[int]) -> Grid:
+    """Return some columns of a table as rich draws them."""
+    from rich import box
+    from rich.table import Table as Drawn
     from rich.text import Text
 
     from bench.contracts.report import Bold
 
-    console = Console(width=None if sys.stdout.isatty() else WIDE)
-    console.print(Text(table.title, style="bold"))
-    grid = Grid(box=box.SIMPLE_HEAD)
-    for name in table.header:
-        grid.add_column(Text(name))
-    for block in table.blocks:
-        for row in block:
-            grid.add_row(*(Text(c, style="bold" if isinstance(c, Bold) else "") for c in row))
-    console.print(grid if grid.row_count else "")
-    for text in (table.caption, *table.notes):
-        console.print(Text(text))
+    grid = Drawn(box=box.SIMPLE_HEAD)
+    for i in columns:
+        is_number = all(re.match(r"[-+\[\d—]", row[i]) for row in rows)
+        grid.add_column(Text(header[i]), no_wrap=is_number, overflow="fold")
+    for row in rows:
+        grid.add_row(
+            *(Text(row[i], style="bold" if isinstance(row[i], Bold) else "") for i in columns)
+        )
+    return grid
