@@ -157,6 +157,8 @@ def plan(as_json: bool, **where: Any) -> None:
 
 def _left(seconds: float, unknown: int) -> str:
     """Say how much training is left."""
+    if unknown and not seconds:
+        return "how long that takes is not known: nothing of the kind was timed here yet"
     said = f"{timedelta(seconds=round(seconds))} of training left on one worker"
     if unknown:
         said += f", not counting {unknown} cells of a kind that was never timed here"
