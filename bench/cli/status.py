@@ -30,7 +30,9 @@ def status(as_json: bool, **where: Any) -> None:
         for place in places:
             detail = f"  {place['reason']}" if place["reason"] else ""
             click.echo(f"{place['key'] or '-':12}  {place['status']:8}  {place['cell']}{detail}")
-        click.echo(", ".join(f"{count} {status}" for status, count in counts.items()))
+        said = ", ".join(f"{count} {status}" for status, count in counts.items())
+        bare = sum(place["status"] == "done" and not place["scored"] for place in places)
+        click.echo(f"{said}; of those done {bare} lack scores" if bare else said)
     if set(counts) & {"failed", "diverged"}:
         sys.exit(1)
 

@@ -43,7 +43,8 @@ def test_json_and_text_hold_the_same_facts(tmp_path: Path) -> None:
     assert found["suite"] == "tiny"
     assert found["counts"] == {"missing": 1, "done": 2, "diverged": 1, "skipped": 1}
     *lines, last = text.splitlines()
-    assert last == ", ".join(f"{n} {status}" for status, n in found["counts"].items())
+    counted = ", ".join(f"{n} {status}" for status, n in found["counts"].items())
+    assert last == f"{counted}; of those done 1 lack scores"
     for line, cell in zip(lines, found["cells"], strict=True):
         told = (cell["key"] or "-", cell["status"], cell["cell"], cell["reason"])
         assert all(str(word) in line for word in told)
