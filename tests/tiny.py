@@ -10,7 +10,11 @@ import pytest
 import yaml
 
 from bench.check.question import Question, Unasked
-from bench.check.small import train_teachers, train_together  # noqa: F401 - tests train by them
+from bench.check.small import (
+    SMALL,
+    train_teachers,  # noqa: F401 - tests train by them
+    train_together,  # noqa: F401
+)
 from bench.contracts.dataset import DOMAINS, SPLITS
 from bench.errors import AbsentData, WeightsError
 from bench.plan.cell import Cell
@@ -20,17 +24,11 @@ from bench.plan.suite import Suite, load
 from bench.plugins.registry import Part
 from bench.store.layout import Store
 
-SUITE: dict[str, Any] = {
+SUITE: dict[str, Any] = SMALL | {
     "name": "tiny",
     "datasets": ["photo_edges"],
     "architectures": ["unet"],
     "methods": {"none": {}, "hinton": {}, "wkd": {}},
-    "widths": [2],
-    "discriminator_widths": [2],
-    "seeds": [0],
-    "size": 32,
-    "budget": {"steps": 4, "batch": 2},
-    "teacher": {"width": 4, "budget": {"steps": 2}},
     "metrics": ["psnr"],
 }
 

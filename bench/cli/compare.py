@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.options import choice_options, open_suite, suite_options
+from bench.cli.options import choice_options, json_option, open_suite, suite_options
 from bench.cli.output import json_text, working
 from bench.errors import DistillbenchError, ReportError, StoreError
 from bench.store.atomic import replacing
@@ -88,7 +88,7 @@ def _slug(text: str) -> str:
     metavar="FOLDER",
     help="List the test images where they differ most, and draw them into FOLDER.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def compare(
     new: str,
     to: Sequence[str],

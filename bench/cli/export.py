@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.options import open_suite, suite_options
+from bench.cli.options import device_option, open_suite, suite_options
 from bench.cli.tools import choose_device
 from bench.contracts.kinds import NETWORK
 from bench.errors import DistillbenchError, ExportError, unknown
@@ -117,7 +117,7 @@ def export(to: Path, formats: list[str], peer: int | None, **where: Any) -> None
     type=click.IntRange(1),
     help="Resize to SIZE x SIZE pixels, as a suite does. [default: each image's own size]",
 )
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where.")
+@device_option
 @click.option(
     "--engine",
     type=click.Choice(["auto", "torch", "onnxruntime"]),

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import click
 
+from bench.cli.options import json_option
 from bench.errors import DistillbenchError
 
 
@@ -34,7 +35,7 @@ def fetch(names: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def weights(as_json: bool) -> None:
     """Print which pretrained networks are here or missing, and which metric or task needs them."""
     from bench.fetch.needs import needs_of_all

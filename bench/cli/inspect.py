@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli.options import json_option
 from bench.cli.output import json_text
 from bench.contracts.kinds import METHOD
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Image side for MACs; a U-Net's depth depends on it.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def inspect(file: Path, size: int, as_json: bool) -> None:
     """Say what FILE, of weights from elsewhere, is: architecture, width, norm, cost.
 

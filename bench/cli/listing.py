@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli.options import json_option
 from bench.cli.output import json_text
 from bench.cli.tools import driver
 from bench.contracts.kinds import (
@@ -46,8 +47,6 @@ NAMED = {  # kind -> the key of a suite that has it, and what names it in a row
     "metrics": ("metrics", ""),
     "reports": ("reports", ""),
 }
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.command("list")

@@ -27,7 +27,7 @@ from bench.cli import score as cli_score
 from bench.cli import status as cli_status
 from bench.cli import tools as cli_tools
 from bench.cli.exit_codes import say_codes
-from bench.cli.options import open_suite, suite_options
+from bench.cli.options import device_option, json_option, open_suite, suite_options
 from bench.cli.output import tell, working
 from bench.cli.tools import choose_device, driver
 from bench.errors import AbsentData, DistillbenchError, StoreError
@@ -88,7 +88,7 @@ def main() -> None:
 
 @main.command()
 @suite_options
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def plan(as_json: bool, **where: Any) -> None:
     """Print the cells of SUITE, what is cached, why others are stale, and the time left.
 
@@ -243,7 +243,7 @@ def sync(mlflow: str | None, **where: Any) -> None:
 
 @main.command()
 @suite_options
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where.")
+@device_option
 @click.option(
     "--bundle",
     type=click.Path(path_type=Path),

@@ -1,4 +1,4 @@
-"""How every command names a suite, a part of it, and the store."""
+"""How every command names a suite, a part of it, the store and the device."""
 
 from __future__ import annotations
 
@@ -14,6 +14,18 @@ if TYPE_CHECKING:
     from bench.plan.expand import Elsewhere
     from bench.plan.matrix import Plan
 
+sets_option = click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a key of the suite, as in budget.steps=50. Repeatable.",
+)
+device_option = click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
 
 def suite_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what every command on a suite takes."""
@@ -23,13 +35,7 @@ def suite_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def choice_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what chooses a part of a suite, and the store."""
     options = [
-        click.option(
-            "--set",
-            "sets",
-            multiple=True,
-            metavar="KEY=VALUE",
-            help="Override a key of the suite, as in budget.steps=50. Repeatable.",
-        ),
+        sets_option,
         click.option(
             "--only",
             multiple=True,

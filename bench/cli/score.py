@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.options import open_suite
+from bench.cli.options import device_option, json_option, open_suite, sets_option
 from bench.cli.output import json_text
 from bench.cli.tools import choose_device
 from bench.contracts.kinds import METRIC
@@ -54,13 +54,7 @@ Follow = Callable[[Iterable[Any], str], Iterable[Any]]
     metavar="LIST",
     help="As in fid,kid,swd,ssim; of a suite, only these. [default: the suite's]",
 )
-@click.option(
-    "--set",
-    "sets",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a key of the suite, as in size=128. Repeatable.",
-)
+@sets_option
 @click.option(
     "--store",
     type=click.Path(path_type=Path),
@@ -69,8 +63,8 @@ Follow = Callable[[Iterable[Any], str], Iterable[Any]]
     envvar="DISTILLBENCH_STORE",
     help="Where networks lie that the suite trains to judge by; also $DISTILLBENCH_STORE.",
 )
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@device_option
+@json_option
 def score(
     outputs: Path,
     suite: Path | None,

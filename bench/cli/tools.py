@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from bench.cli.options import json_option
 from bench.contracts.width import Width, said_width
 
 
@@ -82,7 +83,7 @@ def parameters(
     callback=parameters,
     help="A parameter of the network, as in multiples=[1,2,4]; may be repeated.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def count(
     network: str, width: Width, size: int, channels: int, given: dict[str, Any], as_json: bool
 ) -> None:

@@ -14,37 +14,28 @@ from typing import Any
 import click
 import yaml
 
+from bench.cli.listing import KINDS
 from bench.cli.main import main
-from bench.contracts.kinds import (
-    DATASET,
-    FEATURES,
-    METHOD,
-    METRIC,
-    NETWORK,
-    REPORT,
-    SEGMENTER,
-    TASK,
-)
 from bench.plan.suite import Suite
 from bench.plugins.registry import Declaration, Kind
 from bench.plugins.source import ROOT, assigned, classes, tree
 
 CATALOGUES = {
-    "methods": (METHOD, "Methods", "Rows of `methods`"),
-    "networks": (NETWORK, "Networks", "Rows of `architectures`, and the networks that judge them"),
-    "datasets": (DATASET, "Data sets", "Rows of `datasets`"),
-    "metrics": (METRIC, "Metrics", "Names under `metrics`"),
-    "tasks": (TASK, "Tasks", "What a data set is for. A suite's `task` sets their parameters"),
-    "features": (FEATURES, "Feature extractors", "Values of a metric's `features`"),
-    "segmenters": (SEGMENTER, "Segmenters", "Values of mIoU's `segmenter`"),
-    "reports": (REPORT, "Reports", "Tables and figures, in the order of the page"),
+    "methods": ("Methods", "Rows of `methods`"),
+    "networks": ("Networks", "Rows of `architectures`, and the networks that judge them"),
+    "datasets": ("Data sets", "Rows of `datasets`"),
+    "metrics": ("Metrics", "Names under `metrics`"),
+    "tasks": ("Tasks", "What a data set is for. A suite's `task` sets their parameters"),
+    "features": ("Feature extractors", "Values of a metric's `features`"),
+    "segmenters": ("Segmenters", "Values of mIoU's `segmenter`"),
+    "reports": ("Reports", "Tables and figures, in the order of the page"),
 }
 CONTRACTS = ("distiller", "metric", "dataset", "network", "report", "task", "feature", "segmenter")
 MADE_FROM = {
     "bench/plan/suite.py": "reference/suite.md",
     "bench/cli": "reference/commands.md",
     "suites": "reference/suites.md",
-    **{k.package.replace(".", "/"): f"reference/{name}.md" for name, (k, *_) in CATALOGUES.items()},
+    **{KINDS[name].package.replace(".", "/"): f"reference/{name}.md" for name in CATALOGUES},
     **{f"bench/contracts/{name}.py": f"reference/contracts/{name}.md" for name in CONTRACTS},
 }
 """File or folder of the repository -> the page that is made from it."""
@@ -65,7 +56,9 @@ def every() -> dict[str, str]:
         "reference/suites.md": suites(),
         "reference/commands.md": commands(),
     }
-    found |= {f"reference/{name}.md": catalogue(*told) for name, told in CATALOGUES.items()}
+    found |= {
+        f"reference/{name}.md": catalogue(KINDS[name], *told) for name, told in CATALOGUES.items()
+    }
     return found | {f"reference/contracts/{name}.md": contract(name) for name in CONTRACTS}
 
 
