@@ -90,8 +90,9 @@ def run(
     trained = 0
     with Display(Console(stderr=True)) as display:
         display.enter("start-up: reading the suite")
-        from bench.run.walk import Machine, try_settings
+        from bench.run.machine import Machine
         from bench.run.walk import run as run_plan
+        from bench.run.walk import try_settings
 
         plan, store = open_suite(**where)
         device = choose_device(device)

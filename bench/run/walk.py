@@ -23,21 +23,12 @@ from bench.plan.scores import (
     references,
     snapshot_scores,
 )
-from bench.run.executors import Executor, InProcess, Processes
+from bench.run.executors import Executor
 from bench.run.job import Emit, Job
+from bench.run.machine import Computer
 from bench.run.ready import Ready
 from bench.store import provenance
 from bench.store.layout import Store, read_json
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where a run computes."""
-
-    device: str  # "cpu" or "cuda"
-    jobs: int  # cells, or cohorts, at once
-    threads: int = 1  # of each worker; part of what fixes bits on a CPU
-    checkpoint_s: float = 30.0  # at least this long between two checkpoints
 
 
 @dataclass
@@ -70,7 +61,7 @@ def is_finished(cell: Cell, plan: Plan, store: Store) -> bool:
 def run(
     plan: Plan,
     store: Store,
-    machine: Machine,
+    machine: Computer,
     listen: Emit,
     *,
     measure: bool = False,
@@ -81,7 +72,7 @@ def run(
     Args:
         plan: what to run.
         store: where it lies; what is there already is not done again.
-        machine: where to compute.
+        machine: where to compute, as a `bench.run.machine.Machine`.
         listen: told of every event.
         measure: measure latency on this machine even where there is a measurement.
         allow_missing: go on without the metrics whose pretrained weights are missing.
@@ -96,7 +87,7 @@ def run(
 
 
 def try_settings(
-    plan: Plan, store: Store, machine: Machine, listen: Emit, *, allow_missing: bool = False
+    plan: Plan, store: Store, machine: Computer, listen: Emit, *, allow_missing: bool = False
 ) -> Outcome:
     """Train the trials of a plan that are not done, and score them on the validation split.
 
@@ -138,7 +129,7 @@ class _Run:
         self,
         plan: Plan,
         store: Store,
-        machine: Machine,
+        machine: Computer,
         listen: Emit,
         later: Plan | None = None,  # of another walk, looked through with this one
     ) -> None:
@@ -163,7 +154,8 @@ class _Run:
         if not todo and not networks:
             return self.outcome
         self.provenance = self.store.add_provenance(provenance.collect())
-        executor = self._executor(len(todo))
+        executor = self.machine.open(self._hear, len(todo))
+        self.workers = max(1, executor.idle())
         with contextlib.closing(executor), self._signals(executor):
             if untrained:
                 self.listen("phase", "", {"phase": "start-up: checking"})
@@ -185,13 +177,6 @@ class _Run:
             executor.submit(job)
             while not executor.wait():
                 pass
-
-    def _executor(self, cells: int) -> Executor:
-        count = min(self.machine.jobs, max(1, cells))
-        self.workers = count
-        if count == 1:
-            return InProcess(self._hear)
-        return Processes(self._hear, count, self.machine.threads)
 
     def _walk(self, executor: Executor) -> None:
         running = 0

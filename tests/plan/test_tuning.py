@@ -23,7 +23,8 @@ from bench.plan.matrix import Plan
 from bench.plan.scores import image_scores
 from bench.plan.suite import Tune, load
 from bench.plan.tuning import settings_of
-from bench.run.walk import Machine, run, try_settings
+from bench.run.machine import Machine
+from bench.run.walk import run, try_settings
 from bench.store.layout import Store
 
 TUNE = {"trials": 3, "by": "psnr", "seeds": [100]}

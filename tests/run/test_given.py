@@ -23,8 +23,9 @@ from bench.plan.expand import expand
 from bench.plan.matrix import Plan
 from bench.plan.suite import load
 from bench.report.rows import entry_rows, score_rows
+from bench.run.machine import Machine
 from bench.run.receive import read_weights
-from bench.run.walk import Machine, is_finished, run
+from bench.run.walk import is_finished, run
 from bench.store.layout import Store
 from bench.train.trained import open_networks
 

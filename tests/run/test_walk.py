@@ -15,8 +15,13 @@ from bench.store.layout import Store
 class _Noting:
     """Two workers; the job that was given first ends first."""
 
-    def __init__(self, emit: Emit, count: int, threads: int) -> None:
+    device, threads, checkpoint_s = "cpu", 1, 30.0
+
+    def __init__(self, count: int) -> None:
         self.count, self.busy, self.sizes = count, list[Job](), list[int]()
+
+    def open(self, emit: Emit, cells: int) -> _Noting:
+        return self
 
     def idle(self) -> int:
         return self.count - len(self.busy)
@@ -46,18 +51,11 @@ class _Noting:
     ],
 )
 def test_the_last_cohort_is_shared_out_among_the_workers(
-    seeds: list[int], sizes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seeds: list[int], sizes: list[int], tmp_path: Path
 ) -> None:
-    made: list[_Noting] = []
-
-    def noting(*args: object) -> _Noting:
-        made.append(_Noting(*args))  # type: ignore[arg-type]
-        return made[-1]
-
-    monkeypatch.setattr(walk, "Processes", noting)
     plan = tiny_plan(tmp_path, methods={"none": {}}, widths=[2, 3, 4, 5], seeds=seeds)
     students = {e.cell.key for e in plan.students if e.cell}
     assert set(plan.cells) == students  # without a teacher to wait for
-    machine = walk.Machine(device="cpu", jobs=2)
-    walk.run(plan, Store(tmp_path / "runs"), machine, lambda *event: None)
-    assert made[0].sizes == sizes
+    workers = _Noting(2)
+    walk.run(plan, Store(tmp_path / "runs"), workers, lambda *event: None)
+    assert workers.sizes == sizes
