@@ -11,7 +11,6 @@ from torch import Tensor
 from bench.contracts.distiller import Inputs, Layout, Side, Trace
 from bench.errors import SuiteError
 from bench.losses.eigenbases import EigenbasisDistiller
-from bench.maths.pca import Covariance
 
 
 class PCAKD(EigenbasisDistiller):
@@ -83,15 +82,7 @@ class PCAKD(EigenbasisDistiller):
         Raises:
             DataError: a hint is constant over space in every image.
         """
-        seen = {role: Covariance() for role in self.hints}
-        batches = 0
-        for batch in inputs:
-            _, found = teacher.generator(*batch, hints=self.hints)
-            for role in self.hints:
-                seen[role].add(found[role])
-            batches += 1
-        for role, covariance in seen.items():
-            self.derive(role, covariance, batches)
+        self.look(inputs, lambda batch: teacher.generator(*batch, hints=self.hints)[1])
 
     def terms(self, student: Trace, teacher: Trace) -> dict[str, Tensor]:
         """Return the distance of the hints, summed over them, and that of the images."""

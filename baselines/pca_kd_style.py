@@ -12,6 +12,7 @@ from torch import Tensor
 from bench.contracts.distiller import Inputs, Layout, Side
 from bench.contracts.verdict import FACT
 from bench.losses.blocks import BlockDistiller
+from bench.losses.eigenbases import Sums
 from bench.maths.local_bases import Common, kept, local_bases
 from bench.maths.pca import Covariance, centred, covariances
 
@@ -70,21 +71,23 @@ class PCAKDStyle(BlockDistiller):
             SuiteError: a level of the student has more channels than the source's.
         """
         super().build(student, teacher)
-        self.common = {role: Common() for role in self.hints if self.params["bases"] == "image"}
-        for role in self.common:
+        local = self.hints if self.params["bases"] == "image" else ()
+        self.common = {role: _Common(self.basis(role).shape[1]) for role in local}
+        for role in local:
             self.register_buffer(f"common_{role}", torch.zeros_like(self.basis(role)))
 
-    def derive(self, role: str, seen: Covariance, batches: int) -> None:
-        """Find the basis of one hint, and what local ones have in common."""
-        super().derive(role, seen, batches)
+    def sums(self, role: str) -> dict[str, Sums]:
+        """Return the covariance, and what local bases of so many channels have in common."""
+        found = super().sums(role)
         if role in self.common:
-            self.get_buffer(f"common_{role}").copy_(self.common[role].fit())
+            found[f"common of {self.common[role].channels}"] = self.common[role]
+        return found
 
-    def observe(self, role: str, maps: Tensor) -> None:
-        """Add up what local bases of these images have in common, [N, C, H, W]."""
+    def derive(self, role: str, seen: Covariance) -> None:
+        """Find the basis of one hint, and what local ones have in common."""
+        super().derive(role, seen)
         if role in self.common:
-            each = covariances(maps)
-            self.common[role].add(each, local_bases(each, self.basis(role).shape[1]))
+            self.get_buffer(f"common_{role}").copy_(self.common[role].sums.fit())
 
     def start_basis(self, role: str) -> Tensor:
         """Return the basis that a closed-form start aims at; of local ones their common fit."""
@@ -143,6 +146,26 @@ class PCAKDStyle(BlockDistiller):
             rounded = {name: round(share, 6) for name, share in shares.items()}
             levels[role] = {"channels": channels, "of": of, **rounded}
         return {"linear_encoders": {"fitted": fitted, "held_out": count - fitted, "levels": levels}}
+
+
+class _Common:
+    """What each image's own bases of so many channels have in common, added up over maps."""
+
+    def __init__(self, channels: int) -> None:
+        self.channels, self.sums = channels, Common()
+
+    def add(self, features: Tensor) -> None:
+        """Take up the maps of some images: [N, C, H, W]."""
+        each = covariances(features)
+        self.sums.add(each, local_bases(each, self.channels))
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that was taken up."""
+        return {"projected": self.sums.projected, "total": self.sums.total}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what another had taken up."""
+        self.sums.projected, self.sums.total = state["projected"], state["total"]
 
 
 def _centres(images: Tensor) -> Tensor:

@@ -25,6 +25,8 @@ from bench.contracts.network import Discriminator, Generator
 from bench.errors import SuiteError
 
 Inputs = tuple[Tensor, ...]  # of a generator, one after the other
+Found = Mapping[str, Tensor]
+Recall = Callable[[str, Callable[[], Found]], Found]
 Look = Callable[[Tensor, Sequence[str]], Mapping[str, Tensor]]
 
 
@@ -144,8 +146,20 @@ class Distiller(nn.Module):
         All networks are in evaluation mode, and torch's random state is seeded.
         May fill own buffers and set the student's weights; `inputs` are what generators are fed,
         batch by batch, of the whole training split in a fixed order: on translation a tuple of one
-        tensor [N, 3, S, S] in [-1, 1].
+        tensor [N, 3, S, S] in [-1, 1]. They may be gone through again, and cost nothing until then.
         """
+
+    def recall(self, what: str, compute: Callable[[], Found]) -> Found:
+        """Return what `compute` finds, in `prepare`, of the teacher's generator and all inputs.
+
+        It is computed once for all students of a teacher, and its bits are the same each time:
+        `compute` may look at nothing else, draws nothing at random and need not be called.
+
+        Args:
+            what: names it, with every parameter and role on which it depends.
+            compute: returns tensors by name, on the inputs' device.
+        """
+        return compute()
 
     def begin(self, stage: str, student: Side, teacher: Side) -> None:
         """Get ready for a stage of the task after its first, as `prepare` does for all of them.

@@ -13,7 +13,7 @@ from bench.contracts.distiller import Inputs, Layout, Side, Trace
 from bench.errors import SuiteError
 from bench.losses.closed_form import check_start, start_block
 from bench.losses.eigenbases import EigenbasisDistiller
-from bench.maths.pca import Covariance, centred
+from bench.maths.pca import centred
 
 EXAMPLES = 48  # images that a closed-form start is fitted on
 RECENT = 0.05  # weight of the present batch in what is told of training
@@ -67,17 +67,16 @@ class BlockDistiller(EigenbasisDistiller):
         Raises:
             DataError: a level is constant over space in every image.
         """
-        seen, kept, batches = {role: Covariance() for role in self.hints}, _Reservoir(), 0
         source: Any = teacher.generator
+
+        def maps(batch: Inputs) -> dict[str, Tensor]:
+            features = source.encode((batch[0] + 1) / 2).features
+            return dict(zip(self.hints, features, strict=True))
+
+        kept = _Reservoir()
         for images, *_ in inputs:
-            features = source.encode((images + 1) / 2).features
-            for role, maps in zip(self.hints, features, strict=True):
-                seen[role].add(maps)
-                self.observe(role, maps)
             kept.add(images)
-            batches += 1
-        for role, covariance in seen.items():
-            self.derive(role, covariance, batches)
+        self.look(inputs, maps)
         if self.params["start"] == "closed_form":
             self.examples = kept.crops().add(1).mul(127.5).round().byte()
             for level in range(len(self.hints)):
@@ -94,9 +93,6 @@ class BlockDistiller(EigenbasisDistiller):
         below = self.start_basis(self.hints[level - 1]) if level else None
         start_block(student.generator, teacher.generator, level, basis, images, below)
         self.settle(role, student, teacher, images)
-
-    def observe(self, role: str, maps: Tensor) -> None:
-        """Look at the source's maps of some images, [N, C, H, W], beside their covariance."""
 
     def settle(self, role: str, student: Side, teacher: Side, images: Tensor) -> None:
         """Start own modules of a level, after the student's was started on images."""

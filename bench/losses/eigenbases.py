@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.contracts.distiller import Distiller
+from bench.contracts.distiller import Distiller, Found, Inputs
 from bench.errors import DataError
 from bench.maths.pca import Covariance, centred, eigenbasis, learned_basis, residual
 
 ENOUGH = 0.85  # of the variance: from here PCA-KD takes a layer's number of channels
+
+
+class Sums(Protocol):
+    """What is added up over maps."""
+
+    def add(self, features: Tensor, /) -> None:
+        """Take up the maps of some images: [N, C, H, W], any range."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that was taken up."""
+
+    def load(self, state: Mapping[str, Tensor], /) -> None:
+        """Go on from what another had taken up."""
 
 
 class EigenbasisDistiller(Distiller):
@@ -31,13 +44,42 @@ class EigenbasisDistiller(Distiller):
         self.register_buffer(f"mev_{role}", torch.zeros(teacher, dtype=torch.float64))
         self.register_buffer(f"kept_{role}", torch.zeros((), dtype=torch.float64))
 
-    def derive(self, role: str, seen: Covariance, batches: int) -> None:
-        """Find the basis of one hint.
+    def sums(self, role: str) -> dict[str, Sums]:
+        """Return what is to be added up of a hint: `covariance`, and more, whose names tell all."""
+        return {"covariance": Covariance()}
+
+    def look(
+        self, inputs: Iterable[Inputs], maps: Callable[[Inputs], Mapping[str, Tensor]]
+    ) -> None:
+        """Derive the bases of all hints over all inputs.
 
         Args:
-            role: of the hint.
-            seen: its covariance over all inputs.
-            batches: of an epoch.
+            inputs: gone through once, or not at all.
+            maps: returns the teacher's hints of a batch.
+
+        Raises:
+            DataError: a hint is constant over space in every image.
+        """
+        sums = {(role, name): x for role in self.hints for name, x in self.sums(role).items()}
+
+        def add_up() -> Found:
+            for batch in inputs:
+                found = maps(batch)
+                for (role, _), each in sums.items():
+                    each.add(found[role])
+            states = {place: each.state().items() for place, each in sums.items()}
+            return {f"{r} {n} {slot}": x for (r, n), state in states.items() for slot, x in state}
+
+        found = self.recall(", ".join(f"{role} {name}" for role, name in sums), add_up)
+        for (role, name), each in sums.items():
+            each.load({slot: found[f"{role} {name} {slot}"] for slot in each.state()})
+        for role in self.hints:
+            seen = sums[role, "covariance"]
+            assert isinstance(seen, Covariance)
+            self.derive(role, seen)
+
+    def derive(self, role: str, seen: Covariance) -> None:
+        """Find the basis of one hint from its covariance over all inputs.
 
         Raises:
             DataError: the hint is constant over space in every image.
@@ -52,7 +94,7 @@ class EigenbasisDistiller(Distiller):
         if self.params["basis"] == "exact":
             basis.copy_(components[:, :count])
         else:
-            steps = self.params["epochs"] * batches
+            steps = self.params["epochs"] * seen.batches
             basis.copy_(learned_basis(covariance, count, steps, self.params["lr"]))
         self.get_buffer(f"mev_{role}").copy_(seen.explained(components))
         lost = residual(covariance, basis.double())

@@ -9,6 +9,8 @@ Source: Chiu & Gurari (PCA-KD), CVPR 2022: global eigenbases, eq. 4-5.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +23,7 @@ class Covariance:
     def __init__(self) -> None:
         self._sum = self._shares = torch.zeros(())
         self._images = self._varied = 0
+        self.batches = 0  # taken up
 
     def add(self, features: Tensor) -> None:
         """Take up the maps of some images: [N, C, H, W], any range."""
@@ -36,6 +39,17 @@ class Covariance:
         self._shares = self._shares + shares.sum(0)
         self._images += len(features)
         self._varied += len(each)
+        self.batches += 1
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that was taken up."""
+        counts = torch.tensor([self._images, self._varied, self.batches])
+        return {"sum": self._sum, "shares": self._shares, "counts": counts}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what another had taken up."""
+        self._sum, self._shares = state["sum"], state["shares"]
+        self._images, self._varied, self.batches = state["counts"].tolist()
 
     def mean(self) -> Tensor:
         """Return the mean covariance, [C, C]."""

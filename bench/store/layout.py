@@ -16,6 +16,7 @@
     references/ID.json              scores of real images beside samples, by the images' content
     reals/ID.safetensors            features of real images, by content
     latents/ID.safetensors, ID.json  codes of training images, and their statistics, by content
+    prepared/ID.safetensors         what methods found of a teacher and all inputs, by content
     provenance/ID.json              commit, changes, versions, machine, command line
 
 Every file appears whole or not at all.
@@ -135,6 +136,10 @@ class Store:
     def latents(self, content: str) -> Path:
         """Return the file of a training split's codes."""
         return self.root / "latents" / f"{content}.safetensors"
+
+    def prepared(self, content: str) -> Path:
+        """Return the file of what a method found of a teacher and the training inputs."""
+        return self.root / "prepared" / f"{content}.safetensors"
 
     def fail(self, key: str, reason: str) -> None:
         """Record that a cell failed; the next run tries it again."""

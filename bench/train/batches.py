@@ -11,7 +11,7 @@ import functools
 import math
 import signal
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from bench.contracts.image import Pixels
 from bench.contracts.task import Drawn, Task
 from bench.errors import DataError
 from bench.maths.seed import derive
-from bench.plan.cell import Cell
+from bench.plan.cell import Cell, without_path
 from bench.train.decoded import open_decoded
 
 
@@ -61,6 +61,7 @@ class Batches(TorchDataset[dict[str, Tensor]]):
             if count == 0:
                 raise DataError(f"{cell.dataset.name}: the train split has no images in {domain}.")
         self.epoch = max(self.counts.values())  # images
+        self.content = self._content(cell)
 
     def __len__(self) -> int:
         """Return the number of steps of one epoch, rounded up."""
@@ -82,6 +83,13 @@ class Batches(TorchDataset[dict[str, Tensor]]):
             drawn = _stacked([{}], [self._drawn(i) for i in places], self.tensor)
             batch.update({name: x.to(device) for name, x in drawn.items()})
             yield self.task.inputs(direction, batch)
+
+    def _content(self, cell: Cell) -> list[Any]:
+        """Return what decides `inputs`, as a JSON value; the seed only where something is drawn."""
+        data, drawn = cell.dataset, [cell.task.params[name] for name in self.task.drawn_by]
+        images = [data.name, data.version, data.fingerprint, without_path(data.params), cell.size]
+        fed = [cell.task.name, cell.task.version, drawn, self.seed if self._drawn(0) else ""]
+        return [*images, self.codes, *fed, self.batch]
 
     def _images(self, position: int) -> dict[str, Pixels]:
         """Return the images at one position of the endless sequence."""

@@ -18,8 +18,10 @@ from bench.plan.learning_rate import schedule_of
 from bench.train.deeper import DeeperPlayer
 from bench.train.device import autocast, seed_step
 from bench.train.player import Player, State, below, layout
+from bench.train.prepared import Again, Prepared
 
 Traces = Mapping[str, Trace]  # direction -> trace
+AllInputs = Mapping[str, Callable[[], Iterable[Inputs]]]  # direction -> goes through them all
 
 
 class Taught(NamedTuple):
@@ -80,20 +82,23 @@ class Learner:
             if self.deeper:
                 self.deeper.begin(name, (), ())
 
-    def prepare(self, inputs: Mapping[str, Callable[[], Iterable[Inputs]]]) -> None:
+    def prepare(self, inputs: AllInputs, prepared: Prepared | None = None) -> None:
         """Let networks and methods look at the training inputs, per direction, before any step.
 
         Networks are in evaluation mode meanwhile, so that looking changes no statistics; random
-        draws are seeded.
+        draws are seeded. What methods may share of that is in `prepared`.
         """
         with self._looking():
             for player in self.players:
                 player.start(inputs)
             for index, taught in enumerate(self.distillers):
                 seed_step(self.cell.seed_for("adapters", index, "prepare"), self.device)
-                for direction, _, distiller in taught:
+                for direction, method, distiller in taught:
                     sides = self._sides(index, direction)
-                    distiller.prepare(*sides, inputs[direction]())
+                    if prepared:
+                        recall = prepared.of(method, direction, sides[1].generator)
+                        distiller.recall = recall  # type: ignore[assignment, method-assign]
+                    distiller.prepare(*sides, Again(inputs[direction]))
         for player in self.players:
             player.restart_average()
 
@@ -174,9 +179,7 @@ class Learner:
         return self._gather(lambda player: player.networks())
 
     def facts(
-        self,
-        inputs: Mapping[str, Callable[[], Iterable[Inputs]]],
-        items: Callable[[str], Iterable[Batch]],
+        self, inputs: AllInputs, items: Callable[[str], Iterable[Batch]]
     ) -> dict[str, dict[str, Mapping[str, Any]]]:
         """Return what was found out: direction -> method, or `task` -> facts, without empty ones.
 

@@ -35,6 +35,7 @@ from bench.train.device import nondeterminism
 from bench.train.items import items
 from bench.train.learner import Learner, open_task
 from bench.train.player import Player, below
+from bench.train.prepared import Prepared
 from bench.train.resume import Left
 from bench.train.trained import open_networks
 
@@ -164,7 +165,9 @@ class Member:
             for direction in self.learner.task.directions
         }
         if not self._restored():
-            self.learner.prepare(self.inputs)
+            flags = cohort.environment["environment"]
+            prepared = Prepared(cell, self.store, cohort.device, batches.content, flags)
+            self.learner.prepare(self.inputs, prepared)
         self.store.rewind_losses(self.key, self.step)
         (self.store.folder(self.key) / "end.json").unlink(missing_ok=True)
 

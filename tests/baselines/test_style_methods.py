@@ -62,7 +62,7 @@ def sides() -> tuple[Side, Side]:
 def prepared(made: Any, sides: tuple[Side, Side]) -> Any:
     torch.manual_seed(3)
     with torch.no_grad():
-        made.prepare(*sides, iter([(images(6)[:4],), (images(6)[4:],)]))
+        made.prepare(*sides, [(images(6)[:4],), (images(6)[4:],)])
     return made
 
 
@@ -417,4 +417,4 @@ def test_a_constant_source_is_refused(sides: tuple[Side, Side]) -> None:
 
     flat = torch.zeros(2, 3, 32, 32)
     with torch.no_grad(), pytest.raises(DataError, match="'relu1' is constant on every input"):
-        method("pca_kd_style").prepare(*sides, iter([(flat,)]))
+        method("pca_kd_style").prepare(*sides, [(flat,)])
