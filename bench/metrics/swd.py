@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import cast
 
 import numpy as np
@@ -13,10 +14,12 @@ from torch import Tensor
 from bench.contracts.metric import Features, SetMetric
 from bench.maths.bootstrap import Draws, Values
 from bench.maths.seed import derive
+from bench.metrics import _memo as memo
 
 DIRECTIONS = 512  # the paper's 4 repeats of 128
 AT_ONCE = 32  # directions projected on at once
 OF_ERROR = 64  # directions from which the sampling error is computed
+KEPT = 2**28  # bytes of a real set's projections that are kept for the next student
 LEAST = 1e-6  # standard deviation of a channel, in [0, 1]: below it there is only rounding
 
 
@@ -82,13 +85,11 @@ def sliced(a: Tensor, b: Tensor) -> float:
         b: [M, P, C, K]; M may differ from N.
     """
     in_a, in_b, mass = quantiles(len(a) * a.shape[1], len(b) * b.shape[1])
-    drawn = directions(a.shape[2] * a.shape[3])
-    towards_a, towards_b = _of_normalised(a, drawn), _of_normalised(b, drawn)
+    is_kept = 4 * DIRECTIONS * len(b) * b.shape[1] <= KEPT
+    reals = memo.shared.recall(_projections, b) if is_kept else _projected(b)
     total = 0.0
-    for first in range(0, DIRECTIONS, AT_ONCE):
-        some = slice(first, first + AT_ONCE)
-        of_a, of_b = _sorted(a, towards_a[some]), _sorted(b, towards_b[some])
-        apart = np.abs(of_a.take(in_a, 1) - of_b.take(in_b, 1), dtype=np.float64)
+    for of_a, of_b in zip(_projected(a), reals, strict=True):
+        apart = np.abs(of_a.numpy().take(in_a, 1) - of_b.numpy().take(in_b, 1), dtype=np.float64)
         total += float((apart @ mass).sum())
     return total / DIRECTIONS
 
@@ -185,7 +186,15 @@ def _of_normalised(patches: Tensor, drawn: Tensor) -> Tensor:
     return torch.cat([scaled.flatten(1), offset[:, None]], 1)
 
 
-def _sorted(patches: Tensor, towards: Tensor) -> NDArray[np.float32]:
-    """Return the projections of [N, P, C, K] on each direction, in order: [Q, N P]."""
+def _projected(patches: Tensor) -> Iterator[Tensor]:
+    """Yield the projections of [N, P, C, K] in order, for some directions at a time: [Q, N P]."""
+    towards = _of_normalised(patches, directions(patches.shape[2] * patches.shape[3]))
     flat = patches.flatten(2).flatten(0, 1)
-    return np.sort(torch.addmm(towards[:, -1:], towards[:, :-1], flat.T).numpy(), axis=1)
+    for first in range(0, DIRECTIONS, AT_ONCE):
+        some = towards[first : first + AT_ONCE]
+        places = torch.addmm(some[:, -1:], some[:, :-1], flat.T)
+        yield torch.from_numpy(np.sort(places.numpy(), axis=1))
+
+
+def _projections(patches: Tensor) -> tuple[Tensor, ...]:
+    return tuple(_projected(patches))

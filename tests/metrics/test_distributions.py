@@ -375,6 +375,22 @@ def test_swd_is_the_mean_of_scipys_distances_along_its_directions(n: int, m: int
     assert found["swd"] == pytest.approx((found["swd_32"] + found["swd_16"]) / 2, rel=1e-12)
 
 
+def test_swd_sorts_the_real_images_once_and_scores_each_student_as_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, *students = (
+        torch.rand(6, 3, 64, 64, generator=torch.Generator().manual_seed(i)) for i in range(4)
+    )
+    sorts: list[int] = []
+    sort = np.sort
+    monkeypatch.setattr(np, "sort", lambda *given, **how: sorts.append(1) or sort(*given, **how))
+    found = [swd(student, real) for student in students]
+    often = len(sorts)
+    monkeypatch.setattr("bench.metrics.swd.KEPT", 0)
+    assert found == [swd(student, real) for student in students]
+    assert often == (len(sorts) - often) * 4 / 6  # three students and one set, not three
+
+
 def test_swd_of_patches_that_are_flat() -> None:
     """Values -1, 1 against -sqrt 2, 0, 0, sqrt 2: distance sqrt 2 / 2 along the diagonal."""
     a, b = (
