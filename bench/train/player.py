@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -251,11 +253,18 @@ def layout(nets: Nets, size: int, channels: int, hints: Sequence[str]) -> Layout
     """Return the shapes of a generator's hints, found on the meta device."""
     if not hints:
         return Layout({}, size, channels)
+    kind: Any = nets.architecture.load()
+    return Layout(_shapes(kind, nets, size, tuple(hints)), size, channels)
+
+
+@functools.lru_cache(maxsize=64)  # all cells of a suite have few; torch's meta device is slow
+def _shapes(
+    _architecture: object, nets: Nets, size: int, hints: tuple[str, ...]
+) -> Mapping[str, tuple[int, int, int]]:
     with torch.device("meta"):
         network = generator(nets, size)
         _, found = network(*network.example(), hints=hints)
-    shapes = {role: tuple(feature.shape[1:]) for role, feature in found.items()}
-    return Layout(shapes, size, channels)
+    return MappingProxyType({role: tuple(feature.shape[1:]) for role, feature in found.items()})
 
 
 def below(state: Mapping[str, Tensor], prefix: str) -> State:

@@ -129,7 +129,9 @@ def _short_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a method look at four batches before the first step: a step is what is measured."""
     whole = Learner.prepare
 
-    def prepare(self: Learner, inputs: Mapping[str, Callable[[], Iterator[Any]]]) -> None:
+    def prepare(
+        self: Learner, inputs: Mapping[str, Callable[[], Iterator[Any]]], _prepared: object = None
+    ) -> None:
         whole(self, {d: lambda run=run: islice(run(), LOOK) for d, run in inputs.items()})
 
     monkeypatch.setattr(Learner, "prepare", prepare)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import by_method, tiny_plan, train_teachers, train_together, weights
+from tiny import by_method, student_cells, tiny_plan, train_teachers, train_together, weights
 
 from bench.contracts.distiller import Distiller
 from bench.errors import Interrupted
@@ -25,7 +25,7 @@ from bench.train.batches import Batches
 from bench.train.checkpoint import digest
 from bench.train.learner import Learner, open_task
 from bench.train.loop import Cohort, open_teacher, train
-from bench.train.player import below
+from bench.train.player import below, layout
 
 # At 64 px the U-Net has dropout: a step that drew from another random state would show.
 METHODS = {"none": {}, "hinton": {}, "wkd": {}, "both": {"method": "hinton+wkd"}}
@@ -230,6 +230,23 @@ def test_a_preparation_draws_the_same_each_time_and_moves_no_statistics(
     train_teachers(plan, alone)
     train_together([mine], plan, alone)
     assert weights(store, mine) == weights(alone, mine)
+
+
+def test_shapes_of_hints_are_found_once_for_all_cells_that_ask_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = tiny_plan(tmp_path, methods=["gan_compression"], widths=[5], seeds=[0, 1, 2], size=64)
+    built: list[Any] = []
+    kind: Any = student_cells(plan)[0].nets.architecture.load()
+    example = kind.example
+    monkeypatch.setattr(kind, "example", lambda self: built.append(self) or example(self))
+    roles, more = ("down", "mid1", "mid2", "up"), ("mid1",)
+    shapes = [layout(c.nets, c.size, 6, roles).hints for c in student_cells(plan)]
+    assert len(built) == 1
+    network = kind(5, 64, student_cells(plan)[0].nets.architecture.params).eval()
+    _, found = network(*example(network), hints=roles)
+    assert shapes == [{role: tuple(found[role].shape[1:]) for role in roles}] * 3
+    assert set(layout(student_cells(plan)[0].nets, 64, 6, more).hints) == {"mid1"}
 
 
 def test_a_damaged_resume_file_costs_its_own_cell_a_fresh_start_and_no_other(
