@@ -39,7 +39,7 @@ from bench.train.learner import Learner, open_task
 from bench.train.prepared import Prepared
 
 CPU = torch.device("cpu")
-SHARED, SCORED, STEPS = 3, 5, 12  # rounds
+SHARED, SCORED, STEPS = 3, 4, 12  # rounds
 QUICK: dict[str, Any] = {
     "size": 64,
     "discriminator_widths": [16],
@@ -78,8 +78,7 @@ def bench_looks_at_all_inputs(
     benchmark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`pca_kd` at two widths and three seeds before its first step, all cohorts."""
-    datasets = ["photo_edges", "photo_textures"]
-    changes = {"datasets": datasets, "methods": ["pca_kd"], "widths": [4, 8], "seeds": [0, 1, 2]}
+    changes = {"methods": ["pca_kd"], "widths": [4, 8], "seeds": [0, 1, 2]}
     plan = tiny_plan(tmp_path, **QUICK | changes)
     train_teachers(plan, Store(tmp_path / "teachers"))
     passes: dict[str, int] = {}
@@ -108,7 +107,7 @@ def bench_looks_at_all_inputs(
 
     sides = {name: functools.partial(side, name) for name in ("once", "each")}
     in_turns(benchmark, sides, SHARED, passes=passes)
-    assert passes == {"once": len(datasets), "each": len(datasets) * 6}
+    assert passes == {"once": 1, "each": 6}
 
 
 def bench_scoring_of_students(
