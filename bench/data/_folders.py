@@ -144,7 +144,7 @@ class Pairs(Folders):
     def read(self, split: str, domain: str, index: int, size: int) -> Pixels:
         """Return one half of an image; a label map is never interpolated."""
         path = self.files(split, domain)[index]
-        pair = decode(path)
+        pair = _pair(path, path.stat().st_mtime_ns if path.exists() else 0)
         half = half_of(path, pair.shape[1], pair.shape[0])
         is_labels = bool(self.labels) and domain == self.label_domain
         return resize(
@@ -267,6 +267,11 @@ def fingerprint_of(path: Path, files: tuple[Path, ...]) -> str:
         return fingerprint(*(part for f in files for part in (f.relative_to(path).as_posix(), f)))
 
     return remembered("fingerprint", files, compute)
+
+
+@functools.lru_cache(maxsize=1)  # its other half is mostly asked for next
+def _pair(path: Path, modified: int) -> Pixels:
+    return decode(path)
 
 
 def half_of(path: Path, width: int, height: int) -> int:

@@ -29,7 +29,7 @@ from bench.evaluate.made_by import Maker, makers
 from bench.evaluate.sampled import Sampled
 from bench.fetch import weights
 from bench.maths.bootstrap import Draws, draw
-from bench.plan.cell import Cell, open_dataset, real_split, without_path
+from bench.plan.cell import Cell, real_split, without_path
 from bench.plan.identity import identity
 from bench.plan.scores import (
     RESIZE,
@@ -44,6 +44,7 @@ from bench.plugins.registry import Part
 from bench.store.layout import Store
 from bench.train import checkpoint
 from bench.train.batches import normalise
+from bench.train.decoded import open_decoded
 from bench.train.device import full_precision
 
 
@@ -150,7 +151,7 @@ def real_features(
 
     They are kept by content: the images, how they are resized, the extractor and its weights.
     """
-    task, dataset = cell.task.declared, open_dataset(cell.dataset)
+    task, dataset = cell.task.declared, open_decoded(cell.dataset)
     _, domain = task.directions[direction]
     declaration = FEATURES.declaration(features, features)
     needed = [weights.look(name)[1] for name in declaration.says.weights]

@@ -15,11 +15,12 @@ from bench.contracts.image import decode
 from bench.contracts.metric import Predictor, Scene
 from bench.evaluate.from_noise import keeper
 from bench.evaluate.generate import Made, batches, open_students, outputs, to_8_bits
-from bench.plan.cell import Cell, open_dataset
+from bench.plan.cell import Cell
 from bench.plan.result_files import files_of
 from bench.plan.scores import Wanted
 from bench.store.layout import Store
 from bench.train.batches import normalise
+from bench.train.decoded import open_decoded
 from bench.train.device import autocast
 from bench.train.learner import check_hints, open_task
 from bench.train.player import Player
@@ -92,7 +93,7 @@ def _scene(cell: Cell, wanted: Wanted, store: Store, device: torch.device) -> Sc
     judge = None
     if wanted.judge is not None:
         judge = functools.partial(_open_judge, wanted.judge, store, device)
-    return Scene(device, open_dataset(cell.dataset), cell.size, judge, cell.scored_on)
+    return Scene(device, open_decoded(cell.dataset), cell.size, judge, cell.scored_on)
 
 
 def _open_judge(judge: Cell, store: Store, device: torch.device) -> Predictor:

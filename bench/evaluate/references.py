@@ -15,11 +15,12 @@ from bench.contracts.metric import Metric, Scene
 from bench.evaluate.feed import Feed, Images, real_features, weights_protocol
 from bench.evaluate.generate import BATCH, to_8_bits
 from bench.maths.seed import derive
-from bench.plan.cell import Cell, open_dataset
+from bench.plan.cell import Cell
 from bench.plan.scores import Wanted, record, redraw, reference_id, references
 from bench.plugins.registry import Part
 from bench.store.layout import Store, read_json, write_json
 from bench.train.batches import normalise
+from bench.train.decoded import open_decoded
 from bench.train.device import full_precision
 
 
@@ -38,7 +39,7 @@ def score_references(
     failures: dict[str, str] = {}
     for direction in dict.fromkeys(w.direction for w in wanted):
         mine = {w.id: w for w in wanted if w.direction == direction}
-        scene = Scene(device, open_dataset(cell.dataset), cell.size)
+        scene = Scene(device, open_decoded(cell.dataset), cell.size)
         feed = Feed({name: w.metric for name, w in mine.items()}, dict.fromkeys(mine, scene))
         with full_precision():
             for images in _drawn(cell, next(iter(mine.values()))):
@@ -56,7 +57,7 @@ def score_references(
 
 def _drawn(cell: Cell, wanted: Wanted) -> Iterator[Tensor]:
     """Yield real images, [N, 3, S, S] in [0, 1]; always the same for a data set and a number."""
-    dataset, source = open_dataset(cell.dataset), redraw(cell, wanted.direction)
+    dataset, source = open_decoded(cell.dataset), redraw(cell, wanted.direction)
     _, domain = cell.task.declared.directions[wanted.direction]
     rng = np.random.default_rng(derive("references", cell.dataset.name, wanted.direction))
     count = int(wanted.protocol["images"])

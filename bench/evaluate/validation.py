@@ -11,7 +11,7 @@ import torch
 from bench.contracts.kinds import METRIC
 from bench.contracts.metric import ImageMetric, Scene
 from bench.evaluate.generate import outputs
-from bench.plan.cell import open_dataset
+from bench.train.decoded import open_decoded
 from bench.train.learner import Learner
 
 
@@ -24,7 +24,7 @@ def validate(learner: Learner) -> float:
     cell = replace(learner.cell, outputs=learner.cell.task.declared.outputs)
     name = cell.select["best_on_val"]
     metric_class = cast(type[ImageMetric], METRIC.load(name, name))
-    scene = Scene(learner.device, open_dataset(cell.dataset), cell.size)
+    scene = Scene(learner.device, open_decoded(cell.dataset), cell.size)
     found = []
     for student in learner.students:
         student.modules.eval()

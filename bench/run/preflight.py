@@ -21,6 +21,7 @@ from bench.plan.cell import Cell, Nets, open_dataset, splits_of
 from bench.plan.result_files import look_at
 from bench.run.receive import read_weights
 from bench.train.codes import open_file
+from bench.train.decoded import open_decoded
 from bench.train.learner import check_hints, kept_terms, open_task
 from bench.train.player import discriminator, generator, layout
 
@@ -185,7 +186,7 @@ def _check_feeding(cell: Cell, nets: Nets, task: Task, side: Side) -> None:
 
 def _check_images(cell: Cell, say: Callable[[str], None]) -> None:
     """Count the images of each split, and decode those of a local folder."""
-    dataset, name = open_dataset(cell.dataset), cell.dataset.path or cell.dataset.name
+    dataset, name = open_decoded(cell.dataset), cell.dataset.path or cell.dataset.name
     splits = splits_of(cell.task.declared)
     splits += ["val"] if _is_validated(cell) and "test" in splits else []  # else samples are judged
     counts = {(s, domain): dataset.count(s, domain) for s in splits for domain in dataset.domains}

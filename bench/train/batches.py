@@ -19,16 +19,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from bench.contracts.dataset import Dataset
 from bench.contracts.image import Pixels
 from bench.contracts.task import Drawn, Task
 from bench.errors import DataError
 from bench.maths.seed import derive
-from bench.plan.cell import Cell, open_dataset
-from bench.plugins.registry import Part
-
-CACHE_BYTES = 2**30  # decoded training images up to this size are kept in memory
-READERS = 2  # data sets of which they are kept
+from bench.plan.cell import Cell
+from bench.train.decoded import open_decoded
 
 
 class Encode(Protocol):
@@ -43,24 +39,6 @@ class Encode(Protocol):
 """What a network is fed in the place of a training image, [S, S, 3] uint8."""
 
 
-class _Reader:
-    """Reads training images; those of one data set at one size are decoded once per process."""
-
-    def __init__(self, part: Part[Dataset], size: int, keep: bool) -> None:
-        self.dataset, self.size = open_dataset(part), size
-        self.kept: dict[tuple[str, int], Pixels] | None = {} if keep else None
-
-    def __call__(self, domain: str, index: int) -> Pixels:
-        if self.kept is None:
-            return self.dataset.read("train", domain, index, self.size)
-        if (domain, index) not in self.kept:
-            self.kept[domain, index] = self.dataset.read("train", domain, index, self.size)
-        return self.kept[domain, index]
-
-
-_READERS: dict[tuple[str, str, str, int], _Reader] = {}  # of this process, for its next cohort
-
-
 class Batches(TorchDataset[dict[str, Tensor]]):
     """The training batches of one stage of a cell.
 
@@ -71,7 +49,7 @@ class Batches(TorchDataset[dict[str, Tensor]]):
     def __init__(
         self, cell: Cell, task: Task, stage: int = 0, encode: Encode | None = None
     ) -> None:
-        dataset = open_dataset(cell.dataset)
+        dataset = open_decoded(cell.dataset)
         self.task, self.dataset = task, dataset
         self.size, self.side, self.batch = cell.size, cell.side, cell.budgets[stage].batch
         self.tensor = encode or normalise
@@ -83,13 +61,6 @@ class Batches(TorchDataset[dict[str, Tensor]]):
             if count == 0:
                 raise DataError(f"{cell.dataset.name}: the train split has no images in {domain}.")
         self.epoch = max(self.counts.values())  # images
-        fits = sum(self.counts.values()) * self.loaded**2 * 3 <= CACHE_BYTES
-        place = (cell.dataset.name, cell.dataset.fingerprint, str(cell.dataset.params), self.loaded)
-        if place not in _READERS:
-            if len(_READERS) >= READERS:
-                _READERS.pop(next(iter(_READERS)))
-            _READERS[place] = _Reader(cell.dataset, self.loaded, keep=fits)
-        self._read = _READERS[place]
 
     def __len__(self) -> int:
         """Return the number of steps of one epoch, rounded up."""
@@ -118,6 +89,9 @@ class Batches(TorchDataset[dict[str, Tensor]]):
         rng = np.random.default_rng(derive("augment", self.seed, position))
         index = int(_permutation(self.seed, epoch, self.epoch)[place])
         return self.task.example(self._read, self.counts, index, self.size, rng)
+
+    def _read(self, domain: str, index: int) -> Pixels:
+        return self.dataset.read("train", domain, index, self.loaded)
 
     def _drawn(self, position: int) -> dict[str, Drawn]:
         """Return what is drawn with the example at a position."""

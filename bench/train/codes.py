@@ -23,11 +23,12 @@ from bench.contracts.dataset import Dataset
 from bench.contracts.image import Pixels
 from bench.contracts.network import Autoencoder
 from bench.errors import Damaged, WeightsError
-from bench.plan.cell import Cell, Latents, open_dataset, without_path
+from bench.plan.cell import Cell, Latents, without_path
 from bench.plan.identity import identity
 from bench.store.layout import Store, read_json, write_json
 from bench.train import checkpoint
 from bench.train.batches import normalise
+from bench.train.decoded import open_decoded
 from bench.train.device import full_precision
 from bench.train.player import below, generator
 from bench.train.trained import open_networks
@@ -80,7 +81,7 @@ class Codec:
     def _encode_all(self) -> tuple[dict[str, Tensor], float]:
         """Encode the training images, and keep that; return the scaled codes, and their scale."""
         digests, parts = [], []
-        for pixels in _views(open_dataset(self.cell.dataset), self.cell.size):
+        for pixels in _views(open_decoded(self.cell.dataset), self.cell.size):
             digests += [_digest(image) for image in pixels]
             images = torch.stack([normalise(image) for image in pixels]).to(self.device)
             with full_precision():

@@ -10,16 +10,17 @@ from torch import Tensor
 
 from bench.contracts.task import Task
 from bench.maths.seed import derive
-from bench.plan.cell import Cell, open_dataset
+from bench.plan.cell import Cell
 from bench.plan.scores import count_outputs
 from bench.train.batches import normalise
+from bench.train.decoded import open_decoded
 
 
 def items(
     cell: Cell, task: Task, direction: str, split: str, batch: int, device: torch.device
 ) -> Iterator[dict[str, Tensor]]:
     """Yield what the outputs of a split are made from: `Task.item`, stacked, on a device."""
-    dataset = open_dataset(cell.dataset)
+    dataset = open_decoded(cell.dataset)
 
     def read(domain: str, index: int) -> Tensor:
         return normalise(dataset.read(split, domain, index, cell.size))
