@@ -22,6 +22,7 @@ from bench.run.executors import Executor, Processes
 from bench.run.gpus import VISIBLE, Gpu
 from bench.run.job import Emit, Job
 from bench.run.machine import Machine
+from bench.run.walk import Outcome
 
 TORCH = '''
 """Four GPUs, of which a process sees those that CUDA would show it."""
@@ -176,6 +177,24 @@ def environments() -> list[dict[str, str]]:
 needs_proc = pytest.mark.skipif(
     not Path("/proc/self/environ").exists(), reason="an environment is read from /proc"
 )
+
+
+@pytest.mark.parametrize(("more", "jobs"), [([], 4), (["--jobs", "8"], 8), (["--jobs", "1"], 1)])
+def test_a_run_has_a_worker_per_gpu_unless_it_is_told_how_many(
+    more: list[str], jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[Machine] = []
+
+    def run(plan: Any, store: Any, machine: Machine, listen: Any, **_: Any) -> Outcome:
+        used.append(machine)
+        return Outcome()
+
+    monkeypatch.setattr(gpus, "choose", lambda option: FOUR if option == "cuda" else ())
+    monkeypatch.setattr("bench.run.walk.run", run)
+    told = ["run", str(write_suite(tmp_path)), "--store", str(tmp_path / "runs")]
+    done = CliRunner().invoke(main, [*told, "--mlflow", "none", "--device", "cuda", *more])
+    assert [(machine.jobs, machine.gpus) for machine in used] == [(jobs, FOUR)]
+    assert ("3 of the 4 GPUs will be idle" in done.stderr) == (jobs == 1)
 
 
 @needs_proc
