@@ -1,4 +1,4 @@
-"""Bytes that all processes of this machine share by name: a file of the cache, mapped into memory.
+"""Bytes that a user's processes share by name: a file of the cache, mapped into memory.
 
 Whoever maps one may write to it, and nothing orders who writes what when: what is read has to be
 checked. Such files can be deleted at any time; who has mapped one keeps it.
@@ -27,7 +27,7 @@ PATIENCE_S = 10.0  # for another process that makes room
 
 
 def shared_bytes(name: str, size: int) -> NDArray[np.uint8]:
-    """Return [size] bytes, 0 at first, that are the same in all processes that ask for the name.
+    """Return [size] bytes, 0 at first, that all of a user's processes see by this name.
 
     Where they cannot be shared, because the folder cannot be written, the disk is nearly full or
     the system cannot set space aside, they are of this process alone.
@@ -65,6 +65,7 @@ def _make(path: Path, size: int) -> None:
     if has_room and hasattr(os, "posix_fallocate"):
         with replacing(path) as file:
             os.posix_fallocate(file.fileno(), 0, size)
+        path.chmod(0o600)  # what it is a copy of may be nobody else's to read
 
 
 def _size(path: Path) -> int:

@@ -165,6 +165,7 @@ def test_damage_is_noticed_and_mended(
     (cell,) = student_cells(plan_of_pairs(tmp_path, methods=["none"]))
     images = read_all(cell.dataset).copy()
     torn, cut, *_ = files()
+    assert {file.stat().st_mode & 0o777 for file in files()} == {0o600}
     data = bytearray(torn.read_bytes())
     data[-1] ^= 1  # of the last image
     torn.write_bytes(data)
