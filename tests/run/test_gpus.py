@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from tiny import write_suite
 
 from bench.cli.main import main
 from bench.errors import DistillbenchError, SuiteError
+from bench.plugins.source import ROOT
 from bench.run import executors, gpus
 from bench.run.executors import Executor, Processes
 from bench.run.gpus import VISIBLE, Gpu
@@ -133,6 +136,11 @@ def test_an_option_that_means_nothing_is_refused(option: str, tmp_path: Path) ->
     done = CliRunner().invoke(main, ["run", str(write_suite(tmp_path)), "--device", option])
     assert done.exit_code == 2
     assert "expected auto, cpu, cuda, or GPUs as in cuda:1,3" in done.output
+
+
+def test_who_hands_out_jobs_starts_no_cuda() -> None:
+    code = "import sys, bench.run.walk, bench.run.machine; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_what_a_person_may_not_expect_is_said() -> None:
