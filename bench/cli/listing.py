@@ -10,7 +10,6 @@ import click
 
 from bench.cli.options import json_option
 from bench.cli.output import json_text
-from bench.cli.tools import driver
 from bench.contracts.kinds import (
     DATASET,
     FEATURES,
@@ -22,6 +21,7 @@ from bench.contracts.kinds import (
     TASK,
 )
 from bench.plugins.registry import Declaration, Kind
+from bench.run.gpus import driver
 
 if TYPE_CHECKING:
     from bench.contracts.metric import Metric

@@ -29,8 +29,9 @@ from bench.cli import tools as cli_tools
 from bench.cli.exit_codes import say_codes
 from bench.cli.options import device_option, json_option, open_suite, suite_options
 from bench.cli.output import tell, working
-from bench.cli.tools import choose_device, driver
+from bench.cli.tools import choose_device
 from bench.errors import AbsentData, DistillbenchError, StoreError
+from bench.run.gpus import driver
 from bench.store.layout import Store, read_json
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli.options import open_suite, suite_options
-from bench.cli.tools import choose_device
+from bench.run.gpus import OPTION
 from bench.store.layout import Store
 from bench.store.provenance import without_password
 
@@ -27,12 +27,19 @@ if TYPE_CHECKING:
 PATIENCE_S = 60.0  # for MLflow, once training is over
 
 
+def _device(ctx: click.Context, param: click.Parameter, text: str) -> str:
+    if not OPTION.fullmatch(text):
+        raise click.BadParameter(f"{text!r}: expected auto, cpu, cuda, or GPUs as in cuda:1,3.")
+    return text
+
+
 @click.command()
 @suite_options
 @click.option(
     "--jobs",
     type=click.IntRange(1),
-    help="Cohorts at once, each in a process. [default: all cores; 1 on a GPU]",
+    help="Cohorts at once, each in a process; dealt evenly over the GPUs that are used. "
+    "[default: all cores; one per GPU]",
 )
 @click.option(
     "--threads",
@@ -43,10 +50,12 @@ PATIENCE_S = 60.0  # for MLflow, once training is over
 )
 @click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
+    callback=_device,
     default="auto",
     show_default=True,
-    help="Where to compute.",
+    metavar="auto|cpu|cuda|cuda:N,...",
+    help="Where to compute: cuda is every GPU that $CUDA_VISIBLE_DEVICES leaves visible, "
+    "cuda:1,3 are two of them, counted from 0; auto is cuda where there is one, else cpu.",
 )
 @click.option(
     "--mlflow",
@@ -90,15 +99,16 @@ def run(
     trained = 0
     with Display(Console(stderr=True)) as display:
         display.enter("start-up: reading the suite")
+        from bench.run import gpus
         from bench.run.machine import Machine
         from bench.run.walk import run as run_plan
         from bench.run.walk import try_settings
 
         plan, store = open_suite(**where)
-        device = choose_device(device)
-        jobs = jobs or (1 if device == "cuda" else os.cpu_count() or 1)
-        machine = Machine(device, jobs, threads, checkpoint_s)
-        for text in _warnings(plan, store, device):
+        used = gpus.choose(device)
+        jobs = jobs or len(used) or os.cpu_count() or 1
+        machine = Machine(jobs, threads, checkpoint_s, used)
+        for text in (*gpus.remarks(used, jobs), *_warnings(plan, store, machine.device)):
             display.say(f"note: {text}")
         attend = partial(_attend, display, store=store, mlflow=mlflow, command=again(where))
         if plan.open and plan.trials:

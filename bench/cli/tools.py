@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
-import os
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +10,7 @@ import click
 
 from bench.cli.options import json_option
 from bench.contracts.width import Width, said_width
+from bench.run.gpus import driver
 
 
 def choose_device(wanted: str) -> str:
@@ -23,15 +22,6 @@ def choose_device(wanted: str) -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def driver() -> str:
-    """Return "cuda" where a driver is installed, and else "cpu"; imports nothing."""
-    try:
-        ctypes.CDLL("libcuda.so.1" if os.name == "posix" else "nvcuda.dll")
-    except OSError:
-        return "cpu"
-    return "cuda"
 
 
 def _width(ctx: click.Context, param: click.Parameter, text: str) -> Width:

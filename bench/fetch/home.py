@@ -4,7 +4,8 @@ data/NAME/             an unpacked data set
 data/NAME.sha256       of its archive, at the first download, where none was published
 weights/FILE           a pretrained network, under its published file name
 weights/FILE.sha256    at the first use, where none was published
-cache/                 digests by path, size and time of change, and locks; may be deleted
+cache/                 digests by path, size and time of change, locks, and decoded images, at most
+                       8 GiB; may be deleted
 """
 
 from __future__ import annotations

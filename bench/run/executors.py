@@ -12,7 +12,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
@@ -74,11 +74,19 @@ class InProcess:
 
 
 class Processes:
-    """N worker processes, each with its own share of threads."""
+    """Worker processes, each in an environment of its own."""
 
-    def __init__(self, emit: Emit, count: int, threads: int) -> None:
-        self._emit, self._threads, self._stopped = emit, threads, False
-        self._idle = [_Worker(threads) for _ in range(count)]
+    def __init__(self, emit: Emit, environments: Sequence[Mapping[str, str]]) -> None:
+        """Start them.
+
+        Args:
+            emit: told of every event.
+            environments: what the environment of each worker says beside this process's. Workers
+                with equal ones share a processor: a job goes to where fewest others are at work,
+                the first of these, so that a lone job is always done in the first environment.
+        """
+        self._emit, self._stopped = emit, False
+        self._idle = [_Worker(place, told) for place, told in enumerate(environments)]
         self._busy: dict[Any, tuple[_Worker, Job]] = {}  # by connection
 
     def idle(self) -> int:
@@ -87,7 +95,9 @@ class Processes:
 
     def submit(self, job: Job) -> None:
         """Give a job to a worker that has none."""
-        worker = self._idle.pop(0)
+        at_work = [worker.environment for worker, _ in self._busy.values()]
+        worker = min(self._idle, key=lambda w: (at_work.count(w.environment), w.place))
+        self._idle.remove(worker)
         self._busy[worker.connection] = (worker, job)
         with contextlib.suppress(OSError):  # a worker that just died is noticed in wait()
             worker.connection.send(job)
@@ -137,19 +147,20 @@ class Processes:
         cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         hint = "; was memory short?" if code == -signal.SIGKILL else ""
         self._emit("died", "", {"job": job, "reason": f"its worker died ({cause}{hint})"})
-        return _Worker(self._threads)
+        return _Worker(worker.place, worker.environment)
 
 
 class _Worker:
     """One process and the way to it."""
 
-    def __init__(self, threads: int) -> None:
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-            os.environ[name] = str(threads)
+    def __init__(self, place: int, environment: Mapping[str, str]) -> None:
+        self.place, self.environment = place, environment
         self.connection, theirs = SPAWN.Pipe()
         self.process = SPAWN.Process(target=_main, args=(theirs, outside.places()))
-        # Ctrl-C is for the parent, who tells its workers
-        with _ignoring(signal.SIGINT), _without_the_present_folder():
+        # Ctrl-C is for the parent, who tells its workers. They begin without the present folder on
+        # their path, where a `random.py` may lie: they get their parent's path, but only once they
+        # have imported what they need to be told of it
+        with _ignoring(signal.SIGINT), _saying({**environment, SAFE_PATH: "1"}):
             self.process.start()
         theirs.close()
 
@@ -176,19 +187,18 @@ def _ignoring(number: signal.Signals) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _without_the_present_folder() -> Iterator[None]:
-    """Have a child begin without the present folder on its path, where a `random.py` may lie.
-
-    It gets its parent's path, but only once it has imported what it needs to be told of it.
-    """
-    before = os.environ.get(SAFE_PATH)
-    os.environ[SAFE_PATH] = "1"
+def _saying(told: Mapping[str, str]) -> Iterator[None]:
+    """Start what follows with more in its environment than this process has in its own."""
+    before = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
     try:
         yield
     finally:
-        os.environ.pop(SAFE_PATH)
-        if before is not None:
-            os.environ[SAFE_PATH] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _do(job: Job, emit: Emit, stop: Callable[[], bool]) -> None:

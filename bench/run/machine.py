@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from bench.run import gpus
 from bench.run.executors import Executor, InProcess, Processes
+from bench.run.gpus import Gpu
 from bench.run.job import Emit
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class Computer(Protocol):
@@ -35,14 +39,22 @@ class Computer(Protocol):
 
 @dataclass(frozen=True)
 class Machine:
-    """This machine: one process, or as many workers as jobs are done at once."""
+    """This machine: a process per job at once; for one at a time on the CPU, this process."""
 
-    device: str  # "cpu" or "cuda"
     jobs: int  # cells, or cohorts, at once
     threads: int = 1  # of each worker; part of what fixes bits on a CPU
     checkpoint_s: float = 30.0  # at least this long between two checkpoints
+    gpus: tuple[Gpu, ...] = ()  # over which workers are dealt; none: the CPU
+
+    @property
+    def device(self) -> str:
+        """What a worker computes on; of several GPUs it sees one."""
+        return "cuda" if self.gpus else "cpu"
 
     def open(self, emit: Emit, cells: int) -> Executor:
         """Return who does the jobs; see `Computer.open`."""
         count = min(self.jobs, max(1, cells))
-        return InProcess(emit) if count == 1 else Processes(emit, count, self.threads)
+        if count == 1 and not self.gpus:
+            return InProcess(emit)
+        threads = dict.fromkeys(THREADS, str(self.threads))
+        return Processes(emit, [threads | told for told in gpus.deal(self.gpus, count)])

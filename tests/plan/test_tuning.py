@@ -243,7 +243,7 @@ def test_no_test_image_is_read_before_the_choice_is_made(
     monkeypatch.setattr(PhotoEdges, "read", watched)
     monkeypatch.setattr(Task, "facts", facts)
     suite = load(write_suite(tmp_path, tune=TUNE, methods={"none": {}, "wkd": {}}))
-    store, machine = Store(tmp_path / "runs"), Machine("cpu", 1)
+    store, machine = Store(tmp_path / "runs"), Machine(jobs=1)
     plan = expand(suite, results=store.result)
     assert plan.open
     outcome = try_settings(plan, store, machine, lambda *_: None)

@@ -58,7 +58,7 @@ def folder(tmp_path: Path) -> Path:
 
 def go(plan: Plan, store: Store, events: list[Any] | None = None) -> None:
     heard = events if events is not None else []
-    machine = Machine("cpu", 1)
+    machine = Machine(jobs=1)
     outcome = run(plan, store, machine, lambda e, k, d: heard.append((e, k, dict(d))))
     assert outcome.errors == []
 
@@ -273,7 +273,7 @@ def test_what_does_not_fit_stops_a_run_before_training(folder: Path) -> None:
     write(folder / "G.pth", network("unet", 8, 32))
     plan, store = tiny_plan(folder, methods=["hinton"], teacher=FROM_FILE), Store(folder / "runs")
     with pytest.raises(DistillbenchError) as caught:
-        run(plan, store, Machine("cpu", 1), lambda *event: None)
+        run(plan, store, Machine(jobs=1), lambda *event: None)
     text = str(caught.value)
     assert "G.pth: unet, width 4: does not fit: " in text
     assert "model.model.0.weight is [8, 3, 4, 4], should be [4, 3, 4, 4]" in text

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tiny import student_cells, tiny_plan
 
 from bench.plan.cell import Cell
+from bench.plan.effort import effort
 from bench.plan.matrix import cohorts
 from bench.run import ready
 from bench.run.ready import Ready
@@ -68,3 +71,37 @@ def test_handing_out_looks_at_each_cell_once(
     while waiting.take(1, at_least=1):
         pass
     assert looked == len(cells)
+
+
+def _end(cells: list[Cell], workers: int) -> float:
+    """Return when the last of some workers ends, in units of effort."""
+    waiting, free = Ready({}), [0.0] * workers
+    for cell in cells:
+        waiting.add(cell)
+    while groups := waiting.take(1, at_least=workers):
+        (group,) = groups
+        heapq.heapreplace(free, free[0] + sum(map(effort, group)))
+    return max(free)
+
+
+def test_the_longest_first_end_at_one_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = tiny_plan(tmp_path, seeds=list(range(13)), methods={"none": {}})
+    cells = [
+        replace(cell, budget=cell.budget.model_copy(update={"steps": 10 * (cell.seed + 1)}))
+        for cell in student_cells(plan)
+    ]
+    even = sum(map(effort, cells)) / 4
+    assert _end(cells, workers=4) < 1.06 * even
+    monkeypatch.setattr(ready, "effort", lambda cell: 0.0)
+    assert _end(cells, workers=4) > 1.2 * even  # the longest begins when the others end
+
+
+def test_effort_is_steps_times_pixels_times_channels(tmp_path: Path) -> None:
+    (cell,) = student_cells(tiny_plan(tmp_path, methods={"none": {}}))
+    wider = replace(cell.nets, width=2 * cell.nets.width, discriminator_width=0)
+    alone = replace(cell, nets=replace(cell.nets, discriminator_width=0))
+    longer = cell.budget.model_copy(update={"steps": 3 * cell.budget.steps})
+    assert effort(replace(cell, size=2 * cell.size)) == 4 * effort(cell)
+    assert effort(replace(cell, budget=longer)) == 3 * effort(cell)
+    assert effort(replace(alone, nets=wider)) == 4 * effort(alone)
+    assert effort(replace(alone, mentor=wider)) == 5 * effort(alone)

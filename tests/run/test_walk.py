@@ -19,6 +19,7 @@ class _Noting:
 
     def __init__(self, count: int) -> None:
         self.count, self.busy, self.sizes = count, list[Job](), list[int]()
+        self.beside: dict[str, int] = {}  # action -> jobs at work when it was last submitted
 
     def open(self, emit: Emit, cells: int) -> _Noting:
         return self
@@ -27,6 +28,7 @@ class _Noting:
         return self.count - len(self.busy)
 
     def submit(self, job: Job) -> None:
+        self.beside[job.action] = len(self.busy)
         self.busy.append(job)
         if job.action == "train":
             self.sizes.append(len(job.cells))
@@ -59,3 +61,10 @@ def test_the_last_cohort_is_shared_out_among_the_workers(
     workers = _Noting(2)
     walk.run(plan, Store(tmp_path / "runs"), workers, lambda *event: None)
     assert workers.sizes == sizes
+
+
+def test_networks_are_measured_while_nothing_else_is_at_work(tmp_path: Path) -> None:
+    plan = tiny_plan(tmp_path, methods={"none": {}}, widths=[2, 3], metrics=["latency"])
+    workers = _Noting(2)
+    walk.run(plan, Store(tmp_path / "runs"), workers, lambda *event: None)
+    assert workers.beside == {"check": 0, "train": 1, "measure": 0}

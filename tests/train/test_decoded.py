@@ -1,32 +1,47 @@
-"""Images are decoded once per process, whoever reads them, and are the same as ever."""
+"""Images are decoded once per machine, whoever reads them, and are the same as ever."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from tiny import student_cells, tiny_plan, train_teachers, train_together
+from torch.utils.data import DataLoader
 
+from bench.contracts.dataset import Dataset
 from bench.contracts.image import Pixels
 from bench.contracts.image import decode as plain
 from bench.data import _folders
 from bench.evaluate.feed import evaluate
+from bench.fetch.home import home
 from bench.plan.cell import open_dataset
 from bench.plan.matrix import Plan
+from bench.plugins.registry import Part
 from bench.run import preflight
 from bench.store.layout import Store
-from bench.train import decoded
+from bench.train import decoded, shared_bytes
+from bench.train.batches import Batches
 from bench.train.decoded import open_decoded
+from bench.train.learner import open_task
 
 PAIRS = 5
 
 
+@pytest.fixture(autouse=True)
+def _nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoded, "_KEPT", {})
+
+
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Return the files that are decoded from now on, by a process that has kept nothing."""
+    """Return the files that are decoded from now on."""
     files: list[Path] = []
 
     def decode(path: Path) -> Pixels:
@@ -34,7 +49,6 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         return plain(path)
 
     monkeypatch.setattr(_folders, "decode", decode)
-    monkeypatch.setattr(decoded, "_KEPT", {})
     _folders._pair.cache_clear()
     return files
 
@@ -50,7 +64,7 @@ def plan_of_pairs(folder: Path, **changes: object) -> Plan:
     return tiny_plan(folder, datasets={"p": {"dataset": "pix2pix_folder", "path": "."}}, **changes)
 
 
-def test_a_process_decodes_each_image_once_at_each_size(tmp_path: Path, opened: list[Path]) -> None:
+def test_each_image_is_decoded_once_at_each_size(tmp_path: Path, opened: list[Path]) -> None:
     """Two cohorts, a method that looks at all inputs, a metric, and the check before."""
     plan = plan_of_pairs(tmp_path, methods=["none", "pca_kd"], seeds=[0, 1])
     store, cells = Store(tmp_path / "store"), student_cells(plan)
@@ -92,6 +106,7 @@ def test_what_was_read_longest_ago_makes_room(
     tmp_path: Path, opened: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoded, "AT_MOST", 2 * PAIRS * 32 * 32 * 3)
+    monkeypatch.setattr(shared_bytes, "ON_DISK", 0)
     (cell,) = student_cells(plan_of_pairs(tmp_path, methods=["none"]))
     data = open_decoded(cell.dataset)
     for split, domain in (("train", "A"), ("train", "B"), ("train", "A"), ("test", "A")):
@@ -102,3 +117,99 @@ def test_what_was_read_longest_ago_makes_room(
     data.read("train", "B", 0, 32)
     assert len(opened) == 3
     assert len(decoded._KEPT) == 2
+
+
+def read_all(part: Part[Dataset]) -> NDArray[np.uint8]:
+    """Return all images of a set of pairs, as training reads them."""
+    data = open_decoded(part)
+    places = [(split, domain) for split in ("train", "test") for domain in "AB"]
+    return np.stack([data.read(*place, i, 32) for place in places for i in range(PAIRS)])
+
+
+def read_without_files(part: Part[Dataset]) -> NDArray[np.uint8]:
+    """Do so where no image can be decoded; run in a process of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(_folders, "decode")
+        return read_all(part)
+
+
+def test_what_a_process_decoded_no_other_decodes(tmp_path: Path) -> None:
+    (cell,) = student_cells(plan_of_pairs(tmp_path, methods=["none"]))
+    ours = read_all(cell.dataset)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
+        assert np.array_equal(other.submit(read_without_files, cell.dataset).result(), ours)
+
+
+def test_what_loaders_decoded_nobody_decodes(
+    tmp_path: Path, opened: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cell,) = student_cells(plan_of_pairs(tmp_path, methods=["none"]))
+    batches = Batches(cell, open_task(cell))
+    steps = range(2 * len(batches))
+    loader = DataLoader(batches, batch_size=None, sampler=steps, num_workers=2)
+    theirs = list(loader)
+    assert opened == []
+    monkeypatch.setattr(decoded, "_KEPT", {})
+    for step, batch in zip(steps, theirs, strict=True):
+        assert all(torch.equal(batch[name], x) for name, x in batches[step].items())
+    assert opened == []
+
+
+def files() -> list[Path]:
+    return sorted((home() / "cache" / "decoded").glob("[!.]*"))
+
+
+def test_damage_is_noticed_and_mended(
+    tmp_path: Path, opened: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cell,) = student_cells(plan_of_pairs(tmp_path, methods=["none"]))
+    images = read_all(cell.dataset).copy()
+    torn, cut, *_ = files()
+    assert {file.stat().st_mode & 0o777 for file in files()} == {0o600}
+    data = bytearray(torn.read_bytes())
+    data[-1] ^= 1  # of the last image
+    torn.write_bytes(data)
+    cut.write_bytes(cut.read_bytes()[:-1])
+    monkeypatch.setattr(decoded, "_KEPT", {})
+    opened.clear()
+    _folders._pair.cache_clear()
+    assert np.array_equal(read_all(cell.dataset), images)
+    assert len(opened) == 1 + PAIRS
+    monkeypatch.setattr(decoded, "_KEPT", {})
+    assert np.array_equal(read_all(cell.dataset), images)
+    assert len(opened) == 1 + PAIRS
+
+
+def test_another_decoder_shares_nothing(
+    tmp_path: Path, opened: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cell,) = student_cells(plan_of_pairs(tmp_path, methods=["none"]))
+    read_all(cell.dataset)
+    before = len(files())
+    monkeypatch.setattr(decoded, "_decoder", lambda: ["another Pillow"])
+    opened.clear()
+    read_all(cell.dataset)
+    assert len(opened) >= 2 * PAIRS
+    assert len(files()) == 2 * before
+
+
+def test_what_nobody_used_for_long_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_bytes, "ON_DISK", 250)
+    for name in ("old", "new"):
+        shared_bytes.shared_bytes(name, 100)[:] = 7
+    old, new = (next(file for file in files() if file.name == name) for name in ("old", "new"))
+    shared_bytes.shared_bytes("third", 100)[:] = 7
+    assert files() == [new, old]  # both are in use, perhaps
+    assert not shared_bytes.shared_bytes("third", 100).any()  # it was of its process alone
+    os.utime(old, (0, 0))
+    shared_bytes.shared_bytes("third", 100)[:] = 7
+    assert [file.name for file in files()] == ["new", "third"]
+    assert shared_bytes.shared_bytes("third", 100).all()
+
+
+def test_a_folder_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
+    (home() / "cache").mkdir(parents=True)
+    (home() / "cache" / "decoded").touch()
+    (cell,) = student_cells(plan_of_pairs(tmp_path, methods=["none"]))
+    plain_images = [open_dataset(cell.dataset).read("train", "A", i, 32) for i in range(PAIRS)]
+    assert np.array_equal(read_all(cell.dataset)[:PAIRS], plain_images)
