@@ -32,9 +32,15 @@ class Ready:
         self._growing: dict[str, int] = {}  # what cells see -> the group that takes up others
         self._first: list[tuple[int, float, int]] = []  # a heap of (rank, group), past ranks too
         self._numbers = counter()
+        self._cells = 0
+
+    def __len__(self) -> int:
+        """Return how many cells wait to be handed out."""
+        return self._cells
 
     def add(self, cell: Cell) -> None:
         """Take up a cell."""
+        self._cells += 1
         number = self._growing.get(cell.batches)
         if number is None:
             self._growing[cell.batches] = self._put([cell], self._rank([cell]))
@@ -55,6 +61,7 @@ class Ready:
             urgency, total, number = heapq.heappop(self._first)
             if self._ranks.get(number) == (-urgency, -total):
                 found += cohorts(self._drop(number))
+                self._cells -= len(found[-1])
         return found
 
     def _split(self, at_least: int) -> None:
