@@ -10,15 +10,8 @@ import pandas as pd
 
 from bench.contracts.report import Answer, Report, Rows
 from bench.contracts.verdict import NOT_TRAINED
-from bench.maths.statistics import (
-    LEVEL,
-    Comparison,
-    best,
-    compare,
-    holm,
-    least_holm_p,
-    seeds_needed,
-)
+from bench.maths.attainable import LEVEL, least_holm_p, seeds_needed
+from bench.maths.statistics import Comparison, best, compare, holm
 from reports._format import SIZE, by_seed, p_value, places, signed, size
 from reports._select import foremost
 from reports.ranks import Ranked, by_metric

@@ -8,15 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.contracts.report import Bold, Report, Rows, Table
-from bench.maths.statistics import (
-    LEVEL,
-    Comparison,
-    compare,
-    holm,
-    least_holm_p,
-    least_p,
-    seeds_needed,
-)
+from bench.maths.attainable import LEVEL, least_holm_p, least_p, seeds_needed
+from bench.maths.statistics import Comparison, compare, holm
 from reports._format import SIZE, named, p_value, ports, signed, size
 from reports.significance import interval
 

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure as Drawing
 
 from bench.contracts.report import Figure, Report, Rows, Table
 from bench.contracts.verdict import NOT_TRAINED
-from bench.maths.statistics import LEVEL, Ranks, ranks
+from bench.maths.attainable import LEVEL
+from bench.maths.statistics import Ranks, ranks
 from reports._format import SIZE, by_seed, judged, p_value, places, ports, size
 from reports._style import COLUMN, PAGE, shown
 

@@ -9,7 +9,8 @@ import pandas as pd
 
 from bench.contracts.report import Bold, Report, Rows, Table
 from bench.contracts.verdict import NOT_TRAINED
-from bench.maths.statistics import LEVEL, best, least_p, seeds_needed
+from bench.maths.attainable import LEVEL, least_p, seeds_needed
+from bench.maths.statistics import best
 from reports._format import (
     SIZE,
     Note,

@@ -115,9 +115,11 @@ def plan(as_json: bool, **where: Any) -> None:
 
     plan, store = open_suite(**where, elsewhere=without_keys)
     specs = Specs(store.specs())
-    lines = []
+    lines, status = [], {}
     for stage, entry in plan.every_entry():
         state = state_of(entry, stage, store)
+        if entry.cell:
+            status[entry.cell.key] = state.status
         has_key = entry.dataset not in absent
         line = {"key": entry.cell.key if entry.cell and has_key else "", "cell": str(entry)}
         line |= {"role": entry.role, "status": state.status, "note": state.detail}
@@ -133,8 +135,9 @@ def plan(as_json: bool, **where: Any) -> None:
             line["note"] = specs.why_stale(entry.cell)
         lines.append(line)
     cells = [*plan.every_cell.values(), *plan.open]
-    ended = ("done", "diverged")
-    todo = [c for c in cells if not c.given and store.state(c.key).status not in ended]
+    unseen = [cell.key for cell in cells if cell.key not in status]
+    status |= {key: store.state(key).status for key in unseen}
+    todo = [c for c in cells if not c.given and status[c.key] not in ("done", "diverged")]
     present = [cell for cell in todo if cell.dataset.fingerprint != "absent"]
     seconds, unknown = time_left(store, present)
     unknown += len(todo) - len(present)

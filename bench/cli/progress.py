@@ -100,9 +100,7 @@ class Display:
         self.cells, self.ended, self.trained_since = len(todo), set(), 0.0
         untrained = [c for c in todo if not c.given and store.state(c.key).status != "done"]
         self.steps = {c.key: schedule_of(c).steps for c in untrained}
-        self.taken = {
-            key: max((r["step"] for r in store.losses(key)), default=0) for key in self.steps
-        }
+        self.taken = {key: store.last_loss(key).get("step", 0) for key in self.steps}
         self.begun = sum(self.taken.values())
 
     def listen(self, event: str, key: str, data: Mapping[str, Any]) -> None:

@@ -14,15 +14,8 @@ from bench.compare.accepted import judged
 from bench.compare.over_images import Kept, OverImages
 from bench.contracts.report import Rows
 from bench.errors import ReportError, unknown
-from bench.maths.statistics import (
-    LEVEL,
-    Comparison,
-    compare,
-    holm,
-    least_holm_p,
-    least_p,
-    seeds_needed,
-)
+from bench.maths.attainable import LEVEL, least_holm_p, least_p, seeds_needed
+from bench.maths.statistics import Comparison, compare, holm
 
 PLACE = ["dataset", "direction", "architecture", "width", "discriminator_width"]
 

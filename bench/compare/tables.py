@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.compare.methods import Cost, Line
 from bench.contracts.report import Bold, Table
-from bench.maths.statistics import LEVEL
+from bench.maths.attainable import LEVEL
 
 
 def quality_table(

@@ -23,9 +23,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import special, stats
 
+from bench.maths.attainable import LEVEL
+
 Values = npt.NDArray[np.float64]
 
-LEVEL = 0.05  # of every test, and 1 - the coverage of every interval
 MAX_FLIPS = 2**16  # sign flips are all taken up to 16 pairs, and drawn at random beyond
 ROUNDING = 1e-9  # of the sum of all differences: sums that are as close tie
 MAX_EXACT = 9  # pairs up to which all resamples of the bootstrap are taken
@@ -82,24 +83,6 @@ def sign_flip_p(differences: Values) -> float:
     for difference in differences:
         sums = np.concatenate([sums + difference, sums - difference])
     return float(np.mean(np.abs(sums) >= least))
-
-
-def least_p(n: int) -> float:
-    """Return the smallest two-sided p that sign flips of n pairs can give: 2 / 2^n."""
-    return min(1.0, 0.5 ** (n - 1))
-
-
-def least_holm_p(n: int, tests: int) -> float:
-    """Return the smallest p of n pairs after Holm over several tests, if no other one is as small.
-
-    That is the least of the first one that Holm takes up; if it is above a level, nothing is below.
-    """
-    return min(1.0, max(tests, 1) * least_p(n))
-
-
-def seeds_needed(tests: int, level: float = LEVEL) -> int:
-    """Return from how many seeds on one of several tests can be significant after Holm."""
-    return math.ceil(math.log2(2 * max(tests, 1) / level))
 
 
 def bootstrap(values: Values, level: float = LEVEL) -> tuple[float, float]:

@@ -122,7 +122,7 @@ class Cell:
     @cached_property
     def canonical(self) -> str:
         """Return the cell as JSON text, without places on this machine."""
-        return json.dumps(self, default=_plain, sort_keys=True, separators=(",", ":"))
+        return json.dumps(self, default=plain, sort_keys=True, separators=(",", ":"))
 
     @cached_property
     def key(self) -> str:
@@ -213,7 +213,7 @@ SELDOM = ("to_zero", "warmup")  # of a budget, left out where they say nothing
 ALONE = ("architecture", "width")  # of networks without an adversary
 
 
-def _plain(value: Any) -> Json:
+def plain(value: Any) -> Json:
     """Return a dataclass or model as JSON values, without what is no part of a key.
 
     Neither is what only some cells have, in one that does without it: an adversary, stages after

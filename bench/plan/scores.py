@@ -16,13 +16,15 @@ from bench.contracts.dataset import Dataset
 from bench.contracts.kinds import METHOD, NETWORK, TASK
 from bench.contracts.making import EVAL, ROUNDED
 from bench.contracts.metric import Judge, Metric, Scoring, Setting
-from bench.plan.cell import Cell, Nets, open_dataset, real_split, without_path
+from bench.contracts.width import Width
+from bench.plan.cell import Cell, Nets, open_dataset, plain, real_split, without_path
 from bench.plan.identity import identity
 from bench.plan.learning_rate import schedule_of
 from bench.plan.suite import Budget
 from bench.plugins.registry import Part
 
 if TYPE_CHECKING:
+    from bench.contracts.network import Network
     from bench.contracts.task import Task
 
 Json = dict[str, Any]
@@ -304,8 +306,12 @@ def fits(score: Mapping[str, Any], cell: Cell, metric: Part[Metric]) -> bool:
 
 def network_id(cell: Cell) -> str:
     """Return what cells with the same generator share, whatever trained it."""
-    nets = json.loads((cell if cell.has_networks else replace(cell, given=None)).canonical)["nets"]
-    return identity([nets["architecture"], nets["width"], cell.side])
+    return _network_id(cell.nets.architecture, cell.nets.width, cell.side)
+
+
+@lru_cache(maxsize=256)
+def _network_id(architecture: Part[Network], width: Width, side: int) -> str:
+    return identity(json.loads(json.dumps([architecture, width, side], default=plain)))
 
 
 def score_id(metric: Part[Metric], protocol: Mapping[str, Any]) -> str:

@@ -81,7 +81,7 @@ def look_in(found: Places | None) -> None:
             del sys.modules[name]
         _loaded.clear()
         _imported.clear()
-    _places = found
+        _places = found
 
 
 def places_of(suite: Path | None, plugins: Sequence[str] = ()) -> Places:

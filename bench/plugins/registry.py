@@ -231,7 +231,7 @@ class Part(Generic[C]):
 
     def source_hash(self) -> str:
         """Return 12 hex digits of the sha256 of the plug-in's file."""
-        return _hash_of(self.kind.locate(self.name, self.name)[0])
+        return _source_hash(self.kind, self.name, outside.places())
 
 
 def conform(
@@ -284,8 +284,9 @@ def _names(package: str) -> tuple[str, ...]:
     return tuple(sorted(p.stem for p in files if not p.stem.startswith("_")))
 
 
-@functools.cache
-def _hash_of(path: Path) -> str:
+@functools.cache  # asked of every part of ten thousand cells
+def _source_hash(kind: Kind[Any], name: str, places: outside.Places) -> str:
+    path, _ = kind.locate(name, name)
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.contracts.width import said_width
 from bench.fetch import weights
-from bench.maths.statistics import LEVEL, least_holm_p, seeds_needed
+from bench.maths.attainable import LEVEL, least_holm_p, seeds_needed
 from bench.plan.cell import Cell
 from bench.plan.matrix import Entry, Plan
 from bench.plan.scores import image_scores, network_metrics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import threading
 from collections import Counter
@@ -140,7 +141,8 @@ class _Run:
         self.order = plan.order()
         self.order.prepare()
         self.ready = Ready(Counter(key for cell in plan.cells.values() for key in cell.needs))
-        self.waiting = len(plan.cells)  # cells that are not taken up yet
+        self.todo = set[str]()  # keys of cells that were not finished when the walk began
+        self.waiting = 0  # how many of them are not taken up yet
         self.workers = 1
         self.interrupted = False
         self.provenance = ""
@@ -148,6 +150,7 @@ class _Run:
     def go(self, measure: bool) -> Outcome:
         cells = self.plan.cells.values()
         todo = [cell for cell in cells if not is_finished(cell, self.plan, self.store)]
+        self.todo, self.waiting = {cell.key for cell in todo}, len(todo)
         untrained = [cell for cell in todo if self.store.state(cell.key).status != "done"]
         networks = self._unmeasured(measure)
         self.outcome.cached = len(cells) - len(todo)
@@ -183,8 +186,7 @@ class _Run:
         while not self.interrupted:
             self._admit()
             if idle := executor.idle():
-                # once nothing else will come, the last cohorts are shared out among all workers
-                for group in self.ready.take(idle, idle if self.waiting else self.workers):
+                for group in self.ready.take(idle, max(idle, self._share())):
                     executor.submit(self._job("train", group))
                     running += 1
             if not running:
@@ -195,17 +197,28 @@ class _Run:
         while running:  # they are writing their checkpoints
             running -= len(executor.wait())
 
+    def _share(self) -> int:
+        """Return for how many workers the cells that are ready should be work, beside the rest.
+
+        The whole of a large cohort would keep one worker busy when all others have ended.
+        """
+        ready = len(self.ready)
+        return math.ceil(self.workers * ready / (ready + self.waiting)) if ready else 0
+
     def _admit(self) -> None:
         """Take up the cells that have what they need; pass over those with nothing left to do."""
         while keys := self.order.get_ready():
-            self.waiting -= len(keys)
+            self.waiting -= len(self.todo.intersection(keys))
             for key in keys:
-                cell = self.plan.cells[key]
-                has_all = all(self.store.state(above).status == "done" for above in cell.needs)
-                if has_all and not is_finished(cell, self.plan, self.store):
-                    self.ready.add(cell)
+                if key in self.todo and self._can_begin(self.plan.cells[key]):
+                    self.ready.add(self.plan.cells[key])
                 else:
                     self.order.done(key)
+
+    def _can_begin(self, cell: Cell) -> bool:
+        """Say whether a cell has what it needs and was not done meanwhile by another process."""
+        has_all = all(self.store.state(above).status == "done" for above in cell.needs)
+        return has_all and not is_finished(cell, self.plan, self.store)
 
     def _job(
         self, action: Literal["check", "train", "measure"], cells: list[Cell], again: bool = False
@@ -226,14 +239,16 @@ class _Run:
 
     def _unmeasured(self, again: bool) -> list[Cell]:
         """Return one cell per network, at its numerics, that lacks a score of its own."""
-        found: dict[tuple[str, str], Cell] = {}
+        networks: dict[tuple[str, str], Cell] = {}
         for cell in self.plan.cells.values():
-            metrics = network_metrics(cell, self.plan.metrics)
-            scores = read_json(self.store.network(network_id(cell))).values()
-            lacking = [p for p in metrics if not any(fits(s, cell, p) for s in scores)]
-            if lacking or (again and metrics):
-                found.setdefault((network_id(cell), str(cell.numerics)), cell)
-        return list(found.values())
+            if network_metrics(cell, self.plan.metrics):
+                networks.setdefault((network_id(cell), str(cell.numerics)), cell)
+        return [cell for cell in networks.values() if again or self._lacks_costs(cell)]
+
+    def _lacks_costs(self, cell: Cell) -> bool:
+        scores = read_json(self.store.network(network_id(cell))).values()
+        metrics = network_metrics(cell, self.plan.metrics)
+        return not all(any(fits(score, cell, part) for score in scores) for part in metrics)
 
     def _hear(self, event: str, key: str, data: Mapping[str, Any]) -> None:
         """Keep account of what an executor emits, and pass it on."""

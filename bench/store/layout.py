@@ -69,10 +69,11 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._cells = root / "cells"
 
     def folder(self, key: str) -> Path:
         """Return a cell's folder, which may not exist yet."""
-        return self.root / "cells" / key
+        return self._cells / key
 
     def checkpoint(self, key: str) -> Path:
         """Return the file of a trained cell's networks."""
@@ -216,8 +217,14 @@ class Store:
 
     def specs(self) -> Iterator[Json]:
         """Yield the spec of every cell in the store."""
-        for path in sorted((self.root / "cells").glob("*/spec.json")):
-            yield read_json(path)
+        try:
+            with os.scandir(self._cells) as found:
+                keys = sorted(entry.name for entry in found if entry.is_dir())
+        except FileNotFoundError:
+            return
+        for key in keys:
+            if spec := self.read(key, "spec.json"):
+                yield spec
 
     @contextlib.contextmanager
     def lock(self, key: str, timeout_s: float) -> Iterator[None]:
@@ -258,7 +265,7 @@ def read_json(path: Path) -> Json:
         StoreError: the file is not JSON, so it was not written by us.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_bytes())
     except FileNotFoundError:
         return {}
     except OSError as error:

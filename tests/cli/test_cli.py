@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -13,7 +15,8 @@ from tiny import tiny_plan, write_suite
 
 from bench.cli.main import main
 from bench.contracts.kinds import METHOD
-from bench.store.layout import Store
+from bench.store import layout
+from bench.store.layout import Store, read_json
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +46,37 @@ def test_help_waits_for_no_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_plan_waits_for_no_library_of_results(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom bench.cli.main import main\n"
+        f"main(['plan', {str(write_suite(tmp_path))!r}], standalone_mode=False)\n"
+        "slow = {'torch', 'pandas', 'scipy', 'matplotlib', 'mlflow', 'requests'}\n"
+        "assert not slow & set(sys.modules), slow & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_plan_reads_each_file_of_the_store_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, store = tiny_plan(tmp_path), Store(tmp_path / "runs")
+    for key, cell in plan.cells.items():
+        store.write(key, "spec.json", cell.spec({}))
+        store.write(key, "end.json", {"status": "done"})
+    opened: Counter[Path] = Counter()
+
+    def counting(path: Path) -> dict[str, Any]:
+        opened[path] += 1
+        return read_json(path)
+
+    monkeypatch.setattr(layout, "read_json", counting)
+    code, output, _ = call("plan", str(plan.suite.path), "--store", str(store.root))
+    assert (code, output.count("  done")) == (0, len(plan.cells))
+    names = ("spec.json", "end.json", "scores.json")
+    assert opened == Counter(store.folder(key) / name for key in plan.cells for name in names)
 
 
 @pytest.mark.parametrize("verb", ["plan", "run", "status", "report", "sync", "verify"])

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from bench.maths import statistics as st
+from bench.maths.attainable import least_p, seeds_needed
 
 GAINS = np.array([1.0, 3.0, -2.0, 4.0])
 
@@ -22,7 +23,7 @@ def series(*values: float) -> pd.Series:  # type: ignore[type-arg]
 def test_sign_flips_by_hand() -> None:
     """Of the 16 changes of sign of 1, 3, -2, 4 the sum is >= 6 in 3 (10, 8, 6) and <= -6 in 3."""
     assert st.sign_flip_p(GAINS) == 6 / 16
-    assert st.sign_flip_p(np.full(8, 0.1)) == 2 / 256 == st.least_p(8)
+    assert st.sign_flip_p(np.full(8, 0.1)) == 2 / 256 == least_p(8)
 
 
 def test_sums_that_differ_by_rounding_tie() -> None:
@@ -116,11 +117,11 @@ def test_holm_by_hand() -> None:
 
 def test_seeds_needed_is_the_first_number_that_can() -> None:
     """Seven methods at eight seeds cannot: 7 x 2 / 256 = 0.0547."""
-    assert st.seeds_needed(1) == 6
-    assert st.seeds_needed(7) == 9
+    assert seeds_needed(1) == 6
+    assert seeds_needed(7) == 9
     for tests in range(1, 40):
-        n = st.seeds_needed(tests)
-        assert tests * st.least_p(n) <= 0.05 < tests * st.least_p(n - 1)
+        n = seeds_needed(tests)
+        assert tests * least_p(n) <= 0.05 < tests * least_p(n - 1)
 
 
 def test_best_beats_every_other_method() -> None:

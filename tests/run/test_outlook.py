@@ -12,7 +12,8 @@ from harness import Runs
 from tiny import tiny_plan, write_suite
 
 from bench.cli.main import main
-from bench.maths.statistics import LEVEL, holm, least_holm_p, sign_flip_p
+from bench.maths.attainable import LEVEL, least_holm_p
+from bench.maths.statistics import holm, sign_flip_p
 from bench.plan.matrix import Plan
 from bench.run.outlook import remarks
 from bench.run.preflight import check

@@ -52,25 +52,28 @@ def test_what_is_split_and_not_taken_stays(tmp_path: Path) -> None:
     assert found == Counter(cell.key for cell in cells)
 
 
-def test_handing_out_looks_at_each_cell_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("workers", "times"), [(1, 1), (40, 4)])  # in cohorts of 8: 8, 4, 2, 1
+def test_handing_out_looks_at_each_cell_once_and_at_each_split(
+    workers: int, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cells = student_cells(tiny_plan(tmp_path, seeds=list(range(50)), methods={"none": {}}))
+    axes = {"seeds": list(range(50)), "methods": {"none": {}}, "widths": list(range(2, 10))}
+    cells = student_cells(tiny_plan(tmp_path, **axes))
     looked = 0
 
-    def counting(group: list[Cell], *args: int) -> list[list[Cell]]:
+    def counting(group: list[Cell], at_least: int = 1) -> list[list[Cell]]:
         nonlocal looked
         group = list(group)
         looked += len(group)
-        return cohorts(group, *args)
+        return cohorts(group, at_least)
 
     monkeypatch.setattr(ready, "cohorts", counting)
     waiting = Ready({})
     for cell in cells:
         waiting.add(cell)
-    while waiting.take(1, at_least=1):
+    while waiting.take(1, at_least=workers):
         pass
-    assert looked == len(cells)
+    assert len(waiting) == 0
+    assert looked <= times * len(cells)
 
 
 def _end(cells: list[Cell], workers: int) -> float:
