@@ -82,6 +82,7 @@ def image_protocol(cell: Cell, direction: str, images: int, mode: str) -> Json:
         "real": cell.dataset.fingerprint,
         **({} if source else {"made from": "noise"}),
         **({"autoencoder": cell.latents.name} if cell.latents else {}),
+        **({"batches": "shared by all seeds"} if cell.shared_batches else {}),
         **{n: x for n, x in cell.outputs.items() if n not in ("modes", "rounding")},
     }
 
