@@ -36,11 +36,12 @@ class Ready:
         """Hand out at most `count` cohorts; split the largest until there are `at_least`."""
         if len(self._groups) >= at_least:
             names = heapq.nlargest(count, self._groups, key=self._urgency.__getitem__)
-            return [group for name in names for group in cohorts(self._groups.pop(name))]
-        every = cohorts((c for group in self._groups.values() for c in group), at_least)
-        every.sort(key=lambda group: -max(self._awaited.get(c.key, 0) for c in group))
-        self._groups.clear()
-        self._urgency.clear()
+            every = [group for name in names for group in cohorts(self._groups.pop(name))]
+        else:
+            every = cohorts((c for group in self._groups.values() for c in group), at_least)
+            every.sort(key=lambda group: -max(self._awaited.get(c.key, 0) for c in group))
+            self._groups.clear()
+            self._urgency.clear()
         for group in every[count:]:
             for cell in group:
                 self.add(cell)

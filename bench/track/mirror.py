@@ -373,6 +373,7 @@ def _flat(cell: Cell) -> dict[str, Any]:
     found: dict[str, Any] = {"key": cell.key, "size": cell.size}
     if cell.given:
         return found | {"given": cell.given.said}
+    found |= {"batches": "shared"} if cell.shared_batches else {}
     found |= {f"budget.{name}": value for name, value in cell.budget.model_dump().items()}
     found |= {f"task.{name}": value for name, value in cell.task.params.items()}
     for part in cell.methods:
