@@ -122,8 +122,8 @@ def compare(
         lines, costs = methods.compare_methods(rows, new, bases, metrics, Kept(plan, store))
     batches = plan.suite.batches
     if as_json:
-        found = {"new": new, "base": ",".join(bases), "batches": batches}
-        found |= {"quality": [told(line) for line in lines]}
+        quality = [told(line) for line in lines]
+        found = {"new": new, "base": ",".join(bases), "batches": batches, "quality": quality}
         click.echo(json_text({**found, "cost": [asdict(cost) for cost in costs]}))
     else:
         show(tables.quality_table(lines, new, bases, methods.ports(rows, new, *bases)))

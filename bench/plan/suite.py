@@ -47,8 +47,7 @@ from bench.plan.values import (
 from bench.plan.yaml import parse
 
 AXES = ("dataset", "architecture", "method", "width", "discriminator_width", "seed")
-RARE = {"stages": {}, "outputs": {}, "tune": None, "reports": {}, "plugins": [], "batches": "own"}
-"""Keys that few suites have, and what they are in others."""
+RARE = ("stages", "outputs", "tune", "reports", "plugins", "batches")  # keys that few suites have
 UNITS = {"steps": "epochs", "epochs": "steps"}  # of a budget, which has one
 
 
@@ -323,7 +322,8 @@ class Suite(Model):
         if self.teacher:
             teacher = found["teacher"].items()
             found["teacher"] = {n: x for n, x in teacher if n not in SELDOM or x}
-        return {n: x for n, x in found.items() if n not in RARE or x != RARE[n]}
+        fields = Suite.model_fields
+        return {n: x for n, x in found.items() if n not in RARE or x != fields[n].default}
 
     @property
     def path(self) -> Path:
