@@ -47,7 +47,9 @@ def test_commands_say_so(tmp_path: Path, kind: str) -> None:
     plan, store = filled(tmp_path, batches=kind)
     where = (plan.suite.path, "--store", store.root)
     compare = ("compare", "wkd", "--to", "none", "--suite", *where)
-    assert (SAID.rstrip(".") in call("plan", plan.suite.path, "--store", tmp_path / "none")) == (kind == "shared")
+    assert (SAID.rstrip(".") in call("plan", plan.suite.path, "--store", tmp_path / "none")) == (
+        kind == "shared"
+    )
     assert ("batches shared by all seeds" in call("status", *where)) == (kind == "shared")
     assert json.loads(call("status", *where, "--json"))["batches"] == kind
     assert (SAID in call(*compare)) == (kind == "shared")
