@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from test_reports import filled
+from test_tracking import runs_of
 from tiny import train_together
 
 from bench.cli.main import main
@@ -16,7 +17,7 @@ from bench.contracts.shared_batches import PROTOCOL, SAID
 from bench.errors import ReportError
 from bench.report.publish import publish
 from bench.report.rows import score_rows
-from bench.track.mirror import _flat
+from bench.track.mirror import Copy
 from reports._format import protocol_of
 
 
@@ -74,17 +75,29 @@ def test_cells_of_both_kinds_never_share_a_column(tmp_path: Path) -> None:
         protocol_of(pd.concat([odd, shared]))
 
 
-def test_mlflow_and_the_card_of_an_export_say_so(tmp_path: Path) -> None:
+def test_mlflow_has_a_row_of_means_for_each_kind(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    for kind in ("own", "shared"):
+        plan, store = filled(tmp_path, batches=kind, methods=["none"])
+        copy = Copy(plan, store, uri)
+        for entry in plan.entries:
+            copy.update(entry)
+    students = [run for run in runs_of(uri) if run.data.tags["role"] == "student"]
+    kinds: dict[str, list[str]] = {}
+    for run in students:
+        said = run.data.params.get("batches", "own")
+        assert run.data.tags.get("batches", "own") == said
+        kinds.setdefault(run.data.tags.get("mlflow.parentRunId", ""), []).append(said)
+    assert sorted(kinds.pop("")) == ["own", "shared"]
+    assert sorted(kinds.values()) == [["own"] * 2, ["shared"] * 2]
+
+
+def test_the_card_of_an_export_says_so(tmp_path: Path) -> None:
     plan, store = filled(tmp_path, batches="shared", methods=["none"], seeds=[1])
     (entry,) = plan.students
     assert entry.cell is not None
-    assert _flat(entry.cell)["batches"] == "shared"
-    (own,) = filled(tmp_path, methods=["none"], seeds=[1])[0].students
-    assert own.cell is not None
-    assert "batches" not in _flat(own.cell)
-    path = filled(tmp_path, batches="shared", methods=["none"], seeds=[1])[0].suite.path
     train_together([entry.cell], plan, store)
-    call("export", path, "--store", store.root, "--to", tmp_path / "exports")
+    call("export", plan.suite.path, "--store", store.root, "--to", tmp_path / "exports")
     (card,) = (tmp_path / "exports").glob("*/README.md")
     assert "suite `tiny`, of batches that all its seeds share, cell" in card.read_text()
     assert f"batches {PROTOCOL}" in card.read_text()
