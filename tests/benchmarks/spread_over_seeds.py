@@ -3,7 +3,7 @@
 Prints, by data set and metric, the standard deviation over seeds (pooled over methods) of a suite
 run with `--set batches=own` and with `--set batches=shared` into one store, and the second over the
 first with a 95 % percentile bootstrap over seeds. A seed has the same first weights and noise in
-both, so it is drawn for both.
+both, so it is drawn for both; `moved` is the standard deviation of what the other order did to it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bench.plan.cell import ORDER
 from bench.plan.expand import expand
 from bench.plan.suite import load
 from bench.report.rows import score_rows
@@ -36,8 +37,8 @@ def spread(table: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 
 def main(suite: Path, store: Store) -> None:
     kinds = {kind: values(suite, store, kind) for kind in ("own", "shared")}
-    print("| data | metric | methods x seeds | own | shared | ratio | 95 % interval |")
-    print("|---|---|---|---|---|---|---|")
+    print("| data | metric | methods x seeds | own | shared | ratio | 95 % interval | moved |")
+    print("|---|---|---|---|---|---|---|---|")
     logs = []
     for (dataset, metric), _ in kinds["own"].groupby(["dataset", "metric"], sort=False):
         tables = {}
@@ -60,9 +61,11 @@ def main(suite: Path, store: Store) -> None:
         logs.append((dataset, np.log(two / one), ratios))
         low, high = np.exp(np.nanpercentile(ratios, [2.5, 97.5]))
         shape = f"{a.shape[1]} x {n}"
+        others = np.flatnonzero(seeds != ORDER)  # to which the shared order is another one
+        moved = spread(b - a, others[None])[0]
         print(
             f"| {dataset} | {metric} | {shape} | {one:.4g} | {two:.4g} "
-            f"| {two / one:.2f} | {low:.2f} to {high:.2f} |"
+            f"| {two / one:.2f} | {low:.2f} to {high:.2f} | {moved:.4g} |"
         )
     for dataset in dict.fromkeys(name for name, *_ in logs):
         mine = [(point, ratios) for name, point, ratios in logs if name == dataset]
