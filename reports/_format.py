@@ -262,10 +262,17 @@ def _labels(scores: pd.DataFrame) -> dict[Hashable, str]:
 def protocol_of(scores: pd.DataFrame) -> str:
     """Return the one protocol of a column as text.
 
+    Whether seeds share their batches is asked of students alone: whoever stands beside them, their
+    teacher or what someone else made, was trained once.
+
     Raises:
         ReportError: the column would hold scores of two protocols.
     """
-    found = scores.loc[scores["value"].notna(), "protocol"].unique()
+    known = scores[scores["value"].notna()]
+    students = list(known.loc[known["role"] == "student", "protocol"].unique())
+    taken = [_without_batches(text) for text in students]
+    others = [text for text in known["protocol"].unique() if _without_batches(text) not in taken]
+    found = students + others
     if len(found) > 1:
         first, second = (json.loads(text) for text in found[:2])
         keys = sorted(k for k in {**first, **second} if first.get(k) != second.get(k))
@@ -275,6 +282,11 @@ def protocol_of(scores: pd.DataFrame) -> str:
             "share a column; `run --measure` measures all networks on one machine."
         )
     return describe(json.loads(found[0])) if len(found) else ""
+
+
+def _without_batches(protocol: str) -> dict[str, Any]:
+    """Return a protocol without what it says of students' batches."""
+    return {name: x for name, x in json.loads(protocol).items() if name != "batches"}
 
 
 SAID = {"split", "direction", "images", "size", "resize", "output", "checkpoint", "mode", "real"}

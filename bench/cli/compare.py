@@ -111,6 +111,7 @@ def compare(
     """
     from bench.compare import methods, tables
     from bench.compare.over_images import Kept
+    from bench.contracts import shared_batches
     from bench.report.publish import collect
 
     with working("comparing"):
@@ -119,12 +120,16 @@ def compare(
         folders = _folders(images, bases) if images else {}
         rows = collect(plan, store)
         lines, costs = methods.compare_methods(rows, new, bases, metrics, Kept(plan, store))
+    batches = plan.suite.batches
     if as_json:
-        found = {"new": new, "base": ",".join(bases), "quality": [told(line) for line in lines]}
+        quality = [told(line) for line in lines]
+        found = {"new": new, "base": ",".join(bases), "batches": batches, "quality": quality}
         click.echo(json_text({**found, "cost": [asdict(cost) for cost in costs]}))
     else:
         show(tables.quality_table(lines, new, bases, methods.ports(rows, new, *bases)))
         show(tables.cost_table(costs, new, bases))
+        if batches == "shared":
+            click.echo(shared_batches.SAID)
     for base, folder in folders.items():
         mine = [line for line in lines if line.against == base]
         if not as_json:

@@ -25,14 +25,17 @@ def status(as_json: bool, **where: Any) -> None:
     plan, store = open_suite(**where)
     places, counts = list(_places(plan, store)), count_places(plan, store)
     if as_json:
-        click.echo(json_text({"suite": plan.suite.name, "counts": counts, "cells": places}))
+        told = {"suite": plan.suite.name, "batches": plan.suite.batches}
+        click.echo(json_text({**told, "counts": counts, "cells": places}))
     else:
         for place in places:
             detail = f"  {place['reason']}" if place["reason"] else ""
             click.echo(f"{place['key'] or '-':12}  {place['status']:8}  {place['cell']}{detail}")
         said = ", ".join(f"{count} {status}" for status, count in counts.items())
         bare = sum(place["status"] == "done" and not place["scored"] for place in places)
-        click.echo(f"{said}; of those done {bare} lack scores" if bare else said)
+        said += f"; of those done {bare} lack scores" if bare else ""
+        said += "; batches shared by all seeds" if plan.suite.batches == "shared" else ""
+        click.echo(said)
     if set(counts) & {"failed", "diverged"}:
         sys.exit(1)
 

@@ -193,8 +193,9 @@ def _origin(cell: Cell, settings: Settings, plan: Plan) -> list[str]:
     """Say by which suite, method, teacher and data a student came to be."""
     taught = _text(plan.recipe(cell))
     steps = ", ".join(str(budget.steps or f"{budget.epochs} epochs") for budget in cell.budgets)
+    shared = ", of batches that all its seeds share" if cell.shared_batches else ""
     return [
-        f"suite `{_code(settings.suite)}`, cell `{cell.key}`, seed {settings.seed}",
+        f"suite `{_code(settings.suite)}`{shared}, cell `{cell.key}`, seed {settings.seed}",
         f"method {_text(settings.method)} ({taught}), steps {steps}",
         f"teacher: {_teacher(cell, plan)}",
         f"network `{_code(settings.network)}`, width {said_width(settings.width)}",

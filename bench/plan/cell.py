@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bench.contracts.network import Network
     from bench.contracts.task import Task
 
+ORDER = 0  # seed of the batches that all seeds share
 ENGINE = 1  # raise it when the training loop's own numbers change
 
 Json = dict[str, Any]
@@ -116,6 +117,7 @@ class Cell:
     deeper: Deeper | None = None  # a second mentor
     latents: Latents | None = None  # in the place of images
     given: Given | None = None  # in the place of training
+    shared_batches: bool = False  # with all other seeds, which see those of `ORDER`
     outputs: Mapping[str, Any] = field(default_factory=dict)  # how test outputs are made: not keyed
     scored_on: str = "test"  # the split; "": it is not scored; not keyed
 
@@ -170,7 +172,7 @@ class Cell:
         """Cells with equal text see the same batches, and can advance in one cohort."""
         data, params = self.dataset, self.task.params
         order: list[Any] = [data.name, data.fingerprint, data.version, self.task.name]
-        order += [self.size, self.seed, [params[name] for name in self.task.declared.drawn_by]]
+        order += [self.size, self._order, [params[name] for name in self.task.declared.drawn_by]]
         order += [[b.batch, b.steps, b.epochs] for b in self.budgets]
         order += [self.alternation.model_dump()] if self.alternation else []
         order += [self.latents.name] if self.latents else []
@@ -189,11 +191,17 @@ class Cell:
             parts += [nets.architecture, *([nets.discriminator] if nets.discriminator else [])]
         return {f"{part.kind.name} {part.name}": part.source_hash() for part in parts}
 
+    @property
+    def _order(self) -> int:
+        """The seed of the batches."""
+        return ORDER if self.shared_batches else self.seed
+
     def seed_for(self, purpose: str, *more: object) -> int:
         """Return a seed that depends on what `purpose` may depend on, and on no other axis.
 
         Methods compared at one seed thus start from the same student and see the same batches
-        and the same noise, so that their difference can be tested as a pair.
+        and the same noise, so that their difference can be tested as a pair. With shared batches
+        all seeds see those of one, and differ in all else.
         """
         axes = {
             "batches": (self.dataset.name, self.size),
@@ -201,10 +209,12 @@ class Cell:
             "networks": (self.task.name,),
             "adapters": (self.method,),
         }[purpose]
-        return derive(purpose, *axes, self.seed, *more)
+        seed = self._order if purpose == "batches" else self.seed
+        return derive(purpose, *axes, seed, *more)
 
 
-SOME = ("later", "alternation", "deeper", "latents", "given")  # in the keys of cells that have them
+SOME = ("later", "alternation", "deeper", "latents", "given", "shared_batches")
+"""In the keys of cells that have them."""
 KEYED = [f.name for f in fields(Cell) if f.name not in (*SOME, "outputs", "scored_on")]
 HOW = ("seed", "budget", "select", "teacher", "mentor", "peers", "snapshots", "engine")
 """How a cell trains: not in the keys of cells that are given, whose scores stand in one column
@@ -218,7 +228,7 @@ def plain(value: Any) -> Json:
 
     Neither is what only some cells have, in one that does without it: an adversary, stages after
     the first, a learning rate that ends at 0 or has to rise first, turns of teacher and students, a
-    second mentor, latents, files in the place of training.
+    second mentor, latents, files in the place of training, batches that seeds share.
     """
     if isinstance(value, Alternation):
         return value.model_dump()

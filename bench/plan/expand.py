@@ -217,8 +217,9 @@ class _Expansion:
         alone = self._cell(
             dataset, architecture, width, discriminator_width, seed, tuned or parts, None
         )
-        if self.suite.snapshots:
-            alone = replace(alone, snapshots=self.suite.snapshots.times)
+        snapshots = self.suite.snapshots.times if self.suite.snapshots else 0
+        is_shared = self.suite.batches == "shared"  # a teacher, trained at one seed, shares nothing
+        alone = replace(alone, snapshots=snapshots, shared_batches=is_shared)
         if teacher is None or mode == "":
             return alone
         if mode == "peers":

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bench.contracts.distiller import Distiller
 
 
+MOST = 32  # cells of a cohort: each takes memory, and a teacher's pass is cheap among so many
 Place = tuple[str, str, str, Width, int]  # data set, architecture, method, widths: all but a seed
 
 
@@ -140,17 +141,20 @@ def _with_params(method: Part[Distiller]) -> str:
 
 
 def cohorts(cells: Iterable[Cell], at_least: int = 1) -> list[list[Cell]]:
-    """Group cells that see the same batches; split the largest until there are `at_least`.
+    """Group cells that see the same batches, at most `MOST`; split until there are `at_least`.
 
-    Which cells advance together changes no number, so the split may follow the free workers.
+    Which cells advance together changes no number, so the split may follow the free workers, whose
+    largest cohorts are split first.
     Those with the same teacher stay side by side, to share its forward pass.
     """
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
         groups.setdefault(cell.batches, []).append(cell)
-    found = [
-        sorted(g, key=lambda c: (c.teacher, channels(c.nets.width), c.key)) for g in groups.values()
-    ]
+    found = []
+    for group in groups.values():
+        group.sort(key=lambda c: (c.teacher, channels(c.nets.width), c.key))
+        each = math.ceil(len(group) / math.ceil(len(group) / MOST))
+        found += [group[first : first + each] for first in range(0, len(group), each)]
     while found and len(found) < at_least:
         largest = max(found, key=len)
         if len(largest) == 1:

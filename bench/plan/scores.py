@@ -12,6 +12,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bench.contracts import shared_batches
 from bench.contracts.dataset import Dataset
 from bench.contracts.kinds import METHOD, NETWORK, TASK
 from bench.contracts.making import EVAL, ROUNDED
@@ -84,6 +85,7 @@ def image_protocol(cell: Cell, direction: str, images: int, mode: str) -> Json:
         "real": cell.dataset.fingerprint,
         **({} if source else {"made from": "noise"}),
         **({"autoencoder": cell.latents.name} if cell.latents else {}),
+        **({"batches": shared_batches.PROTOCOL} if cell.shared_batches else {}),
         **{n: x for n, x in cell.outputs.items() if n not in ("modes", "rounding")},
     }
 

@@ -47,7 +47,7 @@ from bench.plan.values import (
 from bench.plan.yaml import parse
 
 AXES = ("dataset", "architecture", "method", "width", "discriminator_width", "seed")
-RARE = ("stages", "outputs", "tune", "reports", "plugins")  # keys that few suites have
+RARE = ("stages", "outputs", "tune", "reports", "plugins", "batches")  # keys that few suites have
 UNITS = {"steps": "epochs", "epochs": "steps"}  # of a budget, which has one
 
 
@@ -259,6 +259,9 @@ class Suite(Model):
     """Base channels of the students' discriminators, where a task has an adversary."""
     seeds: Seeds
     """One run of every method at each. At one seed all methods start alike and see the same."""
+    batches: Literal["own", "shared"] = "own"
+    """Whether each seed has an order of batches, crops and draws of its `own`, or all students see
+    one, `shared`: cheaper, with a spread over initial weights and noise only. Part of the key."""
     size: Pixels | None = None
     """Image side in pixels; default: each data set's own."""
     budget: Budget
@@ -319,7 +322,8 @@ class Suite(Model):
         if self.teacher:
             teacher = found["teacher"].items()
             found["teacher"] = {n: x for n, x in teacher if n not in SELDOM or x}
-        return {n: x for n, x in found.items() if n not in RARE or x}
+        fields = Suite.model_fields
+        return {n: x for n, x in found.items() if n not in RARE or x != fields[n].default}
 
     @property
     def path(self) -> Path:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +17,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
+from bench.contracts import shared_batches
 from bench.contracts.kinds import REPORT
 from bench.contracts.report import Answer, Figure, Note, Rows, Table, tally
 from bench.contracts.verdict import NOT_TRAINED
@@ -181,11 +183,20 @@ def _losses(entries: pd.DataFrame, store: Store) -> pd.DataFrame:
 
 
 def _items(suite: Suite, rows: Rows) -> Iterator[Table | Figure | Answer]:
-    """Yield what a suite's reports make, in the order of the page."""
+    """Yield what a suite's reports make, in the order of the page.
+
+    Where seeds share their batches, all that is made says so.
+    """
+    notes = [shared_batches.SAID] if suite.batches == "shared" else []
     ours = {n: REPORT.part(n, {}, "reports") for n in REPORT.names() if REPORT.is_ours(n)}
     made = [part.load()(part.params) for part in (ours | reports_of(suite)).values()]
     for report in sorted(made, key=lambda r: (r.order, type(r).__name__)):
-        yield from report.make(rows)
+        for item in report.make(rows):
+            if notes and not isinstance(item, Answer):
+                item = replace(item, notes=[*item.notes, *notes])
+            yield item
+    if notes:
+        yield Answer("Batches", shared_batches.SAID)
 
 
 def _table(table: Table, folder: _Folder) -> Json:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from bench.contracts import shared_batches
 from bench.contracts.width import said_width
 from bench.fetch import weights
 from bench.maths.attainable import LEVEL, least_holm_p, seeds_needed
@@ -24,7 +25,7 @@ from bench.plugins.registry import Part
 class Remark:
     """One thing that will be missing."""
 
-    kind: str  # "seeds", "weights", "metric" or "skipped"
+    kind: str  # "seeds", "batches", "weights", "metric" or "skipped"
     text: str
 
 
@@ -35,7 +36,8 @@ def remarks(plan: Plan, device: str) -> list[Remark]:
         plan: what is to be run; no cell has to be there.
         device: "cpu" or "cuda", on which networks would be measured.
     """
-    found = [*_significance(plan), *_weights(plan), *_empty(plan, device), *_skipped(plan)]
+    found = [*_significance(plan), *_batches(plan)]
+    found += [*_weights(plan), *_empty(plan, device), *_skipped(plan)]
     return list(dict.fromkeys(found))
 
 
@@ -69,6 +71,12 @@ def _too_few(seeds: int, tests: int) -> str:
     elif first != seeds_needed(tests):
         said += f" (and below {first} nothing is, not even one method alone)"
     return said
+
+
+def _batches(plan: Plan) -> Iterator[Remark]:
+    """Yield what a spread over seeds does not hold."""
+    if plan.suite.batches == "shared":
+        yield Remark("batches", shared_batches.SAID.rstrip("."))
 
 
 def _by_place(students: Iterable[Entry]) -> Iterator[tuple[str, list[Entry]]]:

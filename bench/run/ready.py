@@ -60,8 +60,11 @@ class Ready:
         while self._first and len(found) < count:
             urgency, total, number = heapq.heappop(self._first)
             if self._ranks.get(number) == (-urgency, -total):
-                found += cohorts(self._drop(number))
-                self._cells -= len(found[-1])
+                cohort, *later = cohorts(self._drop(number))
+                found.append(cohort)
+                self._cells -= len(cohort)
+                for group in later:
+                    self._put(group, self._rank(group))
         return found
 
     def _split(self, at_least: int) -> None:

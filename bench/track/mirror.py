@@ -113,7 +113,7 @@ class Copy:
             return
         with self._writing():
             for group, done in groups.items():
-                if self._roster.has("/".join(group)):
+                if self._roster.has(self._place(group)):
                     self._name(group, done, means_of(done, self.plan, self.store))
             describe(self._experiment, self.plan, self.store)
             save_view(self._experiment, self.plan, self.store)
@@ -218,7 +218,7 @@ class Copy:
     def _child(self, entry: Entry) -> Any:
         """Return the run of an entry's cell, and see that it and its parent are whole."""
         assert entry.cell is not None
-        group = "/".join(entry.group)
+        place = self._place(entry.group)
         axes = {
             "suite": self.plan.suite.name,
             "role": entry.role,
@@ -227,11 +227,12 @@ class Copy:
             "method": entry.method,
             "width": said_width(entry.width),
             "discriminator_width": entry.discriminator_width,
+            **({"batches": "shared"} if entry.cell.shared_batches else {}),
         }
         name, dataset = called(entry, self.plan), entry.cell.dataset
-        parent = self._roster.have(group, "", name, axes, dataset=dataset)
+        parent = self._roster.have(place, "", name, axes, dataset=dataset)
         return self._roster.have(
-            f"{group}/{entry.seed}",
+            f"{place}/{entry.seed}",
             entry.cell.key,
             name.replace(", ", f" seed {entry.seed}, ", 1),
             {**axes, "seed": entry.seed},
@@ -333,9 +334,14 @@ class Copy:
         means = means_of(done, self.plan, self.store)
         now = int(time.time() * 1000)
         metrics = [Metric(name, value, now, 0) for name, value in means.items()]
-        parent = self._roster.parent("/".join(group))
+        parent = self._roster.parent(self._place(group))
         self._log(parent, [*metrics, Metric("seeds", len(done), now, 0)])
         self._name(group, done, means)
+
+    def _place(self, group: tuple[str, ...]) -> str:
+        """Return a parent's place; seeds that share batches have one of their own."""
+        shared = any(entry.cell and entry.cell.shared_batches for entry in self._groups[group])
+        return "/".join([*group, *(["shared batches"] if shared else [])])
 
     def _trained(self, group: tuple[str, ...]) -> list[Cell]:
         return trained_of(self._groups[group], self.plan, self.store)
@@ -344,7 +350,7 @@ class Copy:
         """Give a parent its name, which holds the first of its scores."""
         heads = headlines(done[:1], self.plan, self.store)
         scores = scores_in_a_name(heads, means, len(done), len(self._groups[group]))
-        parent = self._roster.parent("/".join(group))
+        parent = self._roster.parent(self._place(group))
         name = called(self._groups[group][0], self.plan, scores)
         if parent.info.run_name != name:
             self._client.update_run(parent.info.run_id, name=name)

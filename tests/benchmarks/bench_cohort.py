@@ -48,7 +48,7 @@ def predicted(cells: list[Cell], plan: Plan) -> float:
         together, alone = together + step, alone + step
         if cell.teacher:
             teacher = macs_of(plan.cells[cell.teacher])
-            teachers[cell.teacher, cell.seed] = teacher
+            teachers[cell.teacher, cell.batches] = teacher
             alone += teacher
     return (together + sum(teachers.values())) / alone
 

@@ -17,7 +17,7 @@ from tiny import by_method, tiny_plan, write_suite
 
 from bench.contracts.kinds import METRIC
 from bench.errors import SuiteError
-from bench.plan.cell import Cell
+from bench.plan.cell import SOME, Cell
 from bench.plan.expand import expand
 from bench.plan.matrix import cohorts
 from bench.plan.only import parse_only
@@ -125,7 +125,7 @@ def test_canonical_text_survives_json(tmp_path: Path) -> None:
     cell = by_method(tiny_plan(tmp_path))["wkd"]
     spec = json.loads(cell.canonical)
     assert spec["methods"][0]["params"]["levels"] == 3
-    some = {"later", "alternation", "deeper", "latents", "given"}  # of cells that have them
+    some = set(SOME)  # of cells that have them
     never = {"outputs", "scored_on"}
     assert set(spec) == {f.name for f in dataclasses.fields(Cell)} - some - never
 

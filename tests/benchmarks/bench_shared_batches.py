@@ -1,0 +1,90 @@
+"""`batches: shared` against `own`: two methods at eight seeds, one pass of the teacher or eight.
+
+CPU time of the loop, in turns, so that a busy machine moves both. Costs of a start-up are left out:
+they are the same. At the seed of the shared order both kinds end with the same bits.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench_cohort import link_teachers, predicted
+from tiny import student_cells, tiny_plan, train_teachers, train_together
+
+from bench.plan.cell import ORDER
+from bench.plan.matrix import Plan, cohorts
+from bench.store.layout import Store
+from bench.train import checkpoint
+
+ROUNDS = 3
+KINDS = ("own", "shared")
+SUITE: dict[str, Any] = {"methods": ["hinton", "wkd"], "seeds": list(range(8))}
+SUITES: dict[str, dict[str, Any]] = {
+    "quick": {
+        "architectures": ["unet"],
+        "widths": [8],
+        "discriminator_widths": [16],
+        "size": 64,
+        "teacher": {"width": 32, "budget": {"steps": 1}},
+        "budget": {"steps": 20, "batch": 4},
+    },
+    "resnet9": {
+        "architectures": ["resnet9"],
+        "widths": [16],
+        "discriminator_widths": [64],
+        "size": 128,
+        "teacher": {"width": 64, "budget": {"steps": 1}},
+        "budget": {"steps": 5, "batch": 1},
+    },
+}
+
+
+def timed(plan: Plan, store: Store) -> float:
+    """Train the students of a plan, cohort after cohort; return the loop's CPU seconds."""
+    total = 0.0
+    for cells in cohorts(student_cells(plan)):
+        marks: list[float] = []
+        train_together(cells, plan, store, stop=lambda at=marks: bool(at.append(_cpu())))
+        total += (marks[-1] - marks[0]) * len(marks) / (len(marks) - 1)
+    return total
+
+
+def _cpu() -> float:
+    return time.process_time()
+
+
+def bits_at_the_order(plan: Plan, store: Store) -> list[str]:
+    cells = [cell for cell in student_cells(plan) if cell.seed == ORDER]
+    return [checkpoint.digest(checkpoint.load(store.checkpoint(c.key))[0]) for c in cells]
+
+
+@pytest.mark.parametrize("name", SUITES)
+def bench_two_methods_at_eight_seeds(benchmark: Any, tmp_path: Path, name: str) -> None:
+    plans = {k: tiny_plan(tmp_path, **SUITE, **SUITES[name], batches=k) for k in KINDS}
+    ratios = []
+    train_teachers(plans["own"], Store(tmp_path / "teachers"))
+
+    def rounds() -> None:
+        for number in range(ROUNDS):
+            took, bits = {}, []
+            for kind in KINDS if number % 2 else reversed(KINDS):
+                store = Store(tmp_path / f"{kind}{number}")
+                link_teachers(plans[kind], tmp_path, store)
+                took[kind] = timed(plans[kind], store)
+                bits.append(bits_at_the_order(plans[kind], store))
+            assert bits[0] == bits[1]
+            ratios.append(took["shared"] / took["own"])
+
+    benchmark.pedantic(rounds, rounds=1)
+    one, eight = (predicted(student_cells(plans[k]), plans[k]) for k in ("shared", "own"))
+    benchmark.extra_info |= {
+        "ours_over_peer": {"shared over own": round(statistics.median(ratios), 3)},
+        "ratios": [round(ratio, 3) for ratio in ratios],
+        "macs_predict": round(one / eight, 3),
+    }
+    print(f"\n{name}: {benchmark.extra_info}")
+    assert statistics.median(ratios) < 1
