@@ -27,7 +27,13 @@ from bench.cli import score as cli_score
 from bench.cli import status as cli_status
 from bench.cli import tools as cli_tools
 from bench.cli.exit_codes import say_codes
-from bench.cli.options import device_option, json_option, open_suite, suite_options
+from bench.cli.options import (
+    device_option,
+    json_option,
+    open_suite,
+    shard_option,
+    suite_options,
+)
 from bench.cli.output import tell, working
 from bench.cli.tools import choose_device, driver
 from bench.errors import AbsentData, DistillbenchError, StoreError
@@ -36,6 +42,7 @@ from bench.store.layout import Store, read_json
 if TYPE_CHECKING:
     from bench.contracts.dataset import Dataset
     from bench.plan.matrix import Plan
+    from bench.plan.shard import Shard
     from bench.plan.suite import Suite
     from bench.plugins.registry import Part
 
@@ -88,6 +95,7 @@ def main() -> None:
 
 @main.command()
 @suite_options
+@shard_option
 @json_option
 def plan(as_json: bool, **where: Any) -> None:
     """Print the cells of SUITE, what is cached, why others are stale, and the time left.
@@ -107,7 +115,7 @@ def plan(as_json: bool, **where: Any) -> None:
     def without_keys(
         suite: Suite, name: str, part: Part[Dataset], error: AbsentData
     ) -> Part[Dataset]:
-        if part.path:
+        if part.path or where["shard"]:  # the cells' keys decide how a plan is dealt
             raise error
         absent[name] = str(error)
         return replace(part, fingerprint="absent")
@@ -141,6 +149,7 @@ def plan(as_json: bool, **where: Any) -> None:
     if as_json:
         summary = {"to_train": len(todo), "seconds_left": seconds, "without_estimate": unknown}
         said = {"absent": absent, "remarks": [asdict(remark) for remark in missing]}
+        said |= {"shard": asdict(plan.shard)} if plan.shard else {}
         click.echo(json.dumps({"cells": lines, **summary, **said}, indent=1))
         return
     for line in lines:
@@ -151,8 +160,18 @@ def plan(as_json: bool, **where: Any) -> None:
     trials = sum(entry.role == "trial" for _, entry in plan.every_entry())
     counted = f"{len(cells)} cells, {trials} of them trials" if trials else f"{len(cells)} cells"
     click.echo(f"{counted}, {len(todo)} to train; {_left(seconds, unknown)}")
+    if plan.shard:
+        click.echo(_of_all(plan.shard))
     for remark in missing:
         click.echo(f"note: {remark.text}")
+
+
+def _of_all(shard: Shard) -> str:
+    """Say how much of all work a shard is."""
+    text = f"shard {shard}: {shard.share:.0%} of the work of all, as counted in MACs"
+    if shard.again:
+        text += f"; {shard.again} of its cells are trained by other shards too: they need them"
+    return text
 
 
 def _left(seconds: float, unknown: int) -> str:
