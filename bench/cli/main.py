@@ -22,6 +22,7 @@ from bench.cli import export as cli_export
 from bench.cli import fetch as cli_fetch
 from bench.cli import inspect as cli_inspect
 from bench.cli import listing, scaffold
+from bench.cli import merge as cli_merge
 from bench.cli import run as cli_run
 from bench.cli import score as cli_score
 from bench.cli import status as cli_status
@@ -188,6 +189,9 @@ main.add_command(cli_run.run)
 
 
 main.add_command(cli_status.status)
+
+
+main.add_command(cli_merge.merge)
 
 
 @main.command()
