@@ -44,7 +44,7 @@ def merge(stores: tuple[Path, ...], into: Path) -> None:
     from rich.console import Console
     from rich.progress import track
 
-    from bench.run.merge import merge as merge_stores
+    from bench.run.union import merge as merge_stores
     from bench.store.layout import Store
 
     console = Console(stderr=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,22 @@ from bench.plan.shard import deal
 from bench.report.rows import entry_rows, score_rows
 from bench.run.effort import effort
 from bench.run.machine import Machine
-from bench.run.merge import Merged, merge
+from bench.run.union import merge
 from bench.run.walk import run
 from bench.store.arrays import read_arrays
 from bench.store.layout import Store, read_json, write_json
 from bench.train import checkpoint
 
-TIMES = ("seconds", "finished_at", "scored_at", "time", "training_s", "provenance", "clocks", "samples")
+TIMES = (
+    "seconds",
+    "finished_at",
+    "scored_at",
+    "time",
+    "training_s",
+    "provenance",
+    "clocks",
+    "samples",
+)
 
 
 def timeless(value: Any) -> Any:
@@ -84,7 +93,11 @@ class Trained:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("merge")
-    keys = {"seeds": [0, 1, 2], "metrics": ["psnr", "swd", "params"], "snapshots": {"times": 2, "metrics": ["psnr"]}}
+    keys = {
+        "seeds": [0, 1, 2],
+        "metrics": ["psnr", "swd", "params"],
+        "snapshots": {"times": 2, "metrics": ["psnr"]},
+    }
     plan = tiny_plan(folder, **keys)
     one = Store(folder / "one")
     train(plan, one)
@@ -106,10 +119,14 @@ def test_three_shards_merged_are_one_run(trained: Trained, tmp_path: Path) -> No
         p.name for p in (into.root / "provenance").iterdir()
     }
     # again, and once more from itself by another way: nothing changes
-    before = {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in into.root.rglob("*") if p.is_file()}
+    before = {
+        p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in into.root.rglob("*") if p.is_file()
+    }
     again = merge(trained.shards, into)
     assert (again.taken, again.there, again.findings) == (0, 12, [])
-    assert before == {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in into.root.rglob("*") if p.is_file()}
+    assert before == {
+        p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in into.root.rglob("*") if p.is_file()
+    }
 
 
 def test_a_lone_shard_reports_and_the_others_are_missing(trained: Trained) -> None:
@@ -178,7 +195,9 @@ def test_a_tampered_cell_is_reported_and_not_taken(
     assert contents(into) == contents(trained.one)
 
 
-def test_what_is_no_cell_and_what_has_another_id_is_reported(trained: Trained, tmp_path: Path) -> None:
+def test_what_is_no_cell_and_what_has_another_id_is_reported(
+    trained: Trained, tmp_path: Path
+) -> None:
     stores, into = trained.copies(tmp_path), Store(tmp_path / "into")
     (stores[0].root / "cells" / "..x").mkdir()
     (stores[0].root / "cells" / "not a cell").mkdir()
@@ -204,7 +223,9 @@ def retouched(store: Store, key: str) -> None:
     checkpoint.save(store.checkpoint(key), tensors, notes)
     end = read_json(store.folder(key) / "end.json")
     elsewhere = end["environment"] | {"device": "Another CPU"}
-    change(store.folder(key) / "end.json", weights=checkpoint.digest(tensors), environment=elsewhere)
+    change(
+        store.folder(key) / "end.json", weights=checkpoint.digest(tensors), environment=elsewhere
+    )
 
 
 def test_a_cell_with_other_bits_is_reported_with_both_environments(
@@ -219,7 +240,10 @@ def test_a_cell_with_other_bits_is_reported_with_both_environments(
     assert finding.startswith(f"cell {key}: {stores[1].root} has weights ")
     assert "(Another CPU, 1 threads, torch " in finding
     mine = into.read(key, "end.json")["environment"]["device"]
-    assert f"{into.root} has weights {into.read(key, 'end.json')['weights']} ({mine}, 1 threads" in finding
+    assert (
+        f"{into.root} has weights {into.read(key, 'end.json')['weights']} ({mine}, 1 threads"
+        in finding
+    )
     assert f"Delete cells/{key} where it is not to count, and merge again." in finding
     assert f"2 cells that were taken from {stores[1].root} learnt from its own." in finding
     assert into.checkpoint(key).read_bytes() == trained.one.checkpoint(key).read_bytes()
@@ -255,7 +279,10 @@ def test_a_time_measured_twice_is_the_later_one_and_other_counts_a_finding(
     store, into = trained.copies(tmp_path)[0], Store(tmp_path / "into")
     path = next((store.root / "networks").iterdir())
     record = next(iter(read_json(path).values()))
-    timed = {"1" * 12: record | {"metric": "latency", "values": {"latency_ms": 1.0}, "clocks": {}, "scored_at": 1.0}}
+    timed = {
+        "1" * 12: record
+        | {"metric": "latency", "values": {"latency_ms": 1.0}, "clocks": {}, "scored_at": 1.0}
+    }
     change(path, **timed)
     merge([store], into)
     timed["1" * 12] |= {"values": {"latency_ms": 2.0}, "scored_at": 2.0}
@@ -312,7 +339,9 @@ def test_of_partial_cells_the_farther_one_is_taken_and_goes_on_to_the_same_bits(
     assert "resume.safetensors: damaged" in finding
 
 
-def test_a_cell_that_diverged_elsewhere_alone_is_a_finding(trained: Trained, tmp_path: Path) -> None:
+def test_a_cell_that_diverged_elsewhere_alone_is_a_finding(
+    trained: Trained, tmp_path: Path
+) -> None:
     store, into = trained.copies(tmp_path)[0], Store(tmp_path / "into")
     key = next(e.cell.key for e in deal(trained.plan, 3, effort)[0].students if e.cell)
     write_json(store.folder(key) / "end.json", {"status": "diverged", "step": 3})
@@ -322,8 +351,10 @@ def test_a_cell_that_diverged_elsewhere_alone_is_a_finding(trained: Trained, tmp
     assert f"{into.root} has diverged at step 3 (" in finding
 
 
-def test_a_cell_in_use_is_left_and_said(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.run.merge.PATIENCE_S", 0.1)
+def test_a_cell_in_use_is_left_and_said(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.run.union.PATIENCE_S", 0.1)
     into, key = Store(tmp_path / "into"), next((trained.shards[0].root / "cells").iterdir()).name
     with into.lock(key, 1):
         (finding,) = merge(trained.shards[:1], into).findings
@@ -333,7 +364,7 @@ def test_a_cell_in_use_is_left_and_said(trained: Trained, tmp_path: Path, monkey
 
 def test_a_merge_killed_after_any_file_is_repeated(trained: Trained, tmp_path: Path) -> None:
     """After every single file that is written, what is there is a store that the same merge ends."""
-    from bench.run import merge as module
+    from bench.run import union as module
 
     into = Store(tmp_path / "into")
     copy, written = module._copy, []
@@ -371,7 +402,7 @@ def test_merging_says_what_is_wrong_with_its_input(
         free = 10
 
     monkeypatch.setattr(shutil, "disk_usage", lambda place: Full)
-    with pytest.raises(StoreError, match="hold .* GB more, and 0.0 GB are free"):
+    with pytest.raises(StoreError, match=r"hold .* GB more, and 0\.0 GB are free"):
         merge(trained.shards, Store(tmp_path / "into"))
     assert not (tmp_path / "into").exists()
 
@@ -388,4 +419,7 @@ def test_the_command_says_what_it_did(trained: Trained, tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert done.stdout.startswith(f"finding: cell {key}: not taken: ")
     assert done.stdout.endswith("merged 3 stores: 0 cells taken, 11 there already, 1 finding\n")
-    assert CliRunner().invoke(main, ["merge", str(tmp_path / "no"), "--into", str(into)]).exit_code == 2
+    assert (
+        CliRunner().invoke(main, ["merge", str(tmp_path / "no"), "--into", str(into)]).exit_code
+        == 2
+    )
