@@ -155,7 +155,11 @@ class _Merge:
             return
         files_of(self.into, key)  # no lock is written where a link leads
         with self.into.lock(key, PATIENCE_S):
-            mine = examine(self.into, key)
+            try:
+                mine = examine(self.into, key)
+            except Damaged as error:
+                folder = self.into.folder(key)
+                raise Damaged(f"{error} Delete {folder}, and merge again.") from error
             if theirs.rank > mine.rank:
                 self._take(theirs, key)
                 self.merged.taken += 1
@@ -177,11 +181,13 @@ class _Merge:
     def _take(self, theirs: Examined, key: str) -> None:
         """Copy a cell; until its end is there, it has not ended."""
         folder = self.into.folder(key)
-        for name in sorted(theirs.files, key=lambda name: LAST.index(name) if name in LAST else -1):
+        for name in (name for name in theirs.files if name not in LAST):
             _copy(theirs.files[name], folder / name)
         for name in ("end.json", "resume.safetensors"):
             if name not in theirs.files:
                 (folder / name).unlink(missing_ok=True)
+        for name in (name for name in LAST if name in theirs.files):
+            _copy(theirs.files[name], folder / name)
 
     def _complete(self, source: Store, theirs: Examined, mine: Examined, key: str) -> None:
         """Add the files and scores that a cell of equal bits has elsewhere."""
@@ -191,8 +197,8 @@ class _Merge:
             if name not in mine.files and name not in own:
                 _copy(path, folder / name)
         where = f"cell {key}: of equal weights, {source.root} ({theirs.environment})"
-        others = source.scores(key)
-        scores = self._united(self.into.scores(key), others, where, mine.environment)
+        own_scores, others = self.into.scores(key), source.scores(key)
+        scores = self._united(own_scores, others, where, mine.environment)
         before = _arrays(self.into.images(key))
         arrays = dict(before)
         for name, array in _arrays(source.images(key)).items():
@@ -202,7 +208,7 @@ class _Merge:
                 arrays.setdefault(name, array)
         if arrays.keys() != before.keys():
             write_arrays(self.into.images(key), arrays)
-        if scores != self.into.scores(key):
+        if scores != own_scores:
             self.into.write(key, "scores.json", scores)
 
     def _united(
@@ -214,9 +220,11 @@ class _Merge:
             old = found.get(name)
             if old is None or (score["values"] and not old["values"]):
                 found[name] = score
+            elif not score["values"]:
+                continue
             elif "clocks" in score:  # a machine was timed, twice: as a run, keep the last
                 found[name] = max(old, score, key=lambda s: float(s["scored_at"]))
-            elif score["values"] and _values(old) != _values(score):
+            elif _values(old) != _values(score):
                 said = f" ({here})" if here else ""
                 self.merged.findings.append(
                     f"{where} has {score['metric']} {_values(score)}, {self.into.root}{said} has "

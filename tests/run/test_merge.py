@@ -351,6 +351,22 @@ def test_a_cell_that_diverged_elsewhere_alone_is_a_finding(
     assert f"{into.root} has diverged at step 3 (" in finding
 
 
+def test_a_damaged_cell_of_the_target_is_not_overwritten_unasked(
+    trained: Trained, tmp_path: Path
+) -> None:
+    into = trained.copies(tmp_path)[0]
+    key = next((into.root / "cells").iterdir()).name
+    flip(into.checkpoint(key))
+    (finding,) = merge(trained.shards[:1], into).findings
+    assert "its contents are not those that were written" in finding
+    assert finding.endswith(f"Delete {into.folder(key)}, and merge again.")
+    shutil.rmtree(into.folder(key))
+    assert merge(trained.shards[:1], into).taken == 1
+    link(into.root / "cells", key)
+    (finding,) = merge(trained.shards[:1], into).findings
+    assert "a link, not a folder" in finding
+
+
 def test_a_cell_in_use_is_left_and_said(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
