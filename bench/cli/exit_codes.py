@@ -10,6 +10,8 @@ OWN = {
     "2, the input is wrong and nothing was trained; 130, interrupted: the same command goes on.",
     "status": "0, no cell failed or diverged, though some may be missing; 1, some did; "
     "2, the input is wrong; 130, interrupted.",
+    "merge": "0, all is in one store; 1, with findings: what contradicts, or is damaged, stayed; "
+    "2, the input is wrong, or the disk is full; 130, interrupted: the same command goes on.",
     "report": "0, the report is written, even if MLflow lacks it; 2, the input is wrong; "
     "130, interrupted.",
     "sync": "0, MLflow is up to date; 2, it is not, or the input is wrong; 130, interrupted.",

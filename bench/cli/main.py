@@ -22,12 +22,19 @@ from bench.cli import export as cli_export
 from bench.cli import fetch as cli_fetch
 from bench.cli import inspect as cli_inspect
 from bench.cli import listing, scaffold
+from bench.cli import merge as cli_merge
 from bench.cli import run as cli_run
 from bench.cli import score as cli_score
 from bench.cli import status as cli_status
 from bench.cli import tools as cli_tools
 from bench.cli.exit_codes import say_codes
-from bench.cli.options import device_option, json_option, open_suite, suite_options
+from bench.cli.options import (
+    device_option,
+    json_option,
+    open_suite,
+    shard_option,
+    suite_options,
+)
 from bench.cli.output import tell, working
 from bench.cli.tools import choose_device
 from bench.errors import AbsentData, DistillbenchError, StoreError
@@ -37,6 +44,7 @@ from bench.store.layout import Store, read_json
 if TYPE_CHECKING:
     from bench.contracts.dataset import Dataset
     from bench.plan.matrix import Plan
+    from bench.plan.shard import Shard
     from bench.plan.suite import Suite
     from bench.plugins.registry import Part
 
@@ -89,6 +97,7 @@ def main() -> None:
 
 @main.command()
 @suite_options
+@shard_option
 @json_option
 def plan(as_json: bool, **where: Any) -> None:
     """Print the cells of SUITE, what is cached, why others are stale, and the time left.
@@ -108,7 +117,7 @@ def plan(as_json: bool, **where: Any) -> None:
     def without_keys(
         suite: Suite, name: str, part: Part[Dataset], error: AbsentData
     ) -> Part[Dataset]:
-        if part.path:
+        if part.path or where["shard"]:  # the cells' keys decide how a plan is dealt
             raise error
         absent[name] = str(error)
         return replace(part, fingerprint="absent")
@@ -145,6 +154,7 @@ def plan(as_json: bool, **where: Any) -> None:
     if as_json:
         summary = {"to_train": len(todo), "seconds_left": seconds, "without_estimate": unknown}
         said = {"absent": absent, "remarks": [asdict(remark) for remark in missing]}
+        said |= {"shard": asdict(plan.shard)} if plan.shard else {}
         click.echo(json.dumps({"cells": lines, **summary, **said}, indent=1))
         return
     for line in lines:
@@ -155,8 +165,18 @@ def plan(as_json: bool, **where: Any) -> None:
     trials = sum(entry.role == "trial" for _, entry in plan.every_entry())
     counted = f"{len(cells)} cells, {trials} of them trials" if trials else f"{len(cells)} cells"
     click.echo(f"{counted}, {len(todo)} to train; {_left(seconds, unknown)}")
+    if plan.shard:
+        click.echo(_of_all(plan.shard))
     for remark in missing:
         click.echo(f"note: {remark.text}")
+
+
+def _of_all(shard: Shard) -> str:
+    """Say how much of all work a shard is."""
+    text = f"shard {shard}: {shard.share:.0%} of the work of all, as counted in MACs"
+    if shard.again:
+        text += f"; {shard.again} of its cells are trained by other shards too: they need them"
+    return text
 
 
 def _left(seconds: float, unknown: int) -> str:
@@ -173,6 +193,9 @@ main.add_command(cli_run.run)
 
 
 main.add_command(cli_status.status)
+
+
+main.add_command(cli_merge.merge)
 
 
 @main.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,30 @@ device_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _read_shard(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    """Read K/N.
+
+    Raises:
+        click.BadParameter: it is none, or K is not one of 1 ... N.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    number, count = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= number <= count:
+        raise click.BadParameter(f"{text}: expected K/N with K from 1 to N, as in 2/3.")
+    return number, count
+
+
+shard_option = click.option(
+    "--shard",
+    metavar="K/N",
+    callback=_read_shard,
+    help="Only the K-th of N parts of about equal work, as in 2/3, for machines that share no "
+    "store. Every machine deals alike; `distillbench merge` brings the stores together.",
+)
 
 
 def suite_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,12 +89,20 @@ def open_suite(
     seeds: str | None,
     store: Path,
     elsewhere: Elsewhere | None = None,
+    shard: tuple[int, int] | None = None,
 ) -> tuple[Plan, Store]:
-    """Expand a suite."""
+    """Expand a suite, or return one of so many parts of its plan."""
     from bench.plan.expand import expand  # numpy and pydantic behind it: `--help` does without
     from bench.plan.only import parse_only
     from bench.plan.suite import load
 
     loaded = load(suite, [*sets, *([f"seeds=[{seeds}]"] if seeds else [])])
     kept = Store(store)
-    return expand(loaded, parse_only(only, loaded), elsewhere, kept.result), kept
+    plan = expand(loaded, parse_only(only, loaded), elsewhere, kept.result)
+    if shard is None:
+        return plan, kept
+    from bench.plan.shard import deal
+    from bench.run.effort import effort  # torch behind it
+
+    number, count = shard
+    return deal(plan, count, effort)[number - 1], kept

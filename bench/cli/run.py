@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.options import open_suite, suite_options
+from bench.cli.options import open_suite, shard_option, suite_options
 from bench.run.gpus import OPTION
 from bench.store.layout import Store
 from bench.store.provenance import without_password
@@ -35,6 +35,7 @@ def _device(ctx: click.Context, param: click.Parameter, text: str) -> str:
 
 @click.command()
 @suite_options
+@shard_option
 @click.option(
     "--jobs",
     type=click.IntRange(1),
@@ -111,7 +112,7 @@ def run(
         for text in (*gpus.remarks(used, jobs), *_warnings(plan, store, machine.device)):
             display.say(f"note: {text}")
         attend = partial(_attend, display, store=store, mlflow=mlflow, command=again(where))
-        if plan.open and plan.trials:
+        if plan.trials and _has_trials_left(plan.trials, store):
             tried = partial(try_settings, plan, store, machine, allow_missing=allow_missing)
             outcome = attend(plan.trials, tried)
             errors, trained = outcome.errors, outcome.trained
@@ -123,10 +124,11 @@ def run(
     counts = count_places(plan, store)
     said = ", ".join(f"{count} {status}" for status, count in counts.items())
     trained += outcome.trained
-    click.echo(f"{plan.suite.name}: {trained} trained, {outcome.cached} cached; {said}")
+    name = f"{plan.suite.name}, shard {plan.shard}" if plan.shard else plan.suite.name
+    click.echo(f"{name}: {trained} trained, {outcome.cached} cached; {said or 'no cell is in it'}")
     for error in (*errors, *outcome.errors):
         click.echo(f"distillbench: {error}", err=True)
-    click.echo(f"Now: distillbench report {again(where)}", err=True)
+    click.echo(_now(plan, where), err=True)
     if errors or outcome.errors or set(counts) - {"done", "skipped"}:
         sys.exit(1)
 
@@ -167,6 +169,27 @@ def _warnings(plan: Plan, store: Store, device: str) -> Iterator[str]:
     ended = ("done", "diverged")
     if plan.open or any(store.state(key).status not in ended for key in plan.cells):
         yield from (r.text for r in remarks(plan, device) if r.kind != "weights")
+
+
+def _has_trials_left(trials: Plan, store: Store) -> bool:
+    """Say whether one of these trials has not ended."""
+    from bench.run.walk import is_finished
+
+    cells = [entry.cell for entry in trials.entries if entry.role == "trial" and entry.cell]
+    return any(not is_finished(cell, trials, store) for cell in cells)
+
+
+def _now(plan: Plan, where: Mapping[str, Any]) -> str:
+    """Say what comes next."""
+    if plan.shard is None:
+        return f"Now: distillbench report {again(where)}"
+    told = "Now, with the stores of all shards: distillbench merge STORE... --into STORE"
+    if plan.open:
+        told += (
+            f"; {len(plan.open)} places await trials of other shards: then this command again, "
+            "in the store that has them all"
+        )
+    return told
 
 
 def _chosen(plan: Plan) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.options import open_suite, suite_options
+from bench.cli.options import open_suite, shard_option, suite_options
 from bench.cli.output import json_text
 from bench.cli.run import count_places
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @suite_options
+@shard_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/ci.md has its keys.")
 def status(as_json: bool, **where: Any) -> None:
     """Print how every cell of SUITE stands: done, failed, diverged, skipped, started, missing."""

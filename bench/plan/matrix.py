@@ -17,6 +17,7 @@ from bench.plugins.registry import Part
 
 if TYPE_CHECKING:
     from bench.contracts.distiller import Distiller
+    from bench.plan.shard import Shard
 
 
 MOST = 32  # cells of a cohort: each takes memory, and a teacher's pass is cheap among so many
@@ -68,6 +69,7 @@ class Plan:
     metrics: tuple[Part[Metric], ...]
     watched: tuple[Part[Metric], ...] = ()  # by which snapshots are scored
     trials: Plan | None = None  # what chooses the methods' weights, where the suite tunes
+    shard: Shard | None = None  # which part of the suite's plan this is, if it is not all of it
 
     @property
     def stages(self) -> tuple[Plan, ...]:
@@ -125,12 +127,13 @@ class Plan:
             return f"{text}, online teacher"
         return text
 
+    def needs(self, cell: Cell) -> set[str]:
+        """Return the keys of what a cell learns from, and of its judges."""
+        return set(cell.needs) | judges(cell, (*self.metrics, *self.watched)).keys()
+
     def order(self) -> graphlib.TopologicalSorter[str]:
-        """Return the DAG of keys: a cell comes after what it learns from, and after its judges."""
-        needs, every = {}, (*self.metrics, *self.watched)
-        for key, cell in self.cells.items():
-            needs[key] = set(cell.needs) | set(judges(cell, every))
-        return graphlib.TopologicalSorter(needs)
+        """Return the DAG of keys: a cell comes after all that it needs."""
+        return graphlib.TopologicalSorter({k: self.needs(c) for k, c in self.cells.items()})
 
 
 def _with_params(method: Part[Distiller]) -> str:

@@ -43,8 +43,8 @@ def remarks(plan: Plan, device: str) -> list[Remark]:
 
 def _significance(plan: Plan) -> Iterator[Remark]:
     """Yield what seeds are too few for, per number of methods."""
-    if not any(metric.declared.judges == "images" for metric in plan.metrics):
-        return
+    if plan.shard or not any(metric.declared.judges == "images" for metric in plan.metrics):
+        return  # seeds are a question to the whole plan
     students = [entry for entry in plan.students if entry.cell or entry.like]
     families: dict[tuple[int, int], list[str]] = {}
     for place, group in _by_place(students):

@@ -12,9 +12,8 @@ import re
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from bench.errors import FetchError, StoreError
 from bench.fetch.archive import Limits, extract
@@ -22,6 +21,7 @@ from bench.plan.cell import Cell
 from bench.plan.identity import is_identity
 from bench.plan.scores import network_id, reference_id
 from bench.store.atomic import make_folder
+from bench.store.forms import End, Losses, Score
 from bench.store.layout import Json, Store, read_json, write_json
 
 SHARED = ("networks", "references")  # scores that are no cell's own
@@ -33,44 +33,6 @@ MEMBER = re.compile(
     r"cell/(spec\.json|end\.json|scores\.json|losses\.jsonl|samples/[\w-]{1,100}\.png)"
     r"|(networks|references|provenance)/[0-9a-f]{12}\.json"
 )
-
-
-class _Pulls(BaseModel):
-    step: int
-    pulls: dict[str, float | None]
-
-
-class _End(BaseModel):
-    """What reports read of how a cell ended."""
-
-    status: Literal["done", "failed", "diverged"]
-    reason: str = ""
-    step: int = 0
-    seconds: float | None = None
-    facts: Json = {}
-    pulls: list[_Pulls] = []
-    environment: Json = {}
-    nondeterministic: list[str] = []
-    provenance: str = ""
-
-
-class _Score(BaseModel):
-    metric: str
-    version: int | str
-    params: Json
-    unit: str
-    better: str
-    values: dict[str, float]
-    errors: dict[str, float] = {}  # of scores since there are any
-    reason: str
-    protocol: Json
-    scored_at: float
-
-
-class _Losses(BaseModel):
-    step: int
-    seconds: float = 0.0
-    losses: dict[str, float]
 
 
 def _check(inside: Path) -> None:
@@ -85,16 +47,16 @@ def _check(inside: Path) -> None:
         if path.is_file() and not MEMBER.fullmatch(name):
             raise ValueError(f"it holds {name!r}")
     if end := read_json(inside / "cell" / "end.json"):
-        _End.model_validate(end)
+        End.model_validate(end)
     scores = [*read_json(inside / "cell" / "scores.json").values()]
     for folder in SHARED:
         for file in inside.glob(f"{folder}/*.json"):
             scores += read_json(file).values()
     for score in scores:
-        _Score.model_validate(score)
+        Score.model_validate(score)
     log = inside / "cell" / "losses.jsonl"
     for line in log.read_text(encoding="utf-8").splitlines() if log.exists() else ():
-        _Losses.model_validate_json(line)
+        Losses.model_validate_json(line)
 
 
 def pack(cell: Cell, store: Store, path: Path) -> None:

@@ -19,7 +19,6 @@ import numpy as np
 from PIL import Image
 from tiny import tiny_plan
 
-from bench.contracts.kinds import TASK
 from bench.evaluate.generate import SAMPLES
 from bench.plan.cell import Cell, open_dataset
 from bench.plan.matrix import Plan
@@ -114,12 +113,12 @@ def drawn(scores: Iterable[Wanted], random: np.random.Generator) -> dict[str, An
 
 def photographs(cell: Cell) -> dict[str, bytes]:
     """Return name -> PNG of the samples that a cell keeps: input, output, any ground truth."""
-    dataset, task = open_dataset(cell.dataset), TASK.declaration(cell.task.name, "here")
+    dataset, task = open_dataset(cell.dataset), cell.task.declared
     found = {}
-    for direction, (source, target) in task["directions"].items():
+    for direction, (source, target) in task.directions.items():
         for number in range(SAMPLES):
             roles = {"input": source, "output": target}
-            roles |= {"target": target} if task["paired"] else {}
+            roles |= {"target": target} if task.paired else {}
             for role, domain in roles.items():
                 file = io.BytesIO()
                 pixels = dataset.read("test", domain, number, cell.size)
