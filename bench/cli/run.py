@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli.cluster import cluster_options, open_cluster
 from bench.cli.options import open_suite, suite_options
 from bench.cli.tools import choose_device
 from bench.store.layout import Store
@@ -32,7 +33,7 @@ PATIENCE_S = 60.0  # for MLflow, once training is over
 @click.option(
     "--jobs",
     type=click.IntRange(1),
-    help="Cohorts at once, each in a process. [default: all cores; 1 on a GPU]",
+    help="Cohorts at once, each in a process. [default: all cores; 1 on a GPU; all nodes' room]",
 )
 @click.option(
     "--threads",
@@ -48,6 +49,7 @@ PATIENCE_S = 60.0  # for MLflow, once training is over
     show_default=True,
     help="Where to compute.",
 )
+@cluster_options
 @click.option(
     "--mlflow",
     metavar="URI",
@@ -72,6 +74,10 @@ def run(
     jobs: int | None,
     threads: int,
     device: str,
+    executor: str,
+    address: str | None,
+    num_cpus: float | None,
+    num_gpus: float | None,
     mlflow: str | None,
     checkpoint_s: float,
     measure: bool,
@@ -90,14 +96,28 @@ def run(
     trained = 0
     with Display(Console(stderr=True)) as display:
         display.enter("start-up: reading the suite")
-        from bench.run.machine import Machine
+        from bench.run.machine import Computer, Machine
         from bench.run.walk import run as run_plan
         from bench.run.walk import try_settings
 
         plan, store = open_suite(**where)
-        device = choose_device(device)
-        jobs = jobs or (1 if device == "cuda" else os.cpu_count() or 1)
-        machine = Machine(device, jobs, threads, checkpoint_s)
+        machine: Computer
+        if executor == "ray":
+            machine = open_cluster(
+                address,
+                num_cpus,
+                num_gpus,
+                device=device,
+                store=store.root,
+                jobs=jobs,
+                threads=threads,
+                checkpoint_s=checkpoint_s,
+            )
+            device = machine.device
+        else:
+            device = choose_device(device)
+            jobs = jobs or (1 if device == "cuda" else os.cpu_count() or 1)
+            machine = Machine(device, jobs, threads, checkpoint_s)
         for text in _warnings(plan, store, device):
             display.say(f"note: {text}")
         attend = partial(_attend, display, store=store, mlflow=mlflow, command=again(where))
