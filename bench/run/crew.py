@@ -140,8 +140,7 @@ class Crew:
         """End all that was started on the cluster."""
         asked = [slot.actor.close.remote() for slot in self._slots if slot.is_open]
         if asked and self._stops < 2:
-            patience = GRACE_S if self._is_at_work() else 5.0
-            self._ray.wait(asked, num_returns=len(asked), timeout=patience)
+            self._ray.wait(asked, num_returns=len(asked), timeout=GRACE_S)
         for slot in list(self._slots):
             self._leave(slot)
         self._token.unlink(missing_ok=True)
