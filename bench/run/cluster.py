@@ -6,15 +6,20 @@ and no code is sent: distillbench is installed on every node.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from bench.errors import AbsentExtra, DistillbenchError
 from bench.run.crew import Crew
 from bench.run.executors import Executor
 from bench.run.job import Emit
 
+PATIENCE_S = 10.0  # to reach a cluster
 HOW = "`ray start --head` starts one (docs/scale.md)"
 
 
@@ -58,12 +63,29 @@ def connect(address: str) -> None:
     if ray.is_initialized():
         return
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        _reach(address)
+        # Ray has all nodes look for modules in the present folder, where a `random.py` may lie
+        with tempfile.TemporaryDirectory() as empty, contextlib.chdir(empty):
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray's, gRPC's and Python's own
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DistillbenchError(
             f"--address {address}: no Ray cluster can be reached ({said}); {HOW}."
         ) from error
+
+
+def _reach(address: str) -> None:
+    """Knock where a cluster is said to be: Ray would wait for minutes.
+
+    Raises:
+        OSError: nobody is there.
+        ValueError: it is no address.
+    """
+    if address == "auto":
+        return
+    place = urlsplit(address if "://" in address else f"//{address}")
+    with socket.create_connection((place.hostname or "", place.port or 10001), PATIENCE_S):
+        pass
 
 
 def has_gpus() -> bool:

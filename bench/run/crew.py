@@ -12,17 +12,16 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import Busy, Damaged, DistillbenchError
-from bench.plan.scores import network_id, reference_id
 from bench.plugins import outside
 from bench.run.executors import GRACE_S
 from bench.run.job import Emit, Job
 from bench.run.on_node import Errand, Hand, News, keys_of, versions
-from bench.run.travel import Crossing, Freight, in_folder, of_cell, of_teacher
+from bench.run.slot import Slot, needed
+from bench.run.travel import Crossing, Freight
 from bench.store.atomic import make_folder
 from bench.store.layout import Store
 from bench.store.provenance import without_password
@@ -37,31 +36,6 @@ LEFT_S = 300.0  # to wait for a node where none is left
 ATTEMPTS = 4  # of a cohort whose nodes die
 
 
-@dataclass(eq=False)
-class _Slot:
-    """Room for one cohort on a node, and who works there."""
-
-    node: str  # its id
-    name: str
-    actor: Any
-    asked: Any = None  # an answer that is waited for
-    takes: Callable[[_Slot, Any], None] | None = None  # that answer
-    is_open: bool = False
-    crossing: Crossing | None = None  # to a store there; None: ours is seen
-    job: Job | None = None
-    is_cut: bool = False  # the job stopped, and nobody here said so
-    locks: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
-
-    def ask(self, asked: Any, takes: Callable[[_Slot, Any], None]) -> None:
-        """Wait for an answer."""
-        self.asked, self.takes = asked, takes
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether a job can start."""
-        return self.is_open and self.job is None
-
-
 class Crew:
     """Gives jobs to actors, and hears of them."""
 
@@ -74,7 +48,7 @@ class Crew:
         self._token = self._store.root / f".seen-{uuid.uuid4().hex}"
         self._token.touch()
         self._versions = versions()
-        self._slots: list[_Slot] = []
+        self._slots: list[Slot] = []
         self._check: Job | None = None  # what every node has to pass
         self._is_checking = False  # for the first time: nothing else is at work
         self._found: dict[str, str] = {}  # node that was looked through -> what is wrong, or ""
@@ -171,7 +145,7 @@ class Crew:
         """Make room where there are nodes; leave those that are no more."""
         self._looked_at = time.monotonic()
         nodes = {node["NodeID"]: node for node in self._ray.nodes() if node["Alive"]}
-        for slot in [s for s in self._slots if s.node not in nodes and s.asked is None]:
+        for slot in [s for s in self._slots if s.node not in nodes and s.is_idle]:
             self._leave(slot)
         names = Counter(node["NodeName"] for node in nodes.values())
         room = []
@@ -207,11 +181,11 @@ class Crew:
             max_restarts=0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
         )
-        slot = _Slot(node["NodeID"], name, actor.remote(errand))
+        slot = Slot(node["NodeID"], name, actor.remote(errand))
         self._slots.append(slot)
         slot.ask(slot.actor.look.remote(), self._opened)
 
-    def _opened(self, slot: _Slot, found: tuple[Mapping[str, str], bool]) -> None:
+    def _opened(self, slot: Slot, found: tuple[Mapping[str, str], bool]) -> None:
         """Take up somebody who is ready, if the node is as this machine is."""
         there, sees_store = found
         pairs = [(name, there.get(name), here) for name, here in self._versions.items()]
@@ -224,7 +198,7 @@ class Crew:
         if self._check and slot.node not in self._found and is_new:
             self._begin(slot, self._check)  # a node that came later
 
-    def _refuse(self, slot: _Slot, why: str) -> None:
+    def _refuse(self, slot: Slot, why: str) -> None:
         """Do without a node, and say why."""
         if not self._found.get(slot.node):
             said = f"node {slot.name}: {why}".rstrip(".") + "."
@@ -237,7 +211,7 @@ class Crew:
     def _refused(self) -> list[str]:
         return [why for why in self._found.values() if why]
 
-    def _leave(self, slot: _Slot) -> None:
+    def _leave(self, slot: Slot) -> None:
         """Part with somebody, whatever they do."""
         slot.locks.close()
         if slot in self._slots:
@@ -245,13 +219,14 @@ class Crew:
         with contextlib.suppress(self._ray.exceptions.RayError):
             self._ray.kill(slot.actor)
 
-    def _able(self) -> list[_Slot]:
+    def _able(self) -> list[Slot]:
         """Return who can begin a job: on nodes that passed the check, if there was one."""
         passed = [s for s in self._slots if not self._check or self._found.get(s.node) == ""]
         return [slot for slot in passed if slot.is_idle]
 
     def _is_at_work(self) -> bool:
-        return bool(self._again) or any(slot.job for slot in self._slots)
+        jobs = [slot.job for slot in self._slots if slot.job is not self._check]
+        return bool(self._again) or any(jobs)
 
     # what they do
 
@@ -273,7 +248,7 @@ class Crew:
             if slot in self._slots:  # and not left meanwhile
                 self._answer(slot)
 
-    def _answer(self, slot: _Slot) -> None:
+    def _answer(self, slot: Slot) -> None:
         asked, takes = slot.asked, slot.takes
         slot.asked = None
         assert takes is not None
@@ -291,25 +266,27 @@ class Crew:
         for slot in self._able()[: len(self._again)]:
             self._begin(slot, self._again.pop(0))
 
-    def _begin(self, slot: _Slot, job: Job | None) -> None:
+    def _begin(self, slot: Slot, job: Job | None) -> None:
         """Have a job done; where the store is not seen, once no other process has its cells."""
         assert job is not None
-        slot.job, slot.is_cut, freight = job, False, Freight()
+        slot.job, freight = job, Freight()
         if slot.crossing and job.action != "check":
             try:
                 for cell in sorted(job.cells, key=lambda c: c.key):
                     slot.locks.enter_context(self._store.lock(cell.key, timeout_s=0))
             except Busy:
                 slot.locks.close()
-                self._emit("waiting", cell.key, {})
+                if not slot.waits:
+                    self._emit("waiting", cell.key, {})
+                slot.waits = True
                 return
-            freight = slot.crossing.pack(_needed(job, self._store), keys_of(job))
+            freight = slot.crossing.pack(needed(job, self._store), keys_of(job))
         slot.ask(slot.actor.begin.remote(job, freight), self._ask_on)
 
-    def _ask_on(self, slot: _Slot, _: None = None) -> None:
+    def _ask_on(self, slot: Slot, _: None = None) -> None:
         slot.ask(slot.actor.hear.remote(), self._hear)
 
-    def _hear(self, slot: _Slot, news: News) -> None:
+    def _hear(self, slot: Slot, news: News) -> None:
         """Keep what came, then pass on what happened."""
         job = slot.job
         assert job is not None
@@ -327,17 +304,19 @@ class Crew:
             elif event == "note":
                 self._note(data["text"])
             else:
+                if len(data.get("environments", ())) > 1:
+                    kinds = " and ".join(str(e["device"]) for e in data["environments"])
+                    self._note(f"cell {key} began elsewhere than it ended: on {kinds}")
                 self._emit(event, key, {**data, "job": job} if event == "died" else data)
         if not news.is_over:
             self._ask_on(slot)
         elif slot.is_cut:
             self._lose(slot, "its worker was told to end")
         else:
-            slot.job = None
-            slot.locks.close()
+            slot.free()
             self._end(slot, job)
 
-    def _end(self, slot: _Slot, job: Job) -> None:
+    def _end(self, slot: Slot, job: Job) -> None:
         if job.action != "check":
             self._ended.append(job)
         else:
@@ -351,7 +330,7 @@ class Crew:
             self._is_checking = False
             self._ended.append(self._check)
 
-    def _lose(self, slot: _Slot, why: object) -> None:
+    def _lose(self, slot: Slot, why: object) -> None:
         """Part with somebody who cannot go on; another takes up what they were at."""
         job = slot.job
         said = (str(why).strip() or type(why).__name__).splitlines()[0]
@@ -391,15 +370,3 @@ class Crew:
         if text not in self._said:
             self._said.add(text)
             self._emit("note", "", {"text": text})
-
-
-def _needed(job: Job, store: Store) -> Iterator[str]:
-    """Yield the places of all files that a job reads."""
-    for cell in job.cells:
-        yield from of_cell(store, cell.key)
-        yield f"networks/{network_id(cell)}.json"
-        yield f"references/{reference_id(cell)}.json"
-        for key in cell.needs:
-            yield from of_teacher(key)
-    if any(cell.latents for cell in job.cells):
-        yield from in_folder(store, "latents")

@@ -28,7 +28,7 @@ from bench.run.travel import Crossing, Freight, in_folder, of_cell
 from bench.store import provenance
 from bench.store.layout import Store
 
-HEAR_S = 1.0  # events of so long are told at once
+HEAR_S = 0.5  # events of so long are told at once
 TOLD_AT_ONCE = ("ended", "scored", "error", "interrupted", "died")  # by what lies in the store
 FOLDERS = ("networks", "references", "provenance", "latents")  # beside the cells'
 

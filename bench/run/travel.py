@@ -15,12 +15,14 @@ from pathlib import Path
 
 from bench.errors import Damaged
 from bench.plan.identity import identity
-from bench.store.atomic import make_folder, replacing
+from bench.store.atomic import replacing
 from bench.store.layout import Store, read_json, write_json
 
 CELL = re.compile(r"cells/([0-9a-f]{12})((?:/[A-Za-z0-9_-][A-Za-z0-9._-]{0,150}){1,3})")
-SHARED = re.compile(r"(networks|references|provenance)/([0-9a-f]{12})\.json")
-LATENTS = re.compile(r"latents/[0-9a-f]{12}\.(safetensors|json)")
+BESIDE = re.compile(
+    r"(networks|references|provenance)/[0-9a-f]{12}\.json|latents/[0-9a-f]{12}\.(safetensors|json)"
+)
+ADDED_TO = ("networks/", "references/", "provenance/")
 END = "/end.json"  # how a cell ended: true once all else is there
 TAUGHT_BY = ("spec.json", "end.json", "checkpoint.safetensors")  # what others need of a cell
 
@@ -74,8 +76,10 @@ class Crossing:
         Raises:
             Damaged: a file may not come, or is not what was sent; nothing was kept.
         """
-        for place in (*freight.files, *freight.gone):
-            if not _may_come(place, keys):
+        may_come = [_key(place) in keys or bool(BESIDE.fullmatch(place)) for place in freight.files]
+        may_go = [_key(place) in keys for place in freight.gone]
+        for place, may in zip((*freight.files, *freight.gone), may_come + may_go, strict=True):
+            if not may:
                 raise Damaged(f"{place!r} came from another machine, and may not.")
         for place, (sha256, content) in freight.files.items():
             if hashlib.sha256(content).hexdigest() != sha256:
@@ -91,12 +95,11 @@ class Crossing:
 
     def _keep(self, place: str, content: bytes) -> None:
         path = self.store.root / place
-        if SHARED.fullmatch(place):
+        if place.startswith(ADDED_TO):
             _add(path, content)
-            return
-        make_folder(path.parent)
-        with replacing(path) as file:
-            file.write(content)
+        elif _key(place) or not path.exists():  # codes are what their name says
+            with replacing(path) as file:
+                file.write(content)
 
     def _stamp(self, place: str) -> tuple[int, int] | None:
         try:
@@ -130,10 +133,6 @@ def in_folder(store: Store, name: str) -> Iterator[str]:
 def _key(place: str) -> str:
     found = CELL.fullmatch(place)
     return found[1] if found else ""
-
-
-def _may_come(place: str, keys: Collection[str]) -> bool:
-    return bool(_key(place) in keys or SHARED.fullmatch(place) or LATENTS.fullmatch(place))
 
 
 def _add(path: Path, content: bytes) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -68,7 +70,8 @@ def nodes(homes: tuple[Path, Path]) -> Iterator[Any]:
         )
         for name in ("north", "south"):
             cluster.add_node(num_cpus=1, object_store_memory=MEMORY, node_name=name)
-        connect(cluster.address)
+        with contextlib.chdir(homes[0]):
+            connect(cluster.address)
         yield cluster
         ray.shutdown()
         cluster.shutdown()
@@ -132,14 +135,14 @@ def test_nodes_end_with_the_bits_of_one_process(
     assert not list(store.root.glob(".*"))
 
 
-@pytest.mark.parametrize("sight", ["near", "far"])
+@pytest.mark.parametrize("sight", [pytest.param("near", marks=pytest.mark.slow), "far"])
 def test_what_a_dead_node_did_goes_on_elsewhere(
     sight: str, nodes: Any, east: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     if sight == "far":
         request.getfixturevalue("far")
     plan = tiny_plan(
-        tmp_path, methods={"none": {}}, seeds=[0, 1, 2], budget={"steps": 600, "batch": 2}
+        tmp_path, methods={"none": {}}, seeds=[0, 1, 2], budget={"steps": 300, "batch": 2}
     )
     store = Store(tmp_path / "there")
     cut: list[str] = []
@@ -182,6 +185,16 @@ def test_a_node_without_the_data_is_named_before_anything_trains(
     assert line.startswith("node west: it lacks data set facades")
     assert str(bare) in line
     assert {store.state(key).status for key in plan.cells} == {"missing"}
+
+
+def test_nodes_look_for_no_module_in_the_present_folder(
+    nodes: Any, homes: tuple[Path, Path]
+) -> None:
+    @ray.remote(resources={"node:" + ray.util.get_node_ip_address(): 0.001})
+    def path() -> list[str]:
+        return sys.path
+
+    assert str(homes[0]) not in ray.get(path.remote())
 
 
 @pytest.mark.slow
