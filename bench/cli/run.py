@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.cluster import cluster_options, open_cluster
+from bench.cli.on_ray import cluster_options, open_cluster
 from bench.cli.options import open_suite, suite_options
 from bench.cli.tools import choose_device
 from bench.store.layout import Store
