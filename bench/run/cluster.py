@@ -20,7 +20,7 @@ from bench.run.executors import Executor
 from bench.run.job import Emit
 
 PATIENCE_S = 10.0  # to reach a cluster
-HOW = "`ray start --head` starts one (docs/scale.md)"
+HOW = "`ray start --head` starts one; if it asks for a token, set it here too (docs/scale.md)"
 
 
 @dataclass(frozen=True)
