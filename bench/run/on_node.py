@@ -133,7 +133,7 @@ class Hand:
 
 def keys_of(job: Job) -> set[str]:
     """Return the cells whose files may travel for a job."""
-    return {key for cell in job.cells for key in (cell.key, *cell.needs)}
+    return {cell.key for cell in job.cells} | job.above
 
 
 def versions() -> dict[str, str]:

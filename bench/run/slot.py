@@ -50,7 +50,7 @@ def needed(job: Job, store: Store) -> Iterator[str]:
         yield from of_cell(store, cell.key)
         yield f"networks/{network_id(cell)}.json"
         yield f"references/{reference_id(cell)}.json"
-        for key in cell.needs:
-            yield from of_teacher(key)
+    for key in job.above:
+        yield from of_teacher(key)
     if any(cell.latents for cell in job.cells):
         yield from in_folder(store, "latents")

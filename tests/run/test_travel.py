@@ -7,9 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tiny import student_cells, tiny_plan
 
 from bench.errors import Damaged
 from bench.plan.identity import identity
+from bench.run.job import Job
+from bench.run.on_node import keys_of
+from bench.run.slot import needed
 from bench.run.travel import Crossing, Freight, of_cell
 from bench.store.layout import Store
 
@@ -78,6 +82,7 @@ def test_a_name_that_may_not_come_is_refused(ends: tuple[Crossing, Crossing], pl
     for hostile in (
         replace(freight, files={**freight.files, place: checked}),
         replace(freight, gone=(place,)),
+        replace(freight, gone=(f"networks/{KEY}.json",)),
     ):
         with pytest.raises(Damaged, match="may not"):
             here.unpack(hostile, {KEY})
@@ -117,3 +122,17 @@ def test_scores_of_several_machines_stand_beside_each_other(
         path.write_text(json.dumps({score: {"value": 1}}))
     here.unpack(there.pack([f"networks/{KEY}.json"], set()), set())
     assert json.loads(here.store.network(KEY).read_text()).keys() == {"latency", "size"}
+
+
+def test_teachers_and_judges_of_a_cohort_travel_with_it(tmp_path: Path) -> None:
+    plan = tiny_plan(
+        tmp_path, datasets=["photo_textures"], methods={"hinton": {}}, metrics=["miou"]
+    )
+    (student,) = student_cells(plan)
+    others = set(plan.cells) - {student.key}
+    assert len(others) == 2  # a teacher and a segmenter
+    cells, here = (student,), Store(tmp_path / "runs")
+    job = Job("train", cells, {}, plan.metrics, (), here.root, "cpu", 1, 30.0, "")
+    places = set(needed(job, here))
+    assert {f"cells/{key}/checkpoint.safetensors" for key in others} <= places
+    assert keys_of(job) == set(plan.cells)
