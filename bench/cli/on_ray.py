@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,6 @@ OPTIONS = [
     ),
     click.option(
         "--address",
-        envvar="RAY_ADDRESS",
         metavar="ADDRESS",
         help="Where it is: host:port, ray://host:port or auto. [default: $RAY_ADDRESS, or auto]",
     ),
@@ -65,7 +65,7 @@ def open_cluster(
     """
     from bench.run.cluster import Cluster, connect, has_gpus
 
-    connect(address or "auto")
+    connect(address or os.environ.get("RAY_ADDRESS") or "auto")
     if device == "auto":
         device = "cuda" if has_gpus() and num_gpus != 0 else "cpu"
     gpus = num_gpus if num_gpus is not None else float(device == "cuda")

@@ -16,6 +16,7 @@ import click
 from bench.cli.on_ray import cluster_options, open_cluster
 from bench.cli.options import open_suite, suite_options
 from bench.cli.tools import choose_device
+from bench.errors import SuiteError
 from bench.store.layout import Store
 from bench.store.provenance import without_password
 
@@ -114,6 +115,8 @@ def run(
                 checkpoint_s=checkpoint_s,
             )
             device = machine.device
+        elif address or num_cpus is not None or num_gpus is not None:
+            raise SuiteError("--address, --num-cpus and --num-gpus are for --executor ray.")
         else:
             device = choose_device(device)
             jobs = jobs or (1 if device == "cuda" else os.cpu_count() or 1)

@@ -58,6 +58,7 @@ class Crew:
         self._stops, self._is_told = 0, False
         self._said: set[str] = set()
         self._looked_at = 0.0
+        emit("phase", "", {"phase": "start-up: nodes"})
         try:
             self._open()
         except BaseException:
@@ -112,6 +113,8 @@ class Crew:
 
     def close(self) -> None:
         """End all that was started on the cluster."""
+        for slot in [slot for slot in self._slots if slot.job]:  # where an error ends a run
+            slot.actor.stop.remote()
         asked = [slot.actor.close.remote() for slot in self._slots if slot.is_open]
         if asked and self._stops < 2:
             self._ray.wait(asked, num_returns=len(asked), timeout=GRACE_S)
@@ -349,7 +352,11 @@ class Crew:
             self._again.append(job)
             self._note(f"node {slot.name} was lost ({said}); its cells go on elsewhere")
         else:
-            self._emit("died", "", {"job": job, "reason": f"lost {tried} nodes, at last: {said}"})
+            self._emit(
+                "died",
+                "",
+                {"job": job, "reason": f"lost {tried} node{'s' * (tried > 1)}, at last: {said}"},
+            )
             self._ended.append(job)
 
     def _stop_all(self) -> None:

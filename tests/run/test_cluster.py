@@ -28,6 +28,7 @@ ray = pytest.importorskip("ray")
 from ray.cluster_utils import Cluster as Nodes  # noqa: E402
 
 MEMORY = 80_000_000  # bytes of each node's object store
+LONG = {"steps": 300, "batch": 2}  # long enough to kill a node in the middle
 
 
 class Events:
@@ -135,34 +136,90 @@ def test_nodes_end_with_the_bits_of_one_process(
     assert not list(store.root.glob(".*"))
 
 
+class Killing(Events):
+    """Kills a node in the middle of what it trains."""
+
+    def __init__(self, nodes: Any, node: Any, store: Store) -> None:
+        super().__init__(self.kill)
+        self.nodes, self.node, self.store, self.cut = nodes, node, store, list[str]()
+
+    def kill(self, event: str, key: str, data: Mapping[str, Any]) -> None:
+        if event != "progress" or self.cut or not self.store.resume(key).exists():
+            return
+        if node_of(self.store, key) == "east":
+            self.cut.append(key)
+            self.nodes.remove_node(self.node, allow_graceful=False)
+
+
+def node_of(store: Store, key: str) -> str:
+    record = store.provenance(store.read(key, "spec.json")["provenance"])
+    return str(record["node"]["name"])
+
+
 @pytest.mark.parametrize("sight", [pytest.param("near", marks=pytest.mark.slow), "far"])
 def test_what_a_dead_node_did_goes_on_elsewhere(
     sight: str, nodes: Any, east: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     if sight == "far":
         request.getfixturevalue("far")
-    plan = tiny_plan(
-        tmp_path, methods={"none": {}}, seeds=[0, 1, 2], budget={"steps": 300, "batch": 2}
-    )
+    plan = tiny_plan(tmp_path, methods={"none": {}}, seeds=[0, 1, 2], budget=LONG)
     store = Store(tmp_path / "there")
-    cut: list[str] = []
-
-    def kill(event: str, key: str, data: Mapping[str, Any]) -> None:
-        name = store.read(key, "spec.json").get("provenance", "") if key else ""
-        on = store.provenance(name).get("node", {}).get("name")
-        if event == "progress" and on == "east" and not cut and store.resume(key).exists():
-            cut.append(key)
-            nodes.remove_node(east, allow_graceful=False)
-
-    events = Events(kill)
-    machine = Cluster("cpu", store.root, checkpoint_s=0.0)
-    outcome = walk.run(plan, store, machine, events)
+    events = Killing(nodes, east, store)
+    outcome = walk.run(plan, store, Cluster("cpu", store.root, checkpoint_s=0.0), events)
     assert outcome.errors == []
-    assert len(cut) == 1
+    (cut,) = events.cut
     assert any(note.startswith("node east was lost") for note in events.notes)
     assert results(plan, store) == as_here(plan, tmp_path)
-    end = store.provenance(store.read(cut[0], "end.json")["provenance"])
-    assert end["node"]["name"] in ("north", "south")
+    assert node_of(store, cut) in ("north", "south")
+
+
+@pytest.mark.slow
+def test_a_cohort_whose_nodes_die_again_and_again_fails(
+    nodes: Any, east: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "ATTEMPTS", 1)
+    plan = tiny_plan(tmp_path, methods={"none": {}}, seeds=[0, 1, 2], budget=LONG)
+    store = Store(tmp_path / "there")
+    events = Killing(nodes, east, store)
+    walk.run(plan, store, Cluster("cpu", store.root, checkpoint_s=0.0), events)
+    (cut,) = events.cut
+    assert "its node was lost at attempt 1" in store.state(cut).reason
+    assert {store.state(key).status for key in plan.cells if key != cut} == {"done"}
+
+
+@pytest.mark.slow
+def test_a_node_that_comes_later_gets_work(
+    nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "LOOK_S", 0.5)
+    plan = tiny_plan(tmp_path, methods={"none": {}}, seeds=list(range(8)), budget=LONG)
+    store = Store(tmp_path / "there")
+    came: list[Any] = []
+
+    def come(event: str, key: str, data: Mapping[str, Any]) -> None:
+        if event == "progress" and not came:
+            came.append(nodes.add_node(num_cpus=1, object_store_memory=MEMORY, node_name="late"))
+
+    outcome = walk.run(plan, store, Cluster("cpu", store.root), Events(come))
+    nodes.remove_node(came[0])
+    assert outcome.trained == 8
+    assert "late" in {node_of(store, key) for key in plan.cells}
+
+
+def test_a_node_of_another_version_and_one_too_small_are_refused(
+    nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = tiny_plan(tmp_path, methods={"none": {}}, seeds=[0, 1])
+    store = Store(tmp_path / "there")
+    with pytest.raises(DistillbenchError, match="no node of the cluster has room"):
+        walk.run(plan, store, Cluster("cpu", store.root, num_cpus=64), Events())
+    here = crew.versions()
+    monkeypatch.setattr(crew, "versions", lambda: here | {"torch": "0.1"})
+    with pytest.raises(DistillbenchError) as error:
+        walk.run(plan, store, Cluster("cpu", store.root), Events())
+    lines = sorted(str(error.value).splitlines())
+    assert [line.partition(":")[0] for line in lines] == ["node north", "node south"]
+    assert all(f"torch {here['torch']}, not 0.1" in line for line in lines)
 
 
 def test_a_node_without_the_data_is_named_before_anything_trains(
@@ -200,7 +257,7 @@ def test_nodes_look_for_no_module_in_the_present_folder(
 @pytest.mark.slow
 @pytest.mark.usefixtures("far")
 def test_an_interrupted_run_goes_on_here(nodes: Any, tmp_path: Path) -> None:
-    plan = tiny_plan(tmp_path, methods={"none": {}}, budget={"steps": 1200, "batch": 2})
+    plan = tiny_plan(tmp_path, methods={"none": {}}, budget=LONG)
     store = Store(tmp_path / "there")
     crews: list[Crew] = []
 
