@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections import Counter
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli.computer import OPTIONS, computer_options, open_computer
 from bench.cli.options import open_suite, shard_option, suite_options
-from bench.run.gpus import OPTION
 from bench.store.layout import Store
 from bench.store.provenance import without_password
 
@@ -27,50 +26,14 @@ if TYPE_CHECKING:
 PATIENCE_S = 60.0  # for MLflow, once training is over
 
 
-def _device(ctx: click.Context, param: click.Parameter, text: str) -> str:
-    if not OPTION.fullmatch(text):
-        raise click.BadParameter(f"{text!r}: expected auto, cpu, cuda, or GPUs as in cuda:1,3.")
-    return text
-
-
 @click.command()
 @suite_options
 @shard_option
-@click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    help="Cohorts at once, each in a process; dealt evenly over the GPUs that are used. "
-    "[default: all cores; one per GPU]",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="CPU threads of each job. Bits depend on it, so it does not follow --jobs.",
-)
-@click.option(
-    "--device",
-    callback=_device,
-    default="auto",
-    show_default=True,
-    metavar="auto|cpu|cuda|cuda:N,...",
-    help="Where to compute: cuda is every GPU that $CUDA_VISIBLE_DEVICES leaves visible, "
-    "cuda:1,3 are two of them, counted from 0; auto is cuda where there is one, else cpu.",
-)
+@computer_options
 @click.option(
     "--mlflow",
     metavar="URI",
     help="Tracking server, or none. [default: $MLFLOW_TRACKING_URI, or STORE/mlflow.db]",
-)
-@click.option(
-    "--checkpoint-every",
-    "checkpoint_s",
-    type=click.FloatRange(0),
-    default=30.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="What a killed run may lose. Changes no bit.",
 )
 @click.option("--measure", is_flag=True, help="Measure latency on this machine again.")
 @click.option(
@@ -79,14 +42,10 @@ def _device(ctx: click.Context, param: click.Parameter, text: str) -> str:
     help="Go on without metrics whose pretrained weights are not here; the table shows the hole.",
 )
 def run(
-    jobs: int | None,
-    threads: int,
-    device: str,
     mlflow: str | None,
-    checkpoint_s: float,
     measure: bool,
     allow_missing: bool,
-    **where: Any,
+    **options: Any,
 ) -> None:
     """Train and score every cell of SUITE that is not done; resume those that were cut off.
 
@@ -96,30 +55,28 @@ def run(
 
     from bench.cli.progress import Display
 
+    by = {name: options[name] for name in OPTIONS}
+    where = {name: value for name, value in options.items() if name not in OPTIONS}
     errors: list[str] = []
     trained = 0
     with Display(Console(stderr=True)) as display:
         display.enter("start-up: reading the suite")
-        from bench.run import gpus
-        from bench.run.machine import Machine
         from bench.run.walk import run as run_plan
         from bench.run.walk import try_settings
 
         plan, store = open_suite(**where)
-        used = gpus.choose(device)
-        jobs = jobs or len(used) or os.cpu_count() or 1
-        machine = Machine(jobs, threads, checkpoint_s, used)
-        for text in (*gpus.remarks(used, jobs), *_warnings(plan, store, machine.device)):
+        computer, notes = open_computer(store, **by)
+        for text in (*notes, *_warnings(plan, store, computer.device)):
             display.say(f"note: {text}")
         attend = partial(_attend, display, store=store, mlflow=mlflow, command=again(where))
         if plan.trials and _has_trials_left(plan.trials, store):
-            tried = partial(try_settings, plan, store, machine, allow_missing=allow_missing)
+            tried = partial(try_settings, plan, store, computer, allow_missing=allow_missing)
             outcome = attend(plan.trials, tried)
             errors, trained = outcome.errors, outcome.trained
             plan, store = open_suite(**where)
             for line in _chosen(plan):
                 display.say(line)
-        go = partial(run_plan, plan, store, machine, measure=measure, allow_missing=allow_missing)
+        go = partial(run_plan, plan, store, computer, measure=measure, allow_missing=allow_missing)
         outcome = attend(plan, go)
     counts = count_places(plan, store)
     said = ", ".join(f"{count} {status}" for status, count in counts.items())

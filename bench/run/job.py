@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from bench.contracts.metric import Metric
 from bench.plan.cell import Cell
+from bench.plan.scores import judges
 from bench.plugins.registry import Part
 
 Emit = Callable[[str, str, Mapping[str, Any]], None]
@@ -41,3 +42,9 @@ class Job:
     checkpoint_s: float  # between checkpoints
     provenance: str  # id of the record
     again: bool = False  # measure even what was measured
+
+    @property
+    def above(self) -> set[str]:
+        """Keys of the cells that its own learn from or are judged by."""
+        metrics = (*self.metrics, *self.watched)
+        return {key for c in self.cells for key in (*c.needs, *judges(c, metrics))}

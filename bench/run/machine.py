@@ -56,5 +56,10 @@ class Machine:
         count = min(self.jobs, max(1, cells))
         if count == 1 and not self.gpus:
             return InProcess(emit)
-        threads = dict.fromkeys(THREADS, str(self.threads))
+        threads = limited(self.threads)
         return Processes(emit, [threads | told for told in gpus.deal(self.gpus, count)])
+
+
+def limited(threads: int) -> dict[str, str]:
+    """Return what the environment of a worker says that is to use so many CPU threads."""
+    return dict.fromkeys(THREADS, str(threads))

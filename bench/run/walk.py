@@ -164,7 +164,7 @@ class _Run:
                 self.listen("phase", "", {"phase": "start-up: checking"})
                 self._alone(executor, self._job("check", [*untrained, *self.later]))
                 if self.outcome.errors:
-                    raise DistillbenchError(self.outcome.errors[0])
+                    raise DistillbenchError("\n".join(self.outcome.errors))
             self.listen("phase", "", {"phase": "start-up: workers"})
             self._walk(executor)
             if networks:

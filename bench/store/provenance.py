@@ -54,6 +54,28 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def gpus() -> list[str]:
+    """Return "model, driver" of each GPU that this process may use; [] where nvidia-smi says none.
+
+    `CUDA_VISIBLE_DEVICES` is respected.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible == "":
+        return []
+    query = ["--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(  # noqa: S603
+            ["nvidia-smi", *query, *(["-i", visible] if visible else [])],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return done.stdout.splitlines()
+
+
 def _git(*args: str) -> str:
     """Return what git says of the project; nothing where it is no git checkout.
 

@@ -70,7 +70,7 @@ def rows(plan: Plan, store: Store) -> list[Any]:
 
 
 def train(plan: Plan, store: Store) -> None:
-    outcome = run(plan, store, Machine("cpu", 1), lambda event, key, data: None)
+    outcome = run(plan, store, Machine(jobs=1), lambda event, key, data: None)
     assert not outcome.errors
 
 

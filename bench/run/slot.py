@@ -1,0 +1,56 @@
+"""Room for one cohort on a node of a cluster, who works there and what that needs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.plan.scores import network_id, reference_id
+from bench.run.job import Job
+from bench.run.travel import Crossing, in_folder, of_cell, of_teacher
+from bench.store.layout import Store
+
+
+@dataclass(eq=False)
+class Slot:
+    """Room for one cohort on a node, and who works there."""
+
+    node: str  # its id
+    name: str
+    actor: Any
+    asked: Any = None  # an answer that is waited for
+    takes: Callable[[Slot, Any], None] | None = None  # that answer
+    is_open: bool = False
+    crossing: Crossing | None = None  # to a store there; None: ours is seen
+    job: Job | None = None
+    is_cut: bool = False  # the job stopped, and nobody here said so
+    waits: bool = False  # for another process to leave a cell
+    locks: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def ask(self, asked: Any, takes: Callable[[Slot, Any], None]) -> None:
+        """Wait for an answer."""
+        self.asked, self.takes = asked, takes
+
+    def free(self) -> None:
+        """Be without a job."""
+        self.locks.close()
+        self.job, self.is_cut, self.waits = None, False, False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether a job can start."""
+        return self.is_open and self.job is None
+
+
+def needed(job: Job, store: Store) -> Iterator[str]:
+    """Yield the places of all files that a job reads."""
+    for cell in job.cells:
+        yield from of_cell(store, cell.key)
+        yield f"networks/{network_id(cell)}.json"
+        yield f"references/{reference_id(cell)}.json"
+    for key in job.above:
+        yield from of_teacher(key)
+    if any(cell.latents for cell in job.cells):
+        yield from in_folder(store, "latents")
