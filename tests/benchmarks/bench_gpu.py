@@ -230,8 +230,9 @@ def _heard(child: subprocess.Popen[str], rows: Sequence[Row], end: float) -> Ite
 
 
 def _pump(stream: IO[str], lines: queue.Queue[str]) -> None:
-    for line in stream:
-        lines.put(line)
+    with stream:
+        for line in stream:
+            lines.put(line)
     lines.put("")
 
 
