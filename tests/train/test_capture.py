@@ -6,11 +6,13 @@ be recorded, and one whose numbers are the host's repeats those of the step that
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from engines import Captured, make_capturable
 from recording import HostRead, Recording
 from test_diffusion_task import DIFFUSION
 from test_diffusion_task import plan_of as diffusion_plan
@@ -20,6 +22,7 @@ from bench.check.lessons import lesson
 from bench.contracts.kinds import METHOD
 from bench.plan.matrix import Plan
 from bench.train.checkpoint import digest
+from bench.train.device import nondeterminism
 from bench.train.learner import Learner
 
 RECORDED, END = 2, 5  # steps
@@ -55,9 +58,11 @@ def lr(step: int) -> float:
     return 2.0**-10 * (1 - step / 16)
 
 
-def recorded(learner: Learner, batches: Any, teach: Any, rate: Any) -> str:
+def recorded(
+    learner: Learner, batches: Any, teach: Any, rate: Any, record: Callable[[Any], Any] = Recording
+) -> str:
     """Return the digest of a state after step 1 as it is and replays of step 2 from there on."""
-    batch = {name: x.clone() for name, x in batches[0].items()}
+    batch = {name: x.to(learner.device, copy=True) for name, x in batches[0].items()}
     recording = None
 
     def advance() -> object:
@@ -72,9 +77,24 @@ def recorded(learner: Learner, batches: Any, teach: Any, rate: Any) -> str:
         if step < RECORDED:
             advance()
             continue
-        recording = recording or Recording(advance)
+        recording = recording or record(advance)
         recording.replay()
     return digest(learner.state())
+
+
+def goes_on(plan: Plan, folder: Path, device: str, record: Callable[[Any], Any]) -> bool:
+    """Say whether replays of a step lead to the state that the steps themselves lead to."""
+    learner, batches, teach = lesson(plan, folder, device)
+    start = {}
+    for step in range(END):
+        if step == 1:
+            start = {name: x.clone() for name, x in learner.state().items()}
+        batch = {name: x.to(learner.device) for name, x in batches[step].items()}
+        learner.update(step, lr(step), batch, teach(batch) if learner.teacher else None)
+    wanted = digest(learner.state())
+    learner.load(start)
+    make_capturable(learner)
+    return recorded(learner, batches, teach, torch.zeros((), device=device), record) == wanted
 
 
 @pytest.mark.usefixtures("vgg16")
@@ -86,15 +106,21 @@ def test_a_recorded_step_goes_on_as_the_step_itself_does(
     tmp_path: Path, name: str, place: str
 ) -> None:
     """Every tensor of the state, bit for bit; a learning rate of the host would be the first."""
-    learner, batches, teach = lesson(plan_of(tmp_path, name, place), tmp_path)
-    learner.update(0, lr(0), batches[0], teach(batches[0]) if learner.teacher else None)
-    start = {name: x.clone() for name, x in learner.state().items()}
-    for step in range(1, END):
-        batch = batches[step]
-        learner.update(step, lr(step), batch, teach(batch) if learner.teacher else None)
-    wanted = digest(learner.state())
-    learner.load(start)
-    assert recorded(learner, batches, teach, torch.tensor(0.0)) == wanted
+    assert goes_on(plan_of(tmp_path, name, place), tmp_path, "cpu", Recording)
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("vgg16")
+@pytest.mark.parametrize(("name", "place"), [*QUICK, *SLOW])
+def test_a_cuda_graph_of_a_step_goes_on_as_the_step_itself_does(
+    tmp_path: Path, name: str, place: str
+) -> None:
+    stream, found = torch.cuda.Stream(), set[str]()
+    with torch.cuda.stream(stream), nondeterminism(found):
+        same = goes_on(
+            plan_of(tmp_path, name, place), tmp_path, "cuda", lambda call: Captured(call, stream)
+        )
+    assert same or found
 
 
 def test_a_learning_rate_of_the_host_stays_what_it_was_when_it_was_recorded(tmp_path: Path) -> None:
