@@ -36,15 +36,15 @@ from launches import peaks, profiled, seconds, work_of
 from bench.check.small import small_plan
 from bench.plan.matrix import Plan
 from bench.train.checkpoint import digest
-from bench.train.device import configure, nondeterminism
+from bench.train.device import clocks, configure, device_name, nondeterminism
 
 ROOT = Path(__file__).parents[2]
 FACADES = ROOT / ".gpu" / "facades"
 METHODS = ("none", "hinton", "at", "gan_compression", "wkd", "pca_kd", "sd", "srkd")
 CHECKED = WARMUP + 3  # steps whose bits are compared: some of them are replayed
 TIMED_S, MOST = 1.5, 100  # that are timed, in seconds and in steps
-PROFILED = 3
-TOTAL_S, EACH_S, COMPILE_S = 470.0, 60.0, 120.0  # of the whole script, of a variant
+PROFILED = 2  # steps
+TOTAL_S, START_S, EACH_S, COMPILE_S = 470.0, 60.0, 60.0, 120.0  # whole script, process, variant
 MARK = "variant: "  # begins the lines of a worker that are results
 
 NUMERICS: Mapping[str, Mapping[str, Any]] = {
@@ -215,9 +215,11 @@ def _heard(child: subprocess.Popen[str], rows: Sequence[Row], end: float) -> Ite
     lines: queue.Queue[str] = queue.Queue()
     assert child.stdout is not None
     threading.Thread(target=_pump, args=(child.stdout, lines), daemon=True).start()
+    starting = START_S  # before the first one
     while True:
         limit = COMPILE_S if rows and rows[0]["engine"] == "compile" else EACH_S
-        until = min(time.monotonic() + limit, end)
+        until = min(time.monotonic() + starting + limit, end)
+        starting = 0.0
         line = ""
         while not line.startswith(MARK):
             try:
@@ -303,8 +305,9 @@ def main(given: Sequence[str] | None = None) -> int:
     text = table(rows)
     print(f"\n{text}")
     if out := os.environ.get("OUT"):
-        name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
-        facts = {"device": name, "torch": str(torch.__version__), "cuda": torch.version.cuda}
+        device = torch.device(options.device)
+        facts = {"device": device_name(options.device), **clocks(device)}
+        facts |= {"torch": str(torch.__version__), "cuda": torch.version.cuda}
         (Path(out) / "bench_gpu.json").write_text(json.dumps(facts | {"rows": rows}, indent=1))
         (Path(out) / "bench_gpu.md").write_text(f"{text}\n")
     return 0 if any(row["status"] == "done" for row in rows) else 1
