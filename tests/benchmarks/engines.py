@@ -128,6 +128,7 @@ class Graphs(Engine):
         self.lr = torch.full((), LR, device=self.device)
         self.batch = {name: x.clone() for name, x in cohort.batch(0).items()}  # at a fixed place
         self.traces: Mapping[str, Trace] = {}
+        self.refused: list[tuple[Learner, torch.cuda.Stream | None]] = []
 
     def _streams(self) -> list[torch.cuda.Stream | None]:
         """Return the stream of each student: all on one."""
@@ -181,6 +182,7 @@ class Graphs(Engine):
             if present is not None:
                 torch.cuda.set_stream(present)  # a capture that fails does not go back
             why = error.__context__ or error
+            self.refused.append((learner, stream))
             self.notes.append(f"{learner.cell.method} was not captured: {first_line(why)}")
             return call
 
@@ -203,12 +205,13 @@ class Streams(Graphs):
 class Branches(Streams):
     """One graph of everything, in which students are branches after the teacher's pass.
 
-    All draws come first: where networks draw noise it would be other noise than alone.
+    All draws come first: where networks draw noise it would be other noise than alone. Students
+    whose steps cannot be captured by themselves take them afterwards.
     """
 
     def _capture(self, number: int) -> None:
-        for learner in self.cohort.learners:
-            make_capturable(learner)
+        super()._capture(number)
+        del self.teaching, self.steps  # they have shown who can be captured
         self.whole = Captured(lambda: self._all(number), self.stream)
 
     def _all(self, number: int) -> list[object]:
@@ -216,14 +219,18 @@ class Branches(Streams):
         found: list[object] = [self.traces]  # what is kept is not given to another branch
         with forked(self.streams):
             for learner, stream in zip(self.cohort.learners, self.streams, strict=True):
-                with on(stream):
-                    found.append(self._advance(learner, number))
+                if (learner, stream) not in self.refused:
+                    with on(stream):
+                        found.append(self._advance(learner, number))
         return found
 
     def _replay(self, number: int) -> None:
         for learner in self.cohort.learners:
             learner.draw(number, self.cohort.count)
         self.whole.replay()
+        for learner, stream in self.refused:
+            with forked([stream]), on(stream):
+                self._advance(learner, number)
 
 
 ENGINES: Mapping[str, type[Engine]] = {

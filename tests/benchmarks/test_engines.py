@@ -12,7 +12,7 @@ import bench_gpu
 import engines
 import pytest
 import torch
-from launches import covered, launched, work_of
+from launches import covered, launched, profiled, seconds, work_of
 from recording import HostRead, Recording
 
 from bench.train.checkpoint import digest
@@ -97,11 +97,12 @@ def test_replays_of_what_was_captured_give_the_same_bits(
     assert all(set(s.waited) == {made.stream} for s in students)  # for no other student
 
 
+@pytest.mark.parametrize("name", ["graphs", "branches"])
 def test_a_student_that_cannot_be_captured_takes_its_steps_as_before(
-    monkeypatch: pytest.MonkeyPatch, streams: list[Stream]
+    monkeypatch: pytest.MonkeyPatch, streams: list[Stream], name: str
 ) -> None:
     wanted = bits(engines.Together(cohort(monkeypatch)))
-    made = engines.Graphs(cohort(monkeypatch))
+    made = engines.ENGINES[name](cohort(monkeypatch))
     second = made.cohort.learners[1]
     whole = second.advance
 
@@ -135,6 +136,45 @@ def test_a_trace_is_counted_as_launches_kernels_and_time() -> None:
     ]
     assert launched(events, 2) == (2, 1.5, 2.5)
     assert covered([]) == 0
+
+
+def test_a_profile_is_read_from_its_trace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Profile:
+        def __init__(self, activities: Any) -> None:
+            assert activities == [torch.profiler.ProfilerActivity.CUDA]
+
+        def __enter__(self) -> Profile:
+            return self
+
+        def __exit__(self, *error: object) -> None: ...
+
+        def export_chrome_trace(self, path: str) -> None:
+            kernel = {"cat": "kernel", "name": "conv", "ts": 0, "dur": 2000}
+            Path(path).write_text(json.dumps({"traceEvents": [kernel]}))
+
+    monkeypatch.setattr(torch.profiler, "profile", Profile)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    assert profiled(lambda: None, 2, tmp_path / "trace.json") == (0, 0.5, 1.0)
+
+
+def test_time_on_a_gpu_is_that_between_two_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    class Event:
+        def __init__(self, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self) -> None:
+            self.at = len(calls)
+
+        def synchronize(self) -> None: ...
+
+        def elapsed_time(self, end: Event) -> float:
+            return 4.0 * (end.at - self.at)  # milliseconds
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    assert seconds(lambda: calls.append(0), torch.device("cuda"), 5) == pytest.approx(4e-3)
+    assert len(calls) == 6
 
 
 def test_work_is_counted_by_operators() -> None:
