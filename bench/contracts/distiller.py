@@ -171,6 +171,8 @@ class Distiller(nn.Module):
         """Return the weighted loss terms of one batch in one direction, each a scalar.
 
         The teacher's trace has no graph. With several teachers (peers) the terms are averaged.
+        Values of tensors stay where they are: a loss that asks for one (`.item()`, `if x > 0`) has
+        the host wait for the device at every step, and cannot be captured as a CUDA graph.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no terms().")
 

@@ -40,6 +40,19 @@ ReadTest = Callable[[str, int], Tensor]  # domain, index -> an image [3, S, S] i
 class Memory(Protocol):
     """What a player remembers from step to step, besides its networks."""
 
+    def draw(self, turn: str, count: int, rng: np.random.Generator, device: torch.device) -> None:
+        """Decide what the next turn of that name leaves to chance.
+
+        Numbers that it decides by go to tensors of the device, always the same ones: in a turn
+        the host neither draws nor looks.
+
+        Args:
+            turn: as in `Task.stages`.
+            count: images of the step.
+            rng: of the step, the same for all players one after the other.
+            device: of the turn.
+        """
+
     def state(self) -> dict[str, Tensor]:
         """Return what a resumed run needs."""
 
@@ -56,8 +69,7 @@ class Turn:
     networks: Networks
     traces: Mapping[str, Trace]  # direction -> what the generator did with the batch
     keeps: Sequence[str]  # the original terms that every method of the cell keeps
-    memory: Mapping[str, Any]  # as `Task.memory` made it
-    rng: np.random.Generator  # of this step
+    memory: Mapping[str, Any]  # as `Task.memory` made it, and the step's draws in it
 
 
 class Task:

@@ -58,38 +58,53 @@ def _on_fake(kind: str, logits: Tensor) -> Tensor:
     return F.softplus(logits).mean() if kind == "vanilla" else F.relu(1 + logits).mean()
 
 
+PASSED, STORED, SWAPPED = range(3)  # what a pool does with an image
+
+
 class ImagePool:
     """A history of generated images that the discriminator also sees (Shrivastava et al. 2017).
 
     As CycleGAN's: until the pool is full each image is stored and returned; from then on, with
-    probability one half, a stored image is returned and replaced. Which one is drawn from the
-    generator that the caller passes, so that the pool itself has no random state.
+    probability one half, a stored image is returned and replaced. Which one is drawn before the
+    step from the generator that the caller passes, so that the pool itself has no random state and
+    a step is the same operators whatever was drawn.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.images: Tensor | None = None  # [size, C, H, W], allocated with the first batch
         self.count = 0
+        self.drawn: Tensor | None = None  # [N, 2] int64 of the next batch: place, what happens
 
-    def query(self, images: Tensor, rng: np.random.Generator) -> Tensor:
+    def draw(self, turn: str, count: int, rng: np.random.Generator, device: torch.device) -> None:
+        """Draw what happens to the images of a discriminator's next turn."""
+        if turn != "discriminator" or not self.size:
+            return
+        drawn = torch.tensor([self._draw(rng) for _ in range(count)])
+        if self.drawn is None or len(self.drawn) != count:
+            self.drawn = torch.zeros_like(drawn, device=device)
+        if device.type == "cuda":
+            drawn = drawn.pin_memory()  # else the copy would wait for the device
+        self.drawn.copy_(drawn, non_blocking=True)
+
+    def _draw(self, rng: np.random.Generator) -> tuple[int, int]:
+        if self.count < self.size:
+            self.count += 1
+            return self.count - 1, STORED
+        if rng.random() < 0.5:
+            return int(rng.integers(self.size)), SWAPPED
+        return 0, PASSED
+
+    def query(self, images: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C, H, W], some of them from the history; detached."""
         images = images.detach()
-        if self.size == 0:
+        if not self.size:
             return images
+        assert self.drawn is not None  # before each turn
         if self.images is None:
             self.images = images.new_zeros((self.size, *images.shape[1:]))
-        return torch.stack([self._swap(image, self.images, rng) for image in images])
-
-    def _swap(self, image: Tensor, stored: Tensor, rng: np.random.Generator) -> Tensor:
-        if self.count < self.size:
-            stored[self.count] = image
-            self.count += 1
-        elif rng.random() < 0.5:
-            place = int(rng.integers(self.size))
-            old = stored[place].clone()
-            stored[place] = image
-            return old
-        return image
+        pairs = zip(images, self.drawn, strict=True)
+        return torch.stack([_exchanged(self.images, image, drawn) for image, drawn in pairs])
 
     def state(self) -> dict[str, Tensor]:
         """Return what a resumed run needs."""
@@ -102,3 +117,11 @@ class ImagePool:
         if state:
             self.images = state["images"].to(device)
             self.count = int(state["count"])
+
+
+def _exchanged(stored: Tensor, image: Tensor, drawn: Tensor) -> Tensor:
+    """Do with an image [C, H, W] as was drawn; return what the discriminator sees of it."""
+    place, what = drawn[:1], drawn[1]
+    old = stored.index_select(0, place)[0]
+    stored.index_copy_(0, place, torch.where(what == PASSED, old, image)[None])
+    return torch.where(what == SWAPPED, old, image)

@@ -57,8 +57,7 @@ class Translation(Task):
         if not turn.networks["discriminator"]:
             return {}
         fakes = {
-            d: turn.memory[f"pool.{d}"].query(trace.output, turn.rng)
-            for d, trace in turn.traces.items()
+            d: turn.memory[f"pool.{d}"].query(trace.output) for d, trace in turn.traces.items()
         }
         found = {}
         for direction, trace in turn.traces.items():

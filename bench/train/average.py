@@ -13,13 +13,23 @@ class Average:
 
     def __init__(self, networks: nn.ModuleDict) -> None:
         self.modules = copy.deepcopy(networks).requires_grad_(False).eval()
+        self.share = torch.zeros(())  # of the networks as they are; lies where the averages do
+
+    def place(self, device: torch.device) -> None:
+        """Move to a device."""
+        self.modules.to(device)
+        self.share = self.share.to(device)
+
+    def aim(self, decay: float) -> None:
+        """Set the decay of the next step."""
+        self.share.fill_(1 - decay)
 
     @torch.no_grad()
-    def follow(self, networks: nn.ModuleDict, decay: float) -> None:
+    def follow(self, networks: nn.ModuleDict) -> None:
         """Become decay x average + (1 - decay) x present; statistics of norms are copied."""
         pairs = zip(self.modules.parameters(), networks.parameters(), strict=True)
         for kept, moved in pairs:
-            kept.lerp_(moved, 1 - decay)
+            kept.lerp_(moved, self.share)
         for buffer, present in zip(self.modules.buffers(), networks.buffers(), strict=True):
             buffer.copy_(present)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.contracts.distiller import Distiller, Inputs, Side, Trace
 from bench.contracts.task import Batch, Task
@@ -19,6 +20,7 @@ from bench.train.deeper import DeeperPlayer
 from bench.train.device import autocast, seed_step
 from bench.train.player import Player, State, below, layout
 from bench.train.prepared import Again, Prepared
+from bench.train.pulls import pulls_of
 
 Traces = Mapping[str, Trace]  # direction -> trace
 AllInputs = Mapping[str, Callable[[], Iterable[Inputs]]]  # direction -> goes through them all
@@ -129,7 +131,7 @@ class Learner:
     def update(
         self,
         step: int,
-        lr: float,
+        lr: float | Tensor,
         batch: Batch,
         taught: Traces | None,
         pulls: dict[str, float | None] | None = None,
@@ -138,15 +140,40 @@ class Learner:
 
         Args:
             step: decides all random draws of the step.
-            lr: learning rate.
+            lr: learning rate; as a tensor it is float32.
             batch: the cohort's common batch.
             taught: what the frozen teacher made of it, if the cell has one.
             pulls: takes up, by method, the norm of its terms' gradient in the student's generators
                 over that of the original terms; None where no original term pulls. Costs a
                 backward pass for each, and changes no bit.
         """
+        self.draw(step, len(next(iter(batch.values()))))
+        return self.advance(step, lr, batch, taught, pulls)
+
+    def draw(self, step: int, count: int) -> None:
+        """Decide on the host what a step of `count` images leaves to chance, tell the device."""
         seed_step(self.cell.seed_for("noise", step), self.device)
         rng = np.random.default_rng(self.cell.seed_for("noise", step, "pool"))
+        for index, turn in itertools.chain.from_iterable(self._moves(self._movers(step))):
+            self.players[index].draw(turn, count, rng)
+            if self.deeper and self._judges_both(turn, index):
+                self.deeper.draw(turn, count, rng)
+        for player in self.players:
+            player.aim(step)
+
+    def advance(
+        self,
+        step: int,
+        lr: float | Tensor,
+        batch: Batch,
+        taught: Traces | None,
+        pulls: dict[str, float | None] | None = None,
+    ) -> State:
+        """Take a step that was drawn, as `update` does.
+
+        Without `pulls` the host looks at no tensor. With `lr` as a tensor two steps in which the
+        same players move are the same operators, of the same shapes and numbers.
+        """
         movers = self._movers(step)
         traces = []
         for index, player in enumerate(self.players):
@@ -158,10 +185,10 @@ class Learner:
             moving = []
             for index, turn in group:
                 player, prefix = self.players[index], self._prefix(index)
-                original = self._original(turn, index, traces, rng)
+                original = self._original(turn, index, traces)
                 added = self._distilled(turn, index, traces, taught)
                 if pulls is not None and turn == "generator" and index < len(self.students):
-                    found_pulls = _pulls(player.generators, original, added)
+                    found_pulls = pulls_of(player.generators, original, added)
                     pulls |= {prefix + name: value for name, value in found_pulls.items()}
                 terms = original | added
                 if terms:
@@ -264,18 +291,20 @@ class Learner:
             return "teacher.deeper." if player is self.deeper else "teacher."
         return f"peer{index}." if len(self.students) > 1 else ""
 
-    def _original(
-        self, turn: str, index: int, traces: list[dict[str, Trace]], rng: np.random.Generator
-    ) -> State:
+    def _original(self, turn: str, index: int, traces: list[dict[str, Trace]]) -> State:
         """Return the original terms of one player's turn.
 
         The mentor's discriminators play both mentors' games.
         """
-        found = self.players[index].original(turn, traces[index], rng)
-        if self.deeper and turn == "discriminator" and self.players[index] is self.mentor:
-            second = self.deeper.original(turn, traces[-1], rng)
+        found = self.players[index].original(turn, traces[index])
+        if self.deeper and self._judges_both(turn, index):
+            second = self.deeper.original(turn, traces[-1])
             found |= {f"deeper.{name}": value for name, value in second.items()}
         return found
+
+    def _judges_both(self, turn: str, index: int) -> bool:
+        """Return whether it is the turn of the discriminators that judge both mentors."""
+        return turn == "discriminator" and self.players[index] is self.mentor
 
     def _distilled(
         self, turn: str, index: int, traces: list[dict[str, Trace]], taught: Traces | None
@@ -300,7 +329,7 @@ class Learner:
                     second = traces[-1][direction].detached()
                     terms = distiller.deeper_terms(traces[index][direction], second)
                     _add(found, method, terms, 1.0)
-        elif turn == "discriminator" and self.players[index] is self.mentor:
+        elif self._judges_both(turn, index):
             for direction, method, distiller in self.distillers[0]:
                 below_, above_ = (traces[i][direction].detached() for i in (0, index))
                 _add(found, method, distiller.discriminator_terms(below_, above_), 1.0)
@@ -340,27 +369,6 @@ def _add(found: State, method: str, terms: Mapping[str, Tensor], weight: float) 
     for term, value in terms.items():
         name, value = f"{method}.{term}", value if weight == 1.0 else weight * value
         found[name] = found[name] + value if name in found else value
-
-
-def _pulls(generators: nn.Module, original: State, added: State) -> dict[str, float | None]:
-    """Return, by method, the norm of its terms' gradient over that of the original terms."""
-    parameters = [p for p in generators.parameters() if p.requires_grad]
-
-    def norm(terms: Iterable[Tensor]) -> float:
-        """Return that of their sum; 0 where none of them reaches the generators."""
-        pulling = [x for x in terms if x.requires_grad]
-        if not pulling:
-            return 0.0
-        total = torch.stack(pulling).sum()
-        found = torch.autograd.grad(total, parameters, retain_graph=True, allow_unused=True)
-        parts = [g.norm() for g in found if g is not None]
-        return float(torch.stack(parts).norm()) if parts else 0.0
-
-    by_method: dict[str, list[Tensor]] = {}
-    for name, value in added.items():
-        by_method.setdefault(name.partition(".")[0], []).append(value)
-    whole = norm(original.values()) if by_method else 0.0
-    return {m: norm(terms) / whole if whole else None for m, terms in by_method.items()}
 
 
 def open_task(cell: Cell) -> Task:

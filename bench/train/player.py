@@ -75,7 +75,7 @@ class Player:
         """Move the networks to the device."""
         self.modules.to(self.device)
         if self.averages is not None:
-            self.averages.modules.to(self.device)
+            self.averages.place(self.device)
 
     def place(self) -> None:
         """Move the networks to the device, in its memory format, compiled if asked."""
@@ -142,11 +142,20 @@ class Player:
             traces = self.task.forward(self._networks(), batch, hints, stage or self.stage)
         return {direction: trace.to_float() for direction, trace in traces.items()}
 
-    def original(
-        self, turn: str, traces: Mapping[str, Trace], rng: np.random.Generator
-    ) -> dict[str, Tensor]:
+    def draw(self, turn: str, count: int, rng: np.random.Generator) -> None:
+        """Let the memory decide what a turn of `count` images leaves to chance."""
+        for memory in self.memory.values():
+            memory.draw(turn, count, rng, self.device)
+
+    def aim(self, step: int) -> None:
+        """Tell the averages how they follow after a step."""
+        decay = self.task.average(step)
+        if self.averages is not None and decay is not None:
+            self.averages.aim(decay)
+
+    def original(self, turn: str, traces: Mapping[str, Trace]) -> dict[str, Tensor]:
         """Return the task's own terms of one turn."""
-        known = Turn(turn, self.stage, self._networks(), traces, self.keeps, self.memory, rng)
+        known = Turn(turn, self.stage, self._networks(), traces, self.keeps, self.memory)
         with autocast(self.device, self.numerics):
             return self.task.losses(known)
 
@@ -158,7 +167,7 @@ class Player:
         scaled: Tensor = self.scalers[turn].scale(loss)
         scaled.backward(inputs=parameters)  # type: ignore[no-untyped-call]
 
-    def move(self, turn: str, lr: float) -> None:
+    def move(self, turn: str, lr: float | Tensor) -> None:
         """Take one optimiser step down the gradient that was pulled."""
         optimiser, scaler = self.optimisers[turn], self.scalers[turn]
         for group in optimiser.param_groups:
@@ -168,9 +177,8 @@ class Player:
 
     def average(self, step: int) -> None:
         """Let the averages follow the generators, where the task has them averaged."""
-        decay = self.task.average(step)
-        if self.averages is not None and decay is not None:
-            self.averages.follow(self.generators, decay)
+        if self.averages is not None and self.task.average(step) is not None:
+            self.averages.follow(self.generators)
 
     def restart_average(self) -> None:
         """Let the averages start from the generators as they are."""

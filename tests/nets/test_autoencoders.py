@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -73,9 +72,7 @@ def test_the_loss_is_the_error_and_the_divergence_from_a_standard_normal() -> No
     moments = torch.randn(2, 8, 4, 4, generator=rng)
     task = Autoencoding(TASK.declaration("autoencoding", "test").params({"kl": 0.5}, "test"))
     trace = Trace(real, output, {"moments": moments}, real, True, None, gan="")
-    turn = Turn(
-        "generator", "train", {}, {"reconstruct": trace}, task.terms, {}, np.random.default_rng(0)
-    )
+    turn = Turn("generator", "train", {}, {"reconstruct": trace}, task.terms, {})
     found = task.losses(turn)
     mean, log_variance = moments.chunk(2, 1)
     normal = torch.distributions.Normal

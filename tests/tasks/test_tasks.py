@@ -28,7 +28,7 @@ def learner(folder: Path, **changes: Any) -> tuple[Learner, dict[str, torch.Tens
 def original(made: Learner, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     player = made.students[0]
     player.keeps = made.task.terms
-    return player.original("generator", player.forward(batch, ()), np.random.default_rng(0))
+    return player.original("generator", player.forward(batch, ()))
 
 
 def test_pix2pix_is_gan_and_a_hundred_times_l1(tmp_path: Path) -> None:
@@ -106,7 +106,8 @@ def test_each_turn_moves_its_own_player_only(
     before = {n: p.clone() for n, p in player.modules.named_parameters()}
     traces = player.forward(batch, ())
 
-    terms = player.original(turn, traces, np.random.default_rng(0))
+    player.draw(turn, len(batch["A"]), np.random.default_rng(0))
+    terms = player.original(turn, traces)
     player.pull(turn, torch.stack(list(terms.values())).sum())
     player.move(turn, lr=1e-3)
     moved = {n for n, p in player.modules.named_parameters() if not torch.equal(p, before[n])}

@@ -239,8 +239,7 @@ def test_clocks_are_those_of_the_device_that_was_timed(
 
 @pytest.mark.gpu
 def test_latency_on_a_gpu_is_of_the_gpu() -> None:
-
     network = NETWORK.load("resnet9", "test")(16, 256, {"norm": "instance"})
-    metric = METRIC.load("latency", "test")({"warmup": 20, "runs": 50})
-    found = metric.measure(network, torch.device("cuda"))
+    part = METRIC.part("latency", {"warmup": 20, "runs": 50}, "test")
+    found = part.load()(part.params).measure(network, torch.device("cuda"))
     assert 0 < found["latency_q1"] <= found["latency"] <= found["latency_q3"] < 100

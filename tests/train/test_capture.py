@@ -1,0 +1,155 @@
+"""A step can be captured: what changes from step to step lies in tensors, and the host never looks.
+
+No GPU is needed: `recording.py` does what a CUDA graph does. A step that looks at a tensor cannot
+be recorded, and one whose numbers are the host's repeats those of the step that was recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from engines import Captured, make_capturable
+from recording import HostRead, Recording
+from test_diffusion_task import DIFFUSION
+from test_diffusion_task import plan_of as diffusion_plan
+from tiny import tiny_plan
+
+from bench.check.lessons import lesson
+from bench.contracts.kinds import METHOD
+from bench.plan.matrix import Plan
+from bench.train.checkpoint import digest
+from bench.train.device import nondeterminism
+from bench.train.learner import Learner
+
+RECORDED, END = 2, 5  # steps
+PAIRED: dict[str, Any] = {"budget": {"steps": 9, "batch": 2}}
+UNPAIRED: dict[str, Any] = PAIRED | {
+    "datasets": ["grass2brick"],
+    "architectures": ["resnet9"],
+    "task": {"pool": 5},  # full in the middle of the step that is recorded
+}
+TRANSLATING = [
+    name
+    for name in METHOD.names()
+    if (tasks := METHOD.declaration(name, "test").says.tasks) is None or "paired" in tasks
+]
+PEERS = {"method": "wkd", "teacher": {"mode": "peers"}}
+DENOISING: dict[str, Any] = {"hinton_l2": {}, "sd_native": {"levels": 2}}
+QUICK = [(name, "paired") for name in (*TRANSLATING, "peers")]
+QUICK.append(("none", "unpaired"))
+QUICK += [(name, "diffusion") for name in ("none", *DENOISING)]
+SLOW = [(name, "unpaired") for name in (*TRANSLATING, "peers") if name != "none"]
+
+
+def plan_of(folder: Path, name: str, place: str) -> Plan:
+    row = {"peers": PEERS}.get(name, {"method": name} | DENOISING.get(name, {}))
+    if place == "diffusion":
+        lite = {"lite": DIFFUSION["architectures"]["lite"]}
+        return diffusion_plan(folder, architectures=lite, methods={name: row})
+    return tiny_plan(folder, **{"paired": PAIRED, "unpaired": UNPAIRED}[place], methods={name: row})
+
+
+def lr(step: int) -> float:
+    """A float32, as the tensor is: another one at each step."""
+    return 2.0**-10 * (1 - step / 16)
+
+
+def recorded(
+    learner: Learner, batches: Any, teach: Any, rate: Any, record: Callable[[Any], Any] = Recording
+) -> str:
+    """Return the digest of a state after step 1 as it is and replays of step 2 from there on."""
+    batch = {name: x.to(learner.device, copy=True) for name, x in batches[0].items()}
+    recording = None
+
+    def advance() -> object:
+        return learner.advance(step, rate, batch, teach(batch) if learner.teacher else None)
+
+    for step in range(1, END):
+        if isinstance(rate, torch.Tensor):
+            rate.fill_(lr(step))
+        for name, x in batches[step].items():
+            batch[name].copy_(x)
+        learner.draw(step, len(batch["A"]))
+        if step < RECORDED:
+            advance()
+            continue
+        recording = recording or record(advance)
+        recording.replay()
+    return digest(learner.state())
+
+
+def goes_on(plan: Plan, folder: Path, device: str, record: Callable[[Any], Any]) -> bool:
+    """Say whether replays of a step lead to the state that the steps themselves lead to."""
+    learner, batches, teach = lesson(plan, folder, device)
+    start = {}
+    for step in range(END):
+        if step == 1:
+            start = {name: x.clone() for name, x in learner.state().items()}
+        batch = {name: x.to(learner.device) for name, x in batches[step].items()}
+        learner.update(step, lr(step), batch, teach(batch) if learner.teacher else None)
+    wanted = digest(learner.state())
+    learner.load(start)
+    make_capturable(learner)
+    return recorded(learner, batches, teach, torch.zeros((), device=device), record) == wanted
+
+
+@pytest.mark.usefixtures("vgg16")
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)],
+)
+def test_a_recorded_step_goes_on_as_the_step_itself_does(
+    tmp_path: Path, name: str, place: str
+) -> None:
+    """Every tensor of the state, bit for bit; a learning rate of the host would be the first."""
+    assert goes_on(plan_of(tmp_path, name, place), tmp_path, "cpu", Recording)
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("vgg16")
+@pytest.mark.parametrize(("name", "place"), [*QUICK, *SLOW])
+def test_a_cuda_graph_of_a_step_goes_on_as_the_step_itself_does(
+    tmp_path: Path, name: str, place: str
+) -> None:
+    stream, found = torch.cuda.Stream(), set[str]()
+    with torch.cuda.stream(stream), nondeterminism(found):
+        same = goes_on(
+            plan_of(tmp_path, name, place), tmp_path, "cuda", lambda call: Captured(call, stream)
+        )
+    assert same or found
+
+
+def test_a_learning_rate_of_the_host_stays_what_it_was_when_it_was_recorded(tmp_path: Path) -> None:
+    learner, batches, teach = lesson(plan_of(tmp_path, "none", "paired"), tmp_path)
+    start = {name: x.clone() for name, x in learner.state().items()}
+    digests = set()
+    for rate in (lr(RECORDED), torch.tensor(0.0)):
+        learner.load(start)
+        digests.add(recorded(learner, batches, teach, rate))
+    assert len(digests) == 2
+
+
+def test_a_call_that_looks_at_a_tensor_cannot_be_recorded() -> None:
+    numbers = torch.arange(4.0)
+    for call in (numbers.sum().item, numbers.nonzero, lambda: numbers[numbers > 1]):
+        with pytest.raises(HostRead):
+            Recording(call)
+
+
+def test_a_recording_leaves_everything_as_it_was_and_repeats_it_with_other_numbers() -> None:
+    seen, total = torch.ones(2), torch.zeros(())
+
+    def call() -> torch.Tensor:
+        total.add_(seen.sum())
+        return total * 2
+
+    recording = Recording(call)
+    assert total == 0
+    recording.replay()
+    seen.fill_(3.0)
+    recording.replay()
+    assert (total, recording.value) == (8, 16)
