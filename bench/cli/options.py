@@ -102,7 +102,7 @@ def open_suite(
     if shard is None:
         return plan, kept
     from bench.plan.shard import deal
-    from bench.run.effort import effort  # torch behind it
+    from bench.run.training_macs import training_macs  # torch behind it
 
     number, count = shard
-    return deal(plan, count, effort)[number - 1], kept
+    return deal(plan, count, training_macs)[number - 1], kept

@@ -16,8 +16,8 @@ from bench.evaluate.costs import count_network
 from bench.plan.cell import Cell
 from bench.plan.matrix import Plan
 from bench.plan.shard import deal
-from bench.run.effort import effort
 from bench.run.outlook import remarks
+from bench.run.training_macs import training_macs
 
 
 def by_steps(cohort: Sequence[Cell], known: Mapping[str, Cell]) -> float:
@@ -98,9 +98,9 @@ def test_work_does_not_depend_on_methods_and_teachers_pass_once_per_cohort(tmp_p
     none, hinton, wkd = (
         next(c for c in student_cells(plan) if c.method == m) for m in ("none", "hinton", "wkd")
     )
-    alone, taught = effort([none], plan.cells), effort([hinton], plan.cells)
-    assert alone < taught == effort([wkd], plan.cells)
-    assert effort([none, hinton, wkd], plan.cells) == pytest.approx(2 * alone + taught)
+    alone, taught = training_macs([none], plan.cells), training_macs([hinton], plan.cells)
+    assert alone < taught == training_macs([wkd], plan.cells)
+    assert training_macs([none, hinton, wkd], plan.cells) == pytest.approx(2 * alone + taught)
     # by hand: steps x batch x (3 passes of the generator + 3 x 2 of the discriminator)
     own = count_network("unet", 2, none.size, 3).macs
     judge = count_network("patchgan", none.nets.discriminator_width, none.size, 6).macs

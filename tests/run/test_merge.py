@@ -19,8 +19,8 @@ from bench.errors import Interrupted, StoreError
 from bench.plan.matrix import Plan
 from bench.plan.shard import deal
 from bench.report.rows import entry_rows, score_rows
-from bench.run.effort import effort
 from bench.run.machine import Machine
+from bench.run.training_macs import training_macs
 from bench.run.union import merge
 from bench.run.walk import run
 from bench.store.arrays import read_arrays
@@ -102,7 +102,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     one = Store(folder / "one")
     train(plan, one)
     shards = []
-    for number, part in enumerate(deal(plan, 3, effort), 1):
+    for number, part in enumerate(deal(plan, 3, training_macs), 1):
         shards.append(Store(folder / f"shard{number}"))
         train(part, shards[-1])
     return Trained(plan, one, shards)
@@ -179,7 +179,7 @@ def test_a_tampered_cell_is_reported_and_not_taken(
     trained: Trained, tmp_path: Path, what: str
 ) -> None:
     stores, into = trained.copies(tmp_path), Store(tmp_path / "into")
-    key = by_method(deal(trained.plan, 3, effort)[1])["wkd"].key
+    key = by_method(deal(trained.plan, 3, training_macs)[1])["wkd"].key
     tamper, said = TAMPERED[what]
     tamper(stores[1].folder(key))
     merged = merge(stores, into)
@@ -256,7 +256,7 @@ def test_a_cell_with_other_bits_is_reported_with_both_environments(
 def test_scores_are_united_and_contradictions_reported(trained: Trained, tmp_path: Path) -> None:
     store, into = trained.copies(tmp_path)[0], Store(tmp_path / "into")
     shutil.copytree(store.root, into.root)
-    key = next(e.cell.key for e in deal(trained.plan, 3, effort)[0].students if e.cell)
+    key = next(e.cell.key for e in deal(trained.plan, 3, training_macs)[0].students if e.cell)
     ids = list(into.scores(key))
     kept = {name: score for name, score in into.scores(key).items() if name != ids[0]}
     into.write(key, "scores.json", kept)  # one was never scored here
@@ -343,7 +343,7 @@ def test_a_cell_that_diverged_elsewhere_alone_is_a_finding(
     trained: Trained, tmp_path: Path
 ) -> None:
     store, into = trained.copies(tmp_path)[0], Store(tmp_path / "into")
-    key = next(e.cell.key for e in deal(trained.plan, 3, effort)[0].students if e.cell)
+    key = next(e.cell.key for e in deal(trained.plan, 3, training_macs)[0].students if e.cell)
     write_json(store.folder(key) / "end.json", {"status": "diverged", "step": 3})
     merge([store], into)
     assert into.state(key).status == "diverged"

@@ -18,7 +18,7 @@ LEARNING = 3  # a step in passes of a network: forward, and twice that backward
 JUDGING = 2  # a discriminator learns, and is learnt from
 
 
-def effort(cohort: Sequence[Cell], known: Mapping[str, Cell]) -> float:
+def training_macs(cohort: Sequence[Cell], known: Mapping[str, Cell]) -> float:
     """Return the MACs of training a cohort, about; what is given takes none.
 
     Each student's own passes, and those of each frozen teacher, which serve all of its students at
