@@ -99,10 +99,12 @@ def _attend(
     command: str,
 ) -> Outcome:
     """Show a walk over a plan to a person, and keep up MLflow's copy."""
-    from bench.track.follower import Tracker
-    from bench.track.mirror import default_uri
+    tracker = None
+    if mlflow != "none":
+        from bench.track.follower import Tracker  # pandas and Matplotlib behind it
+        from bench.track.mirror import default_uri
 
-    tracker = None if mlflow == "none" else Tracker(plan, store, mlflow or default_uri(store))
+        tracker = Tracker(plan, store, mlflow or default_uri(store))
     display.follow(plan, store)
 
     def listen(event: str, key: str, data: Any) -> None:
@@ -121,10 +123,10 @@ def _attend(
 
 def _warnings(plan: Plan, store: Store, device: str) -> Iterator[str]:
     """Yield what will be missing, if something is about to be trained; the walk names weights."""
-    from bench.run.outlook import remarks
-
     ended = ("done", "diverged")
     if plan.open or any(store.state(key).status not in ended for key in plan.cells):
+        from bench.run.outlook import remarks  # SciPy behind it: where all is done, do without
+
         yield from (r.text for r in remarks(plan, device) if r.kind != "weights")
 
 
