@@ -34,6 +34,8 @@ class Raises(Gentle):
 class Dies(Gentle):
     """A method that takes its whole process with it, as a lack of memory would."""
 
+    tasks = ("paired",)
+
     def terms(self, student: Trace, teacher: Trace) -> dict[str, Tensor]:
         """Die."""
         os.kill(os.getpid(), signal.SIGKILL)

@@ -58,7 +58,9 @@ def choose(option: str) -> tuple[Gpu, ...]:
         return found
     wanted = [int(number) for number in option.removeprefix("cuda:").split(",")]
     if len(set(wanted)) < len(wanted):
-        raise SuiteError(f"--device {option}: a GPU is named twice; --jobs shares GPUs.")
+        raise SuiteError(
+            f"--device {option}: a GPU is named twice; --jobs puts several workers on each."
+        )
     if max(wanted) >= len(found):
         count = f"{len(found)} GPU{'s' * (len(found) > 1)}"
         shown = ", ".join(f"{index}: {gpu.name}" for index, gpu in enumerate(found))

@@ -101,7 +101,11 @@ def test_an_option_names_visible_gpus(
     [
         ("2,3", "cuda:7", "--device cuda:7: this machine shows 2 GPUs (0: A100, 1: L4)."),
         ("2", "cuda:1", "--device cuda:1: this machine shows 1 GPU (0: A100)."),
-        ("0,1", "cuda:1,1", "--device cuda:1,1: a GPU is named twice; --jobs shares GPUs."),
+        (
+            "0,1",
+            "cuda:1,1",
+            "--device cuda:1,1: a GPU is named twice; --jobs puts several workers on each.",
+        ),
         ("-1", "cuda", f"--device cuda: {VISIBLE}=-1: torch sees no CUDA device."),
         ("", "cuda:0", f"--device cuda:0: {VISIBLE} is empty, which hides every GPU."),
     ],

@@ -163,7 +163,7 @@ def test_damage_is_noticed_and_mended(
     tmp_path: Path, opened: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (cell,) = student_cells(plan_of_pairs(tmp_path, methods=["none"]))
-    images = read_all(cell.dataset).copy()
+    images = read_all(cell.dataset)
     torn, cut, *_ = files()
     assert {file.stat().st_mode & 0o777 for file in files()} == {0o600}
     data = bytearray(torn.read_bytes())
@@ -174,10 +174,11 @@ def test_damage_is_noticed_and_mended(
     opened.clear()
     _folders._pair.cache_clear()
     assert np.array_equal(read_all(cell.dataset), images)
-    assert len(opened) == 1 + PAIRS
+    mended = len(opened)
+    assert mended <= 1 + PAIRS  # no image of the other files
     monkeypatch.setattr(decoded, "_KEPT", {})
     assert np.array_equal(read_all(cell.dataset), images)
-    assert len(opened) == 1 + PAIRS
+    assert len(opened) == mended
 
 
 def test_another_decoder_shares_nothing(
