@@ -269,10 +269,10 @@ def protocol_of(scores: pd.DataFrame) -> str:
         ReportError: the column would hold scores of two protocols.
     """
     known = scores[scores["value"].notna()]
-    students = list(known.loc[known["role"] == "student", "protocol"].unique())
+    students = set(known.loc[known["role"] == "student", "protocol"])
     taken = [_without_batches(text) for text in students]
-    others = [text for text in known["protocol"].unique() if _without_batches(text) not in taken]
-    found = students + others
+    every = known["protocol"].unique()
+    found = [text for text in every if text in students or _without_batches(text) not in taken]
     if len(found) > 1:
         first, second = (json.loads(text) for text in found[:2])
         keys = sorted(k for k in {**first, **second} if first.get(k) != second.get(k))
