@@ -78,7 +78,8 @@ def bench_looks_at_all_inputs(
     benchmark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`pca_kd` at two widths and three seeds before its first step, all cohorts."""
-    changes = {"methods": ["pca_kd"], "widths": [4, 8], "seeds": [0, 1, 2]}
+    changes = {"methods": ["pca_kd"], "widths": [4, 8], "seeds": [0, 1, 2], "size": 32}
+    changes["teacher"] = {"width": 16, "budget": {"steps": 1}}
     plan = tiny_plan(tmp_path, **QUICK | changes)
     train_teachers(plan, Store(tmp_path / "teachers"))
     passes: dict[str, int] = {}
