@@ -33,6 +33,7 @@ from bench.features.inception_pytorch_fid import InceptionPytorchFID
 from bench.features.laplacian import MOST, Laplacian, laplacian_pyramid
 from bench.fetch import weights
 from bench.maths import frechet
+from bench.maths.bootstrap import draw
 from bench.maths.frechet import frechet_distance, frechet_of_moments, moments
 from bench.metrics import _neighbours
 from bench.metrics import fid as fid_module
@@ -373,6 +374,23 @@ def test_swd_is_the_mean_of_scipys_distances_along_its_directions(n: int, m: int
         wanted = reference_distance(of_a[level].numpy(), of_b[level].numpy())
         assert found[f"swd_{level}"] == pytest.approx(wanted, rel=1e-5)
     assert found["swd"] == pytest.approx((found["swd_32"] + found["swd_16"]) / 2, rel=1e-12)
+
+
+def test_swd_does_not_depend_on_the_order_in_which_levels_were_kept() -> None:
+    """Features of real images are in another order once they come from a file."""
+    a, b = (
+        Laplacian(torch.device("cpu"))(
+            torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(n)), 0
+        )
+        for n in (0, 1)
+    )
+    turned = dict(reversed(b.items()))
+    draws = draw(3, 3, paired=False)
+    one, other = (SWD({}).distance(a, real) for real in (b, turned))
+    assert list(one.items()) == list(other.items())
+    one, other = (SWD({}).resampled(a, real, draws) for real in (b, turned))
+    assert list(one) == list(other)
+    assert all((one[name] == other[name]).all() for name in one)
 
 
 def test_swd_of_patches_that_are_flat() -> None:
