@@ -59,7 +59,7 @@ class SWD(SetMetric):
 
     def distance(self, outputs: Features, real: Features) -> dict[str, float]:
         """Return the distance at each level, and the mean over levels."""
-        values = {f"swd_{level}": 1e3 * sliced(outputs[level], real[level]) for level in real}
+        values = {f"swd_{x}": 1e3 * sliced(outputs[x], real[x]) for x in sorted(real)}
         return values | {"swd": math.fsum(values.values()) / len(values)}
 
     def resampled(self, outputs: Features, real: Features, draws: Draws) -> dict[str, Values]:
@@ -69,7 +69,7 @@ class SWD(SetMetric):
         directions; sorting 200 resamples anew would cost 200 distances.
         """
         found = {}
-        for level in real:
+        for level in sorted(real):  # whose order depends on whether they came from a file
             value, of_outputs, of_real = slopes(outputs[level], real[level])
             moved = draws.outputs / len(of_outputs) @ of_outputs
             moved += draws.real / len(of_real) @ of_real

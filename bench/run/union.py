@@ -308,7 +308,6 @@ def _scores(path: Path) -> dict[str, Json]:
 
 
 def _values(score: Json | None) -> str:
-    """Return a score's values as text, in full: two NaN are equal."""
-    return (
-        ", ".join(f"{name} {value!r}" for name, value in score["values"].items()) if score else ""
-    )
+    """Return a score's values as text, by name and in full: two NaN are equal."""
+    named = sorted(score["values"].items()) if score else ()
+    return ", ".join(f"{name} {value!r}" for name, value in named)

@@ -33,6 +33,7 @@ from bench.features.inception_pytorch_fid import InceptionPytorchFID
 from bench.features.laplacian import MOST, Laplacian, laplacian_pyramid
 from bench.fetch import weights
 from bench.maths import frechet
+from bench.maths.bootstrap import draw
 from bench.maths.frechet import frechet_distance, frechet_of_moments, moments
 from bench.metrics import _neighbours
 from bench.metrics import fid as fid_module
@@ -389,6 +390,23 @@ def test_swd_sorts_the_real_images_once_and_scores_each_student_as_alone(
     monkeypatch.setattr("bench.metrics.swd.KEPT", 0)
     assert found == [swd(student, real) for student in students]
     assert often == (len(sorts) - often) * 4 / 6  # three students and one set, not three
+
+
+def test_swd_does_not_depend_on_the_order_in_which_levels_were_kept() -> None:
+    """Features of real images are in another order once they come from a file."""
+    a, b = (
+        Laplacian(torch.device("cpu"))(
+            torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(n)), 0
+        )
+        for n in (0, 1)
+    )
+    turned = dict(reversed(b.items()))
+    draws = draw(3, 3, paired=False)
+    one, other = (SWD({}).distance(a, real) for real in (b, turned))
+    assert list(one.items()) == list(other.items())
+    one, other = (SWD({}).resampled(a, real, draws) for real in (b, turned))
+    assert list(one) == list(other)
+    assert all((one[name] == other[name]).all() for name in one)
 
 
 def test_swd_of_patches_that_are_flat() -> None:

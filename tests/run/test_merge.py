@@ -264,6 +264,11 @@ def test_scores_are_united_and_contradictions_reported(trained: Trained, tmp_pat
     name = next(iter(changed[ids[1]]["values"]))
     changed[ids[1]]["values"][name] += 1  # another has another value there
     store.write(key, "scores.json", changed)
+    turned = next(
+        i for i in ids[2:] if len(changed[i]["values"]) > 1
+    )  # of an order nobody asks for
+    changed[turned]["values"] = dict(reversed(changed[turned]["values"].items()))
+    store.write(key, "scores.json", changed)
     merged = merge([store], into)
     assert into.scores(key).keys() == set(ids)
     assert into.scores(key)[ids[0]] == trained.shards[0].scores(key)[ids[0]]
