@@ -56,7 +56,7 @@ class Ready:
         """
         if len(self._groups) < at_least:
             self._split(at_least)
-        found = []
+        found: list[list[Cell]] = []
         while self._first and len(found) < count:
             urgency, total, number = heapq.heappop(self._first)
             if self._ranks.get(number) == (-urgency, -total):
