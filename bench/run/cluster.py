@@ -68,7 +68,7 @@ def connect(address: str) -> None:
         with tempfile.TemporaryDirectory() as empty, contextlib.chdir(empty):
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray's, gRPC's and Python's own
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        said = " ".join(str(error).split())[:300] or type(error).__name__
         raise DistillbenchError(
             f"--address {address}: no Ray cluster can be reached ({said}); {HOW}."
         ) from error

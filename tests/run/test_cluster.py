@@ -118,7 +118,7 @@ def as_here(plan: Plan, folder: Path) -> dict[str, tuple[str, dict[str, Any]]]:
     return results(plan, store)
 
 
-@pytest.mark.parametrize("sight", ["near", "far"])
+@pytest.mark.parametrize("sight", ["near", pytest.param("far", marks=pytest.mark.slow)])
 def test_nodes_end_with_the_bits_of_one_process(
     sight: str, nodes: Any, east: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
