@@ -117,7 +117,7 @@ def open_computer(
         return Machine(jobs, threads, checkpoint_s, used), list(gpus.remarks(used, jobs))
     if device.startswith("cuda:"):
         raise SuiteError(f"--device {device}: with --executor ray, Ray chooses GPUs: say cuda.")
-    from bench.run.cluster import Cluster, connect, has_gpus
+    from bench.run.cluster import Cluster, connect, has_gpus, said
 
     connect(address or os.environ.get("RAY_ADDRESS") or "auto")
     if device == "auto":
@@ -126,4 +126,5 @@ def open_computer(
     if (device == "cuda") != (share > 0):
         raise SuiteError(f"--num-gpus {share:g} cannot stand with --device {device}.")
     cpus = num_cpus or threads
-    return Cluster(device, store.root, jobs, threads, checkpoint_s, cpus, share), []
+    cluster = Cluster(device, store.root, jobs, threads, checkpoint_s, cpus, share)
+    return cluster, [said()]

@@ -65,7 +65,8 @@ def choice_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--only",
             multiple=True,
             metavar="AXIS=VALUES",
-            help="Only a part of the matrix, as in method=wkd or width=8,16. Repeatable.",
+            help="Only a part of the matrix, as in method=wkd or width=8,16. Repeatable; values of "
+            "one axis add up.",
         ),
         click.option("--seeds", metavar="LIST", help="Seeds instead of the suite's, as in 0,1."),
         click.option(

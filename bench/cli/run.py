@@ -65,6 +65,8 @@ def run(
         from bench.run.walk import try_settings
 
         plan, store = open_suite(**where)
+        if by["executor"] == "ray":
+            display.enter("start-up: looking for the Ray cluster")
         computer, notes = open_computer(store, **by)
         for text in (*notes, *_warnings(plan, store, computer.device)):
             display.say(f"note: {text}")

@@ -93,3 +93,16 @@ def has_gpus() -> bool:
     import ray
 
     return bool(ray.cluster_resources().get("GPU"))
+
+
+def said() -> str:
+    """Return in words which cluster this process is connected to."""
+    import ray
+
+    count = sum(node["Alive"] for node in ray.nodes())
+    has = ray.cluster_resources()
+    nodes = f"{count} node{'s' * (count != 1)}"
+    return (
+        f"Ray cluster {ray.get_runtime_context().gcs_address}: {nodes}, "
+        f"{has.get('CPU', 0):g} CPUs, {has.get('GPU', 0):g} GPUs"
+    )

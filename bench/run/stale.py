@@ -59,4 +59,7 @@ def _differences(old: Any, new: Any, path: str = "") -> list[str]:
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         pairs = enumerate(zip(old, new, strict=True))
         return [line for i, (a, b) in pairs for line in _differences(a, b, f"{path}[{i}]")]
-    return [] if old == new else [f"{path} {old} -> {new}"]
+    if old == new:
+        return []
+    then, now = ("unset" if value is None else value for value in (old, new))
+    return [f"{path} {then} -> {now}"]
