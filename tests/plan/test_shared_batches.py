@@ -125,4 +125,4 @@ def test_what_it_may_be_is_said(tmp_path: Path) -> None:
 def test_plan_says_why_a_cell_of_the_other_kind_is_not_this_one(tmp_path: Path) -> None:
     own, shared = (tiny_plan(tmp_path, methods=["none"], batches=b) for b in ("own", "shared"))
     (mine,), (theirs,) = student_cells(own), student_cells(shared)
-    assert Specs([mine.spec({})]).why_stale(theirs) == "shared_batches None -> True"
+    assert Specs([mine.spec({})]).why_stale(theirs) == "shared_batches unset -> True"
