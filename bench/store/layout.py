@@ -216,12 +216,18 @@ class Store:
         return read_json(self.root / "provenance" / f"{name}.json")
 
     def specs(self) -> Iterator[Json]:
-        """Yield the spec of every cell in the store."""
+        """Yield the spec of every cell in the store.
+
+        Raises:
+            StoreError: the folder cannot be read, or a spec is none.
+        """
         try:
             with os.scandir(self._cells) as found:
                 keys = sorted(entry.name for entry in found if entry.is_dir())
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise StoreError(f"{self._cells}: cannot be read: {error.strerror}.") from error
         for key in keys:
             if spec := self.read(key, "spec.json"):
                 yield spec
