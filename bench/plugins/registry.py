@@ -171,14 +171,18 @@ class Declaration(Generic[C]):
     summary: str  # first line of the docstring
 
     @property
+    def is_ours(self) -> bool:
+        """Whether all of it comes with the project, under this name."""
+        return ":" not in self.name and _is_ours(self.files[0])
+
+    @property
     def version(self) -> int | str:
         """The number that a change of results must raise.
 
         A file outside this project that declares no version is versioned by its content: while a
         method is being invented, each edit of it is another method.
         """
-        is_outside = ":" in self.name or not _is_ours(self.files[0])
-        if is_outside and not self.is_versioned:
+        if not self.is_ours and not self.is_versioned:
             content = b"".join(file.read_bytes() for file in self.files)
             return hashlib.sha256(content).hexdigest()[:12]
         version: int = self.fields["version"]
@@ -220,6 +224,11 @@ class Part(Generic[C]):
     def declared(self) -> type[C]:
         """What the plug-in declares: the class attributes of its contract, without importing it."""
         return self.kind.declaration(self.name, self.path or self.name).says
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it comes with the project."""
+        return self.kind.declaration(self.name, self.path or self.name).is_ours
 
     def load(self) -> type[C]:
         """Import the plug-in and return its class.

@@ -14,8 +14,12 @@ from bench.errors import StoreError
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
+def replacing(path: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
     """Open a new file that takes the place of `path` once it is wholly on disk.
+
+    Args:
+        path: the file.
+        mode: who may read and write it, before it has its name.
 
     Raises:
         StoreError: the disk is full or the folder cannot be written; `path` is as it was.
@@ -28,7 +32,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         temporary.replace(path)
     except BaseException as error:
         if temporary is not None:

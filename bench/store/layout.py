@@ -17,6 +17,7 @@
     reals/ID.safetensors            features of real images, by content
     latents/ID.safetensors, ID.json  codes of training images, and their statistics, by content
     prepared/ID.safetensors         what methods found of a teacher and all inputs, by content
+    prepared/ID.lock                empty: held by whoever is finding it out
     provenance/ID.json              commit, changes, versions, machine, command line
 
 Every file appears whole or not at all.

@@ -23,8 +23,8 @@ from bench.contracts.image import Pixels
 from bench.contracts.task import Drawn, Task
 from bench.errors import DataError
 from bench.maths.seed import derive
-from bench.plan.cell import Cell, without_path
-from bench.train.decoded import open_decoded
+from bench.plan.cell import Cell
+from bench.train.decoded import content_of, open_decoded
 
 
 class Encode(Protocol):
@@ -86,10 +86,10 @@ class Batches(TorchDataset[dict[str, Tensor]]):
 
     def _content(self, cell: Cell) -> list[Any]:
         """Return what decides `inputs`, as a JSON value; the seed only where something is drawn."""
-        data, drawn = cell.dataset, [cell.task.params[name] for name in self.task.drawn_by]
-        images = [data.name, data.version, data.fingerprint, without_path(data.params), cell.size]
-        fed = [cell.task.name, cell.task.version, drawn, self.seed if self._drawn(0) else ""]
-        return [*images, self.codes, *fed, self.batch]
+        task, drawn = cell.task, [cell.task.params[name] for name in self.task.drawn_by]
+        seed = self.seed if self._drawn(0) else ""
+        fed = [task.name, task.version, task.source_hash(), drawn, seed]
+        return [content_of(cell.dataset), cell.size, self.codes, *fed, self.batch]
 
     def _images(self, position: int) -> dict[str, Pixels]:
         """Return the images at one position of the endless sequence."""

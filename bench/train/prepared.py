@@ -8,13 +8,16 @@ wait for the first. A file that is damaged is computed again.
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock
 from torch import Tensor
 
+from bench.contracts.dataset import fingerprint
 from bench.contracts.distiller import Found, Inputs, Recall
 from bench.contracts.network import Generator
 from bench.errors import Damaged
@@ -23,6 +26,17 @@ from bench.plan.identity import identity
 from bench.store.atomic import make_folder
 from bench.store.layout import Store
 from bench.train import checkpoint
+from bench.train.decoded import code_of
+
+CODE = (
+    "contracts",
+    "features",
+    "losses",
+    "maths",
+    "nets",
+    "tasks",
+    "train",
+)  # that has a part in it
 
 
 class Again:
@@ -38,8 +52,8 @@ class Again:
 class Prepared:
     """What a cell's methods may share with other cells.
 
-    Its content is all that decides its bits: the inputs, teacher and method, and the processor,
-    versions and flags that compute it.
+    Its content is all that decides its bits: the inputs, teacher and method, and the code,
+    processor, versions and flags that compute it.
     """
 
     def __init__(
@@ -60,14 +74,16 @@ class Prepared:
             flags: as `bench.train.device.configure` returns them.
         """
         self.store, self.device = store, device
-        self.setting = [inputs, dict(cell.numerics), dict(flags)]
+        self.setting = [code_of(*CODE), inputs, dict(cell.numerics), dict(flags)]
         self.methods = {
             part.short: [part.name, part.version, part.source_hash()] for part in cell.methods
         }
 
     def of(self, method: str, direction: str, teacher: Generator) -> Recall:
         """Return how a method recalls what it finds in one direction of a teacher."""
-        network = [type(teacher).__module__, teacher.version, dict(teacher.params), teacher.width]
+        kind = type(teacher)
+        source = [kind.__module__, kind.__name__, fingerprint(Path(inspect.getfile(kind)))]
+        network = [*source, teacher.version, dict(teacher.params), teacher.width]
         content = [*self.setting, self.methods[method], direction, network]
 
         def recall(what: str, compute: Callable[[], Found]) -> Found:

@@ -152,11 +152,16 @@ def work(rows: Sequence[Row], device: str, tiny: bool) -> None:
         except Exception as error:
             found = row | {"status": "failed", "reason": first_line(error)}
         print(MARK + json.dumps(found), flush=True)
-        if found["status"] == "failed" or found["notes"]:
+        if is_last(found):
             return
         gc.collect()
         if device.startswith("cuda"):
             torch.cuda.empty_cache()
+
+
+def is_last(found: Row) -> bool:
+    """Say whether a worker leaves what comes after this to a new one, however it ends then."""
+    return found["status"] == "failed" or bool(found["notes"])
 
 
 def measure_all(
@@ -182,16 +187,19 @@ def measure_all(
                 text=True,
                 env=_environment(),
             )
-            heard = 0
+            heard, leaves = 0, False
             try:
                 for found in _heard(child, left, end):
                     left.pop(0)
                     heard += 1
+                    leaves = is_last(found)
                     yield found
+                    if not left:
+                        break
             except TimeoutError as error:
                 yield left.pop(0) | {"status": "failed", "reason": str(error)}
             except EOFError:
-                if left and (child.wait() or not heard):  # else it left the rest to a new one
+                if not leaves and (child.wait() or not heard):
                     errors.seek(0)
                     said = (errors.read().strip().splitlines() or [""])[-1]
                     reason = f"the process ended with {child.returncode}: {said}"
@@ -295,21 +303,25 @@ def main(given: Sequence[str] | None = None) -> int:
     if options.device.startswith("cuda") and not torch.cuda.is_available():
         print("bench_gpu: no CUDA device is here; --device cpu --tiny tries all but the capture.")
         return 2
+    out = Path(os.environ["OUT"]) if os.environ.get("OUT") else None
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     asked = variants([32] if options.tiny else [128, 256], options.engines.split(","))
     worker = [sys.executable, __file__]
     for row in measure_all(asked, options.device, options.tiny, options.seconds, worker):
         rows.append(row)
+        if out:  # now: whatever happens later, what was measured is there
+            (out / "bench_gpu.json").write_text(json.dumps({"rows": rows}, indent=1))
         said = f"{row['ms']:.2f} ms" if row["status"] == "done" else row["reason"]
         print(f"{row['size']} px, {row['numerics']}, {row['engine']}: {said}", flush=True)
     text = table(rows)
     print(f"\n{text}")
-    if out := os.environ.get("OUT"):
-        device = torch.device(options.device)
-        facts = {"device": device_name(options.device), **clocks(device)}
+    if out:
+        facts = {"device": device_name(options.device), **clocks(torch.device(options.device))}
         facts |= {"torch": str(torch.__version__), "cuda": torch.version.cuda}
-        (Path(out) / "bench_gpu.json").write_text(json.dumps(facts | {"rows": rows}, indent=1))
-        (Path(out) / "bench_gpu.md").write_text(f"{text}\n")
+        (out / "bench_gpu.json").write_text(json.dumps(facts | {"rows": rows}, indent=1))
+        (out / "bench_gpu.md").write_text(f"{text}\n")
     return 0 if any(row["status"] == "done" for row in rows) else 1
 
 

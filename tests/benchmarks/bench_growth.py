@@ -8,6 +8,7 @@ constant, T = a + b n^p, three sizes give the exponent p.
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import subprocess
@@ -37,6 +38,7 @@ COMMANDS = {
     "report": ["--mlflow", "none"],
 }
 RECORDS, ROUNDS, GOAL = 400, 2, 1.1
+TRIES = 3  # of as many rounds, where times do not grow
 
 
 def made_up(folder: Path, size: dict[str, Any]) -> tuple[Path, int]:
@@ -98,10 +100,10 @@ def cpu_of(command: str, suite: Path) -> float:
 
 
 def exponent(sizes: list[int], times: list[float]) -> float:
-    """Return p of T = a + b n^p through three points; -inf where time does not grow."""
+    """Return p of T = a + b n^p through three points; nan, which meets no goal, where T shrinks."""
     (small, middle, large), (t0, t1, t2) = sizes, times
     if t1 <= t0 or t2 <= t1:
-        return float("-inf")
+        return float("nan")
     low, high = 0.01, 4.0
     for _ in range(60):
         p = (low + high) / 2
@@ -114,6 +116,8 @@ def test_the_exponent_is_that_of_a_power_with_a_constant() -> None:
     for p in (0.5, 1.0, 1.5, 2.0):
         times = [2.0 + 0.01 * n**p for n in (10, 97, 1026)]
         assert exponent([10, 97, 1026], times) == pytest.approx(p)
+    for noise in ([1.0, 1.0, 2.0], [1.0, 2.0, 1.9]):
+        assert not exponent([10, 97, 1026], noise) <= GOAL
 
 
 @pytest.fixture(scope="module")
@@ -124,9 +128,15 @@ def suites(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, int]]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def bench_growth(benchmark: Any, suites: list[tuple[Path, int]], command: str) -> None:
-    times = [min(cpu_of(command, suite) for _ in range(ROUNDS)) for suite, _ in suites]
+    sizes, times = [count for _, count in suites], [float("inf")] * len(suites)
+    for _ in range(TRIES):
+        times = [
+            min(least, *(cpu_of(command, suite) for _ in range(ROUNDS)))
+            for least, (suite, _) in zip(times, suites, strict=True)
+        ]
+        if not math.isnan(exponent(sizes, times)):
+            break
     benchmark.pedantic(cpu_of, args=(command, suites[0][0]), rounds=1)
-    sizes = [count for _, count in suites]
     said = ", ".join(f"{n} cells {t:.2f} s" for n, t in zip(sizes, times, strict=True))
     found = exponent(sizes, times)
     print(f"\n{command}: {said} of CPU; exponent {found:.2f}")

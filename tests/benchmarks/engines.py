@@ -119,7 +119,9 @@ class Captured:
 class Graphs(Engine):
     """A graph of the teacher's pass, and one of each student's step, one after the other.
 
-    A student whose step cannot be captured takes it as the loop does; a note says who and why.
+    A student whose step cannot be captured takes it as the loop does, as long as torch lets it; a
+    note says who and why. What a capture that failed leaves of a GPU's state, that of its random
+    generator among it, is not known: another student may fail after it, and so may the variant.
     """
 
     def __init__(self, cohort: Cohort) -> None:

@@ -1,9 +1,11 @@
 """A run with as many workers and cells as are asked for, in simulated time.
 
-`bench.run.walk` hands real cells of a real plan to workers that train nothing: a job takes the time
-that its networks' MACs would, times a factor drawn for it, and a clock jumps from one end to the
-next. Times of training are thus in no unit; what the walk costs the process that runs it is
-measured, with the pickling of each job that it sends and without what simulating takes.
+`bench.run.walk` hands real cells of a real plan to workers that train nothing. Each step of a
+student takes a constant and a part per squared width of its generator, and each pass of a frozen
+teacher, once per cohort, less of both; a job takes what these make, times a factor drawn for it. A
+clock jumps from message to message. Times of training are made up; what the walk costs the process
+that runs it is measured, with the pickling of each job that it sends and without what simulating
+takes.
 
     python tests/benchmarks/simulate_scale.py --workers 1000 --cells 100000
     python tests/benchmarks/simulate_scale.py --workers 64 --suite suites/matrix.yaml
@@ -54,7 +56,7 @@ SCORED = ("params", "psnr")  # one score of networks, one of images: none needs 
 SPREAD = 0.1  # of the logarithm of a job's time
 NEWS = 10  # messages of a job before its end
 PER_STEP_S = 0.02  # of each student, whatever its width: launches of kernels
-PER_MAC_S = 0.02 / 64**2  # of a pass, over the square of a generator's width
+PER_WIDTH_S = 0.02 / 64**2  # of a pass, over the square of a generator's width
 
 
 class Memory(Store):
@@ -180,13 +182,13 @@ class Workers:
 
 
 def forward_s(nets: Nets) -> float:
-    """Return what a pass of a generator takes, a part of it per kernel and a part per MAC."""
-    return PER_STEP_S / 8 + PER_MAC_S * channels(nets.width)[0] ** 2
+    """Return what a pass of a generator takes: an eighth of a step's constant, and by width."""
+    return PER_STEP_S / 8 + PER_WIDTH_S * channels(nets.width)[0] ** 2
 
 
 def step_s(cell: Cell) -> float:
-    """Return what a step of one student takes without its teacher: passes there and back."""
-    return PER_STEP_S + 3 * PER_MAC_S * channels(cell.nets.width)[0] ** 2
+    """Return what a step takes without a frozen teacher's pass; three passes' part by width."""
+    return PER_STEP_S + 3 * PER_WIDTH_S * channels(cell.nets.width)[0] ** 2
 
 
 def least_s(cells: Iterable[Cell], workers: int) -> float:

@@ -210,7 +210,9 @@ for row in rows:
     print("something else")
     print("variant: " + json.dumps(row | how | {"notes": []}), flush=True)
     if kind == "raises":
-        break
+        sys.exit(134)  # as with a broken CUDA context
+    if kind == "lingers":
+        time.sleep(60)
 """
 
 
@@ -233,6 +235,32 @@ def test_a_variant_that_fails_leaves_the_others_alone(
     assert not any(reasons[::2])
     (late, *_) = bench_gpu.measure_all(asked, "cpu", True, 0.0, worker)
     assert late["status"] == "left out"
+
+
+def test_a_worker_that_does_not_end_after_its_last_variant_loses_nothing(tmp_path: Path) -> None:
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    asked = [{"size": 32, "numerics": "fp32", "engine": kind} for kind in ("good", "lingers")]
+    worker = [sys.executable, str(script)]
+    found = list(bench_gpu.measure_all(asked, "cpu", True, 5.0, worker))
+    assert [row["status"] for row in found] == ["done", "done"]
+
+
+def test_what_was_measured_is_written_whatever_happens_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = rows()[0] | {"status": "left out", "reason": "the time was up"}
+
+    def measured(*given: Any) -> Iterator[bench_gpu.Row]:
+        yield row
+        raise OSError
+
+    monkeypatch.setattr(bench_gpu, "measure_all", measured)
+    monkeypatch.setenv("OUT", str(tmp_path / "not" / "there"))
+    with pytest.raises(OSError):  # noqa: PT011
+        bench_gpu.main(["--device", "cpu", "--tiny"])
+    found = json.loads((tmp_path / "not" / "there" / "bench_gpu.json").read_text())
+    assert found["rows"] == [row]
 
 
 def test_the_table_holds_times_against_one_by_one_and_bits_against_together() -> None:

@@ -26,6 +26,7 @@ from bench.train.device import nondeterminism
 from bench.train.learner import Learner
 
 RECORDED, END = 2, 5  # steps
+NOISE = 1e-6  # of a state, where sums are taken in any order
 PAIRED: dict[str, Any] = {"budget": {"steps": 9, "batch": 2}}
 UNPAIRED: dict[str, Any] = PAIRED | {
     "datasets": ["grass2brick"],
@@ -58,10 +59,26 @@ def lr(step: int) -> float:
     return 2.0**-10 * (1 - step / 16)
 
 
+State = dict[str, torch.Tensor]
+
+
+def copied(state: State) -> State:
+    """Return a state of its own: what is loaded goes on changing."""
+    return {name: x.clone() for name, x in state.items()}
+
+
+def stepped(learner: Learner, batches: Any, teach: Any, steps: range) -> State:
+    """Return a state after steps as they are."""
+    for step in steps:
+        batch = {name: x.to(learner.device) for name, x in batches[step].items()}
+        learner.update(step, lr(step), batch, teach(batch) if learner.teacher else None)
+    return copied(learner.state())
+
+
 def recorded(
     learner: Learner, batches: Any, teach: Any, rate: Any, record: Callable[[Any], Any] = Recording
-) -> str:
-    """Return the digest of a state after step 1 as it is and replays of step 2 from there on."""
+) -> State:
+    """Return a state after step 1 as it is and replays of step 2 from there on."""
     batch = {name: x.to(learner.device, copy=True) for name, x in batches[0].items()}
     recording = None
 
@@ -79,22 +96,29 @@ def recorded(
             continue
         recording = recording or record(advance)
         recording.replay()
-    return digest(learner.state())
+    return copied(learner.state())
 
 
-def goes_on(plan: Plan, folder: Path, device: str, record: Callable[[Any], Any]) -> bool:
-    """Say whether replays of a step lead to the state that the steps themselves lead to."""
+def taken(
+    plan: Plan, folder: Path, device: str, record: Callable[[Any], Any], times: int = 1
+) -> list[State]:
+    """Return what steps lead to, `times` times from one state, and what replays lead to."""
     learner, batches, teach = lesson(plan, folder, device)
-    start = {}
-    for step in range(END):
-        if step == 1:
-            start = {name: x.clone() for name, x in learner.state().items()}
-        batch = {name: x.to(learner.device) for name, x in batches[step].items()}
-        learner.update(step, lr(step), batch, teach(batch) if learner.teacher else None)
-    wanted = digest(learner.state())
-    learner.load(start)
+    start, found = stepped(learner, batches, teach, range(1)), []
+    for _ in range(times):
+        learner.load(copied(start))
+        found.append(stepped(learner, batches, teach, range(1, END)))
+    learner.load(copied(start))
     make_capturable(learner)
-    return recorded(learner, batches, teach, torch.zeros((), device=device), record) == wanted
+    rate = torch.zeros((), device=device)
+    return [*found, recorded(learner, batches, teach, rate, record)]
+
+
+def apart(state: State, other: State) -> float:
+    """Return how far two states are from each other, as a part of the first."""
+    assert state.keys() == other.keys()
+    pairs = [(x.double(), other[name].double()) for name, x in state.items()]
+    return float(sum((x - y).abs().sum() for x, y in pairs) / sum(x.abs().sum() for x, _ in pairs))
 
 
 @pytest.mark.usefixtures("vgg16")
@@ -106,7 +130,8 @@ def test_a_recorded_step_goes_on_as_the_step_itself_does(
     tmp_path: Path, name: str, place: str
 ) -> None:
     """Every tensor of the state, bit for bit; a learning rate of the host would be the first."""
-    assert goes_on(plan_of(tmp_path, name, place), tmp_path, "cpu", Recording)
+    wanted, found = taken(plan_of(tmp_path, name, place), tmp_path, "cpu", Recording)
+    assert digest(found) == digest(wanted)
 
 
 @pytest.mark.gpu
@@ -115,22 +140,25 @@ def test_a_recorded_step_goes_on_as_the_step_itself_does(
 def test_a_cuda_graph_of_a_step_goes_on_as_the_step_itself_does(
     tmp_path: Path, name: str, place: str
 ) -> None:
-    stream, found = torch.cuda.Stream(), set[str]()
-    with torch.cuda.stream(stream), nondeterminism(found):
-        same = goes_on(
-            plan_of(tmp_path, name, place), tmp_path, "cuda", lambda call: Captured(call, stream)
-        )
-    assert same or found
+    """Bit for bit; where an operator is not deterministic, as near as the same steps again."""
+    stream, names = torch.cuda.Stream(), set[str]()
+    with torch.cuda.stream(stream), nondeterminism(names):
+        plan = plan_of(tmp_path, name, place)
+        wanted, again, found = taken(plan, tmp_path, "cuda", lambda c: Captured(c, stream), 2)
+    if names:
+        assert apart(wanted, found) <= max(NOISE, 10 * apart(wanted, again))
+    else:
+        assert digest(found) == digest(wanted)
 
 
 def test_a_learning_rate_of_the_host_stays_what_it_was_when_it_was_recorded(tmp_path: Path) -> None:
     learner, batches, teach = lesson(plan_of(tmp_path, "none", "paired"), tmp_path)
-    start = {name: x.clone() for name, x in learner.state().items()}
-    digests = set()
+    start = copied(learner.state())
+    states = []
     for rate in (lr(RECORDED), torch.tensor(0.0)):
-        learner.load(start)
-        digests.add(recorded(learner, batches, teach, rate))
-    assert len(digests) == 2
+        learner.load(copied(start))
+        states.append(recorded(learner, batches, teach, rate))
+    assert apart(*states) > 100 * NOISE  # which the comparison on a GPU would see
 
 
 def test_a_call_that_looks_at_a_tensor_cannot_be_recorded() -> None:

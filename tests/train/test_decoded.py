@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +30,7 @@ from bench.run import preflight
 from bench.store.layout import Store
 from bench.train import decoded, shared_bytes
 from bench.train.batches import Batches
-from bench.train.decoded import open_decoded
+from bench.train.decoded import content_of, open_decoded
 from bench.train.learner import open_task
 
 PAIRS = 5
@@ -194,17 +196,56 @@ def test_another_decoder_shares_nothing(
     assert len(files()) == 2 * before
 
 
+OWN = """
+from bench.data.pix2pix_folder import Pix2PixFolder
+class Mine(Pix2PixFolder):
+    "A user's own."
+    version = 1
+"""
+
+
+def test_what_a_users_own_data_set_decoded_no_other_process_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it decodes with is not known: libraries, helpers, files beside it."""
+    (cell,) = student_cells(plan_of_pairs(tmp_path, methods=["none"]))
+    (tmp_path / "own_pairs.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    part = replace(cell.dataset, name="own_pairs:Mine")
+    assert cell.dataset.is_ours
+    assert not part.is_ours
+    first, ours = content_of(part), content_of(cell.dataset)
+    assert np.array_equal(read_all(part)[0], open_dataset(part).read("train", "A", 0, 32))
+    assert files() == []
+    decoded._process.cache_clear()  # as in another process
+    assert content_of(part) != first
+    assert content_of(cell.dataset) == ours
+
+
+def test_no_two_machines_share_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared_bytes.shared_bytes("images", 100)[:] = 7
+    monkeypatch.setattr(shared_bytes, "_machine", lambda: "another")
+    monkeypatch.setattr(shared_bytes, "ON_DISK", 250)
+    assert not shared_bytes.shared_bytes("images", 100).any()
+    (here,) = (file for file in files() if not file.name.endswith("another"))
+    for days, count in ((2, 2), (8, 1)):  # the other may have it mapped still
+        os.utime(here, (time.time() - days * 86400,) * 2)
+        shared_bytes.shared_bytes("third", 100)
+        assert len(files()) == 2
+        assert here.exists() == (count == 2)
+
+
 def test_what_nobody_used_for_long_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_bytes, "ON_DISK", 250)
     for name in ("old", "new"):
         shared_bytes.shared_bytes(name, 100)[:] = 7
-    old, new = (next(file for file in files() if file.name == name) for name in ("old", "new"))
+    old, new = (next(f for f in files() if f.name.startswith(name)) for name in ("old", "new"))
     shared_bytes.shared_bytes("third", 100)[:] = 7
     assert files() == [new, old]  # both are in use, perhaps
     assert not shared_bytes.shared_bytes("third", 100).any()  # it was of its process alone
     os.utime(old, (0, 0))
     shared_bytes.shared_bytes("third", 100)[:] = 7
-    assert [file.name for file in files()] == ["new", "third"]
+    assert [file.name.partition("-")[0] for file in files()] == ["new", "third"]
     assert shared_bytes.shared_bytes("third", 100).all()
 
 

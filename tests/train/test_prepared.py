@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import PIL
 import pytest
 import torch
 from tiny import (
@@ -21,8 +25,10 @@ from bench.losses.blocks import EXAMPLES
 from bench.maths.pca import Covariance
 from bench.plan.cell import Cell
 from bench.plan.matrix import Plan
+from bench.plugins.registry import Part
 from bench.store.layout import Store
-from bench.train.batches import Batches
+from bench.train import decoded, prepared
+from bench.train.batches import Batches, normalise
 from bench.train.learner import open_task
 from bench.train.prepared import Prepared
 
@@ -128,6 +134,148 @@ def test_other_weights_inputs_flags_and_questions_are_computed_anew(tmp_path: Pa
     with torch.no_grad():
         next(network.parameters()).flatten()[0] += 1
     assert ask() == 5
+
+
+@dataclass
+class Case:
+    """Of whom something is asked; a change of it is a change of what is found."""
+
+    cell: Cell
+    network: Any
+    direction: str = "AtoB"
+    codes: str = ""
+
+    def is_there(self, store: Store) -> bool:
+        """Ask, and say whether it had been found before."""
+
+        def encode(pixels: Any) -> torch.Tensor:
+            return normalise(pixels)
+
+        encode.content = self.codes  # type: ignore[attr-defined]
+        inputs = Batches(self.cell, open_task(self.cell), encode=encode).content  # type: ignore[arg-type]
+        fresh = Fixed()
+        asked = Prepared(self.cell, store, torch.device("cpu"), inputs, {"threads": 1})
+        (method,) = self.cell.methods
+        asked.of(method.short, self.direction, self.network)("it", fresh)
+        return not fresh.times
+
+
+Patch = pytest.MonkeyPatch
+
+
+def of_cell(**changes: Any) -> Callable[[Case, Patch], None]:
+    def change(case: Case, patch: Patch) -> None:
+        case.cell = replace(case.cell, **changes)
+
+    return change
+
+
+def of_data(**changes: Any) -> Callable[[Case, Patch], None]:
+    return lambda case, patch: of_cell(dataset=replace(case.cell.dataset, **changes))(case, patch)
+
+
+def of_numerics(case: Case, patch: Patch) -> None:
+    case.cell = replace(case.cell, numerics={**case.cell.numerics, "precision": "bf16"})
+
+
+def of_batch(case: Case, patch: Patch) -> None:
+    case.cell = replace(case.cell, budget=case.cell.budget.model_copy(update={"batch": 3}))
+
+
+def of_method(case: Case, patch: Patch) -> None:
+    case.cell = replace(case.cell, methods=(replace(case.cell.methods[0], version=99),))
+
+
+def of_task(case: Case, patch: Patch) -> None:
+    case.cell = replace(case.cell, task=replace(case.cell.task, version=99))
+
+
+def of_file(kind: str) -> Callable[[Case, Patch], None]:
+    """Return a change of a plug-in's file."""
+    plain = Part.source_hash
+
+    def other(part: Part[Any]) -> str:
+        return "another" if part.kind.name == kind else plain(part)
+
+    return lambda case, patch: patch.setattr(Part, "source_hash", other)
+
+
+def of_network(name: str, value: Any) -> Callable[[Case, Patch], None]:
+    return lambda case, patch: patch.setattr(case.network, name, value)
+
+
+def of_networks_file(case: Case, patch: Patch) -> None:
+    patch.setattr(prepared, "fingerprint", lambda path: "another")
+
+
+def of_code(module: Any, package: str) -> Callable[[Case, Patch], None]:
+    plain = decoded.code_of
+
+    def other(*packages: str) -> str:
+        return plain(*packages) + "another" * (package in packages)
+
+    return lambda case, patch: patch.setattr(module, "code_of", other)
+
+
+def of_library(name: str) -> Callable[[Case, Patch], None]:
+    def change(case: Case, patch: Patch) -> None:
+        plain = metadata.version
+        patch.setattr(metadata, "version", lambda n: "99" if n == name else plain(n))
+        decoded._version.cache_clear()
+
+    return change
+
+
+def of_attribute(name: str, value: Any) -> Callable[[Case, Patch], None]:
+    return lambda case, patch: setattr(case, name, value)
+
+
+CHANGES = {
+    "numerics": of_numerics,
+    "method's version": of_method,
+    "method's file": of_file("method"),
+    "network's version": of_network("version", 99),
+    "network's parameters": of_network("params", {"blocks": 99}),
+    "network's width": of_network("width", 99),
+    "network's file": of_networks_file,
+    "direction": of_attribute("direction", "BtoA"),
+    "data's version": of_data(version=99),
+    "data's fingerprint": of_data(fingerprint="another"),
+    "data's parameters": of_data(params={"another": 1}),
+    "data's file": of_file("dataset"),
+    "size": of_cell(size=64),
+    "codes": of_attribute("codes", "another"),
+    "task's version": of_task,
+    "task's file": of_file("task"),
+    "batch": of_batch,
+    "Pillow": lambda case, patch: patch.setattr(PIL, "__version__", "99"),
+    "scikit-image": of_library("scikit-image"),
+    "SciPy": of_library("scipy"),
+    **{f"code of {name}": of_code(decoded, name) for name in ("contracts", "data", "maths")},
+    **{
+        f"code of {name} that looks": of_code(prepared, name)
+        for name in ("losses", "maths", "nets")
+    },
+}
+
+
+@pytest.fixture
+def _versions() -> Iterator[None]:
+    yield
+    decoded._version.cache_clear()
+
+
+@pytest.mark.usefixtures("_versions")
+@pytest.mark.parametrize("name", CHANGES)
+def test_whatever_decides_what_is_found_is_in_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (cell,) = student_cells(tiny_plan(tmp_path, methods=["pca_kd"]))
+    network: Any = cell.nets.architecture.load()(2, 32, cell.nets.architecture.params)
+    case, store = Case(cell, network), Store(tmp_path / "store")
+    assert [case.is_there(store), case.is_there(store)] == [False, True]
+    CHANGES[name](case, monkeypatch)
+    assert [case.is_there(store), case.is_there(store)] == [False, True]
 
 
 def test_inputs_are_those_of_all_seeds_unless_something_is_drawn_with_them(tmp_path: Path) -> None:
