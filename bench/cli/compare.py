@@ -294,7 +294,8 @@ def _judged(against: Path, benchmarks: Path | None, **where: Any) -> tuple[Table
         speeds = str(error)
     suite = plan.suite.told
     verdict = gate.judge(collect(plan, store), suite, speeds, accepted)
-    return gate.table(verdict, plan.suite.name, gate.sight(accepted["scores"])), verdict.fails
+    sight = gate.sight(accepted["scores"])
+    return gate.table(verdict, plan.suite.name, sight, plan.suite.batches), verdict.fails
 
 
 def _made_by(rows: Any, store: Any) -> dict[str, Any]:

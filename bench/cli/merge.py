@@ -44,6 +44,7 @@ def merge(stores: tuple[Path, ...], into: Path) -> None:
     from rich.console import Console
     from rich.progress import track
 
+    from bench.errors import printable
     from bench.run.union import merge as merge_stores
     from bench.store.layout import Store
 
@@ -54,7 +55,7 @@ def merge(stores: tuple[Path, ...], into: Path) -> None:
 
     merged = merge_stores([Store(store) for store in stores], Store(into), follow)
     for finding in merged.findings:
-        click.echo(f"finding: {finding}")
+        click.echo(f"finding: {printable(finding)}")
     click.echo(str(merged))
     if merged.findings:
         sys.exit(1)

@@ -48,7 +48,8 @@ shard_option = click.option(
     metavar="K/N",
     callback=_read_shard,
     help="Only the K-th of N parts of about equal work, as in 2/3, for machines that share no "
-    "store. Every machine deals alike; `distillbench merge` brings the stores together.",
+    "store. Every machine deals alike; `distillbench merge` brings the stores together. "
+    "A suite that tunes takes two rounds: first all trials, merged, then the students.",
 )
 
 

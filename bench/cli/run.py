@@ -61,8 +61,8 @@ def run(
     trained = 0
     with Display(Console(stderr=True)) as display:
         display.enter("start-up: reading the suite")
+        from bench.run.walk import Outcome, try_settings
         from bench.run.walk import run as run_plan
-        from bench.run.walk import try_settings
 
         plan, store = open_suite(**where)
         if by["executor"] == "ray":
@@ -78,8 +78,12 @@ def run(
             plan, store = open_suite(**where)
             for line in _chosen(plan):
                 display.say(line)
-        go = partial(run_plan, plan, store, computer, measure=measure, allow_missing=allow_missing)
-        outcome = attend(plan, go)
+        outcome = Outcome()
+        if not (plan.shard and plan.shard.waiting):  # who gets what rests on what trials choose
+            go = partial(
+                run_plan, plan, store, computer, measure=measure, allow_missing=allow_missing
+            )
+            outcome = attend(plan, go)
     counts = count_places(plan, store)
     said = ", ".join(f"{count} {status}" for status, count in counts.items())
     trained += outcome.trained
@@ -145,10 +149,10 @@ def _now(plan: Plan, where: Mapping[str, Any]) -> str:
     if plan.shard is None:
         return f"Now: distillbench report {again(where)}"
     told = "Now, with the stores of all shards: distillbench merge STORE... --into STORE"
-    if plan.open:
+    if plan.shard.waiting:
         told += (
-            f"; {len(plan.open)} places await trials of other shards: then this command again, "
-            "in the store that has them all"
+            f"; {plan.shard.waiting} places await trials of other shards, and no student trains "
+            "before: then this command again, in the store that has them all"
         )
     return told
 

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from bench.compare.accepted import ROUNDS, image_scores, network_scores, not_done, why
+from bench.contracts import shared_batches
 from bench.contracts.report import Bold, Rows, Table
 from bench.errors import ReportError
 from bench.maths.statistics import Values, holm, least_rise, rise_p
@@ -36,6 +37,7 @@ LEVEL = 0.01  # false alarms per night on which bits changed
 FEW = 4  # seeds below which hardly any worsening can fail
 SLOWER = 0.1  # of an accepted speed
 MATRIX = ("seeds", "widths", "discriminator_widths")  # of a suite: what is gone is found missing
+ASIDE = ("reports", "plugins")  # what shows scores, and where plug-ins lie: they change none
 NAMED = ("datasets", "architectures", "methods", "metrics")  # likewise, but not what they say
 
 
@@ -101,14 +103,14 @@ def judge(rows: Rows, suite: Json, speeds: Json | str, accepted: Json) -> Verdic
 def _asked_differently(then: Json, now: Json) -> list[str]:
     """Return the keys of two suites that differ, the extent of the matrix aside."""
     found = []
-    for key in (key for key in then if key not in MATRIX):
+    for key in (key for key in {**then, **now} if key not in (*MATRIX, *ASIDE)):
         if key in NAMED:
             common = [name for name in then[key] if name in now[key]]
             pairs = (
                 (without_path(then[key][name]), without_path(now[key][name])) for name in common
             )
             found += [f"{key}.{n}" for n, (a, b) in zip(common, pairs, strict=True) if a != b]
-        elif then[key] != now.get(key):
+        elif then.get(key) != now.get(key):  # one that states what few do, the other not
             found.append(key)
     return found
 
@@ -340,10 +342,11 @@ def _speed(kind: str, what: str, then: Json, here: Json) -> Finding:
 ORDER = ("worse", "slower", "missing", "not comparable", "better", "faster", "skipped", "new")
 
 
-def table(verdict: Verdict, suite: str, sight: str = "") -> Table:
+def table(verdict: Verdict, suite: str, sight: str = "", batches: str = "own") -> Table:
     """Return a verdict as a table: what fails first; of what merely changed, only the means.
 
-    `sight` says what could have been seen at all, as the function of that name does.
+    `sight` says what could have been seen at all, as the function of that name does; `batches`
+    are the suite's.
     """
     shown = [f for kind in ORDER for f in verdict.findings if f.kind == kind]
     shown += [f for f in verdict.findings if f.kind == "changed" and f.what.startswith("mean of")]
@@ -364,4 +367,5 @@ def table(verdict: Verdict, suite: str, sight: str = "") -> Table:
     ).strip()
     title = f"{suite}: {'FAILED' if verdict.fails else 'passed'}"
     header = ["Verdict", "Score", "Accepted", "Now", "Change", "p (Holm)", "Note"]
-    return Table("gate", title, caption, header, [block])
+    notes = [shared_batches.SAID] if batches == "shared" else []
+    return Table("gate", title, caption, header, [block], notes)

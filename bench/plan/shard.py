@@ -12,8 +12,10 @@ from dataclasses import dataclass, field, replace
 from bench.plan.cell import Cell
 from bench.plan.matrix import Plan, cohorts
 
-Work = Callable[[Sequence[Cell], Mapping[str, Cell]], float]
-"""(cells that advance together, key -> cell of their teachers) -> how much work that is."""
+Work = Callable[[Sequence[Cell], Mapping[str, Cell]], int]
+"""(cells that advance together, key -> cell of their teachers) -> how much work that is.
+
+Whole numbers: their sums are the same in any order, so on any machine."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Shard:
     count: int
     share: float  # of the work of all parts, in [0, 1]
     again: int  # cells that other parts train too, as teachers of cells of theirs
+    waiting: int  # places of all parts that await trials: who gets what may change with these
 
     def __str__(self) -> str:
         """Return it as it was asked for."""
@@ -51,12 +54,12 @@ def deal(plan: Plan, count: int, work: Work) -> list[Plan]:
     apart = [_Bundle(plan, work, [group]) for groups in families.values() for group in groups]
     hands = min(_dealt(bundles, count), _dealt(apart, count), key=_duration)
     trials = deal(plan.trials, count, work) if plan.trials else [None] * count
-    total = sum(hand.amount for hand in hands) or 1.0
+    total = sum(hand.amount for hand in hands) or 1
     parts = []
     for number, (hand, tried) in enumerate(zip(hands, trials, strict=True), 1):
         others = {key for other in hands if other is not hand for key in other.keys}
         again = len(hand.keys & others)
-        shard = Shard(number, count, hand.amount / total, again)
+        shard = Shard(number, count, hand.amount / total, again, len(plan.open))
         entries = tuple(
             entry
             for entry in plan.entries
@@ -74,7 +77,7 @@ class _Bundle:
         cells = [cell for group in groups for cell in group]
         self.keys = {cell.key for cell in cells}
         self.amount = sum(work(group, plan.cells) for group in groups)
-        above = _above(plan, cells)
+        above = sorted(_above(plan, cells))
         self.above = {key: work([plan.cells[key]], plan.cells) for key in above}
 
 
@@ -82,10 +85,10 @@ class _Bundle:
 class _Hand:
     """What one part has been dealt."""
 
-    amount: float = 0.0
+    amount: int = 0
     keys: set[str] = field(default_factory=set)
 
-    def amount_with(self, bundle: _Bundle) -> float:
+    def amount_with(self, bundle: _Bundle) -> int:
         """Return its work once it has a bundle too, and what of its needs it lacks."""
         lacks = sum(amount for key, amount in bundle.above.items() if key not in self.keys)
         return self.amount + bundle.amount + lacks
@@ -103,7 +106,7 @@ def _dealt(bundles: Iterable[_Bundle], count: int) -> list[_Hand]:
     return hands
 
 
-def _duration(hands: Iterable[_Hand]) -> tuple[float, float]:
+def _duration(hands: Iterable[_Hand]) -> tuple[int, int]:
     """Return the work of the part that has most, then that of all."""
     amounts = [hand.amount for hand in hands]
     return max(amounts), sum(amounts)

@@ -18,7 +18,7 @@ def time_left(store: Store, todo: list[Cell]) -> tuple[float, int]:
     """
     measured: dict[str, list[float]] = {}
     for spec in store.specs() if todo else ():
-        if last := store.last_loss(spec["key"]):
+        if "given" not in spec["cell"] and (last := store.last_loss(spec["key"])):
             for kind in _kinds(spec["cell"]):
                 measured.setdefault(kind, []).append(last["seconds"] / last["step"])
     seconds, unknown = 0.0, 0

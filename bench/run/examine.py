@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from pydantic import ValidationError
 from bench.errors import Damaged, StoreError
 from bench.plan.identity import identity, is_identity
 from bench.store.arrays import read_arrays
-from bench.store.forms import CELL_FILE, End, Score
-from bench.store.layout import Json, Store
+from bench.store.forms import CELL_FILE, End, GivenCell, Losses, Score, Spec
+from bench.store.layout import Json, Store, read_json
 from bench.train import checkpoint, resume
 from bench.train.trained import damage
 
@@ -27,11 +28,17 @@ class Examined:
     weights: str  # digest, where it is done
     end: Json  # how it ended; {} if it did not
     files: Mapping[str, Path]  # name within the cell's folder -> the file
+    taught_by: Sequence[str]  # keys, as `AnyCell` returns them
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing is left to train."""
+        return self.status in ("done", "diverged")
 
     @property
     def rank(self) -> tuple[int, int]:
         """What is worth more compares greater: ended before begun, further before less far."""
-        if self.status in ("done", "diverged"):
+        if self.has_ended:
             return 2, 0
         return (0, 0) if self.status == "missing" else (1, self.step)
 
@@ -68,29 +75,31 @@ def examine(store: Store, key: str) -> Examined:
 
 def _examine(store: Store, key: str, files: Mapping[str, Path]) -> Examined:
     if "spec.json" not in files:
-        return Examined("missing", 0, "", {}, {})
+        return Examined("missing", 0, "", {}, {}, ())
     spec = store.read(key, "spec.json")
     if identity(spec.get("cell")) != key:
         raise Damaged(f"{files['spec.json']}: changed: what it says has another key.")
-    end, scores = store.read(key, "end.json"), store.scores(key)
-    try:
-        if end:
+    with well_formed(files["spec.json"]):
+        if spec.get("key") != key:
+            raise ValueError("key: another cell's")
+        cell = Spec.model_validate(spec).cell
+    end = store.read(key, "end.json")
+    if end:
+        with well_formed(files["end.json"]):
             End.model_validate(end)
-        for score in scores.values():
-            Score.model_validate(score)
-    except ValidationError as error:
-        first = error.errors()[0]
-        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise Damaged(
-            f"{store.folder(key)}: end.json or scores.json is damaged: {what}."
-        ) from error
-    if not all(is_identity(name) for name in scores):
-        raise Damaged(f"{store.folder(key)}: scores.json is damaged: an id is none.")
+    if "scores.json" in files:
+        scores_in(files["scores.json"])
+    if "losses.jsonl" in files:
+        *lines, _ = files["losses.jsonl"].read_bytes().split(b"\n")  # the last may be torn
+        with well_formed(files["losses.jsonl"]):
+            for line in lines:
+                Losses.model_validate_json(line)
     for record in (spec, end):
         store.provenance(record.get("provenance", ""))  # which has to be an id
     status, step = store.state(key).status, int(end.get("step", 0))
     weights = ""
-    if status == "done" and (spec["cell"].get("given") or {}).get("kind") != "images":
+    has_weights = not (isinstance(cell, GivenCell) and cell.given.kind == "images")
+    if status == "done" and has_weights:
         if wrong := damage(store, key):
             raise Damaged(wrong)
         weights = checkpoint.digest(checkpoint.load(store.checkpoint(key))[0])
@@ -103,7 +112,41 @@ def _examine(store: Store, key: str, files: Mapping[str, Path]) -> Examined:
                 raise Damaged(f"{path}: of cell {notes['key']}.")
     if "images.npz" in files:
         read_arrays(files["images.npz"])
-    return Examined(status, step, weights, end, files)
+    return Examined(status, step, weights, end, files, cell.taught_by)
+
+
+def scores_in(path: Path) -> dict[str, Json]:
+    """Return scores by id.
+
+    Raises:
+        Damaged: the file holds something else.
+    """
+    with well_formed(path):
+        found = read_json(path)
+        for name, score in found.items():
+            Score.model_validate(score)
+            if not is_identity(name):
+                raise ValueError("an id is none")
+        return found
+
+
+@contextlib.contextmanager
+def well_formed(path: Path) -> Iterator[None]:
+    """Say of which file it is where what it holds is not what it should be.
+
+    Raises:
+        Damaged: so it is.
+    """
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors(include_context=False, include_input=False, include_url=False)[0]
+        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise Damaged(f"{path}: damaged: {what}.") from error
+    except ValueError as error:
+        raise Damaged(f"{path}: damaged: {error}.") from error
+    except StoreError as error:  # no JSON, say
+        raise Damaged(str(error)) from error
 
 
 def files_of(store: Store, key: str) -> dict[str, Path]:

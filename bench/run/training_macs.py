@@ -18,7 +18,7 @@ LEARNING = 3  # a step in passes of a network: forward, and twice that backward
 JUDGING = 2  # a discriminator learns, and is learnt from
 
 
-def training_macs(cohort: Sequence[Cell], known: Mapping[str, Cell]) -> float:
+def training_macs(cohort: Sequence[Cell], known: Mapping[str, Cell]) -> int:
     """Return the MACs of training a cohort, about; what is given takes none.
 
     Each student's own passes, and those of each frozen teacher, which serve all of its students at
@@ -32,7 +32,7 @@ def training_macs(cohort: Sequence[Cell], known: Mapping[str, Cell]) -> float:
     own = sum(_images(cell) * LEARNING * _players(cell) for cell in trained)
     taught = {cell.teacher: cell for cell in trained if cell.teacher in known}
     frozen = sum(_images(cell) * _makers(cell, known[key].nets) for key, cell in taught.items())
-    return float(own + frozen)
+    return own + frozen
 
 
 def _images(cell: Cell) -> int:

@@ -15,10 +15,9 @@ from typing import Any
 
 from bench.errors import Busy, Damaged, StoreError
 from bench.plan.identity import identity, is_identity
-from bench.run.examine import Examined, examine, files_of
+from bench.run.examine import Examined, examine, files_of, scores_in
 from bench.store.arrays import read_arrays, write_arrays
 from bench.store.atomic import replacing
-from bench.store.forms import Score
 from bench.store.layout import Json, Store, read_json, write_json
 from bench.train import checkpoint
 
@@ -88,7 +87,7 @@ class _Merge:
                 for path in self._named(source, folder, ".json"):
                     with self._finding("not taken"):
                         self._shared_scores(path, self.into.root / folder / path.name)
-            for folder in ("reals", "latents"):
+            for folder in ("reals", "latents", "prepared"):
                 for path in self._named(source, folder, ".safetensors"):
                     with self._finding("not taken"):
                         self._content(path, self.into.root / folder / path.name)
@@ -108,9 +107,15 @@ class _Merge:
 
     def _named(self, store: Store, folder: str, ending: str) -> Iterator[Path]:
         """Yield the files of a folder that are called by an id."""
-        for path in sorted((store.root / folder).glob(f"*{ending}")):
-            if not is_identity(path.name.removesuffix(ending)) or path.is_symlink():
-                self.merged.findings.append(f"{path}: not taken: a link, or its name is no id.")
+        place = store.root / folder
+        if place.is_symlink():
+            self.merged.findings.append(f"{place}: not taken: a link, not a folder.")
+            return
+        for path in sorted(place.glob(f"*{ending}")):
+            is_named = is_identity(path.name.removesuffix(ending))
+            if not is_named or path.is_symlink() or not path.is_file():
+                said = f"{path}: not taken: no file, a link, or its name is no id."
+                self.merged.findings.append(said)
             else:
                 yield path
 
@@ -163,10 +168,8 @@ class _Merge:
             if theirs.rank > mine.rank:
                 self._take(theirs, key)
                 self.merged.taken += 1
-                cell = source.read(key, "spec.json")["cell"]
-                latents = (cell.get("latents") or {}).get("autoencoder", "")
-                self.taught += [(source.root, above) for above in (cell.get("teacher"), latents)]
-            elif theirs.rank == mine.rank and theirs.ended_as != mine.ended_as:
+                self.taught += [(source.root, above) for above in theirs.taught_by]
+            elif theirs.has_ended and mine.has_ended and theirs.ended_as != mine.ended_as:
                 self.others[source.root, key] = len(self.merged.findings)
                 self.merged.findings.append(
                     f"cell {key}: {source.root} has {theirs.ended_as} ({theirs.environment}), "
@@ -175,7 +178,7 @@ class _Merge:
                 )
             else:
                 self.merged.there += 1
-                if theirs.rank == mine.rank and theirs.rank[0] == 2:
+                if theirs.has_ended and mine.has_ended:
                     self._complete(source, theirs, mine, key)
 
     def _take(self, theirs: Examined, key: str) -> None:
@@ -238,13 +241,13 @@ class _Merge:
         Raises:
             Damaged: what the file holds are no scores.
         """
-        scores, before = _scores(theirs), _scores(mine)
+        scores, before = scores_in(theirs), scores_in(mine)
         found = self._united(before, scores, f"{theirs}:")
         if found != before:
             write_json(mine, found)
 
     def _content(self, theirs: Path, mine: Path) -> None:
-        """Bring over features or codes, with what is told of them in a file beside.
+        """Bring over features, codes or what methods prepared, with what a file beside tells.
 
         Raises:
             Damaged: the file is.
@@ -288,23 +291,6 @@ def _read(path: Path) -> Json:
 
 def _arrays(path: Path) -> dict[str, Any]:
     return read_arrays(path) if path.exists() else {}
-
-
-def _scores(path: Path) -> dict[str, Json]:
-    """Read scores by id.
-
-    Raises:
-        Damaged: the file holds something else.
-    """
-    found = _read(path)
-    try:
-        for name, score in found.items():
-            Score.model_validate(score)
-            if not is_identity(name):
-                raise ValueError("an id is none")
-    except ValueError as error:  # pydantic's is one
-        raise Damaged(f"{path}: damaged: {str(error).splitlines()[0]}.") from error
-    return found
 
 
 def _values(score: Json | None) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag
 
 CELL_FILE = re.compile(
     r"(spec|end|scores)\.json|losses\.jsonl|images\.npz|log|(checkpoint|resume)\.safetensors"
@@ -16,20 +16,105 @@ CELL_FILE = re.compile(
 """The files of a cell's folder, of which `bench/store/layout.py` says what they are."""
 
 
-class Pulls(BaseModel):
+class Form(BaseModel):
+    """Strict: a number written as text is none."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class Named(Form):
+    """A plug-in."""
+
+    name: str
+
+
+class Networks(Form):
+    """Those of a cell."""
+
+    architecture: Named
+    width: int | list[int]
+    discriminator_width: int = 0
+
+
+class Batches(Form):
+    """Of a budget."""
+
+    batch: int
+
+
+class Codes(Form):
+    """What takes the place of images."""
+
+    autoencoder: str
+
+
+class Origin(Form):
+    """What takes the place of training."""
+
+    kind: str
+
+
+class AnyCell(Form):
+    """What is read of every cell."""
+
+    dataset: Named
+    methods: list[Named]
+    teacher: Annotated[str, Field(pattern="^([0-9a-f]{12})?$")] = ""
+    latents: Codes | None = None
+
+    @property
+    def taught_by(self) -> list[str]:
+        """What it learnt from, by key or, of an autoencoder that is a file, by digest."""
+        return [name for name in (self.teacher, self.latents and self.latents.autoencoder) if name]
+
+
+class GivenCell(AnyCell):
+    """A cell that was not trained."""
+
+    given: Origin
+
+
+class TrainedCell(AnyCell):
+    """A cell that trains: its place in a matrix, and what decides its time per step."""
+
+    task: Named
+    nets: Networks
+    mentor: Networks | None
+    size: int
+    budget: Batches
+    seed: int
+
+
+def _kind_of(cell: object) -> str:
+    return "given" if isinstance(cell, dict) and "given" in cell else "trained"
+
+
+class Spec(Form):
+    """What plans and estimates read of what a cell is, and of where it came to be."""
+
+    key: str
+    cell: Annotated[
+        Annotated[GivenCell, Tag("given")] | Annotated[TrainedCell, Tag("trained")],
+        Discriminator(_kind_of),
+    ]
+    sources: dict[str, str] = {}
+    provenance: str = ""
+
+
+class Pulls(Form):
     """How strongly methods pulled at a step."""
 
     step: int
     pulls: dict[str, float | None]
 
 
-class End(BaseModel):
+class End(Form):
     """What reports read of how a cell ended."""
 
     status: Literal["done", "failed", "diverged"]
     reason: str = ""
     step: int = 0
-    seconds: float | None = None
+    seconds: FiniteFloat | None = None
     facts: dict[str, Any] = {}
     pulls: list[Pulls] = []
     environment: dict[str, Any] = {}
@@ -37,7 +122,7 @@ class End(BaseModel):
     provenance: str = ""
 
 
-class Score(BaseModel):
+class Score(Form):
     """A score of images or of a network."""
 
     metric: str
@@ -49,12 +134,12 @@ class Score(BaseModel):
     errors: dict[str, float] = {}  # of scores since there are any
     reason: str
     protocol: dict[str, Any]
-    scored_at: float
+    scored_at: FiniteFloat
 
 
-class Losses(BaseModel):
+class Losses(Form):
     """A record of the loss log."""
 
     step: int
-    seconds: float = 0.0
+    seconds: FiniteFloat = 0.0
     losses: dict[str, float]

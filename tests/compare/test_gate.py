@@ -328,6 +328,9 @@ def test_another_question_is_not_compared(tmp_path: Path) -> None:
     code, output = gate("--set", "budget.steps=9", "--set", "methods.wkd.levels=2")
     assert code == 2
     assert "methods.wkd, budget differ from the accepted" in output
+    code, output = gate("--set", "batches=shared")  # a key that the accepted suite does not state
+    assert (code, "batches differ from the accepted" in output) == (2, True)
+    assert gate("--set", "reports.ranks={}")[0] == 0  # shows the same scores
     code, output = gate("--only", "method=none,hinton")
     assert (code, "missing" in output) == (1, True)
 

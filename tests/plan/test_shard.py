@@ -20,8 +20,8 @@ from bench.run.outlook import remarks
 from bench.run.training_macs import training_macs
 
 
-def by_steps(cohort: Sequence[Cell], known: Mapping[str, Cell]) -> float:
-    return float(sum(cell.budget.steps or 0 for cell in cohort))
+def by_steps(cohort: Sequence[Cell], known: Mapping[str, Cell]) -> int:
+    return sum(cell.budget.steps or 0 for cell in cohort)
 
 
 def wide(folder: Path, **changes: object) -> Plan:
@@ -110,6 +110,15 @@ def test_work_does_not_depend_on_methods_and_teachers_pass_once_per_cohort(tmp_p
     assert taught == alone + steps * batch * teacher
 
 
+def test_work_is_exact_however_much_it_is(tmp_path: Path) -> None:
+    """So that no machine deals by another sum; floats end at 2^53."""
+    plans = [tiny_plan(tmp_path, budget={"steps": n, "batch": 1}) for n in (1, 10**12 - 1)]
+    few, many = (training_macs(student_cells(plan), plan.cells) for plan in plans)
+    assert isinstance(many, int)
+    assert many > 2**53
+    assert many == few * (10**12 - 1)
+
+
 def test_what_tunes_is_dealt_alike_before_and_after_its_trials(tmp_path: Path) -> None:
     plan = wide(tmp_path, tune={"trials": 2, "by": "psnr", "seeds": [100, 101]})
     assert plan.open
@@ -127,6 +136,7 @@ def test_what_tunes_is_dealt_alike_before_and_after_its_trials(tmp_path: Path) -
         e.cell.key for e in plan.trials.entries if e.role == "trial" and e.cell
     )
     assert len({len(part.open) for part in parts}) == 1
+    assert {part.shard.waiting for part in parts if part.shard} == {len(plan.open)}
 
 
 def test_skipped_places_are_in_the_first_part(tmp_path: Path) -> None:

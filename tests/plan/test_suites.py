@@ -15,6 +15,7 @@ from bench.plan.matrix import cohorts
 from bench.plan.suite import load
 from bench.plugins.source import ROOT
 from bench.run.preflight import check
+from bench.store.forms import Spec
 from bench.store.layout import Store
 
 pytestmark = pytest.mark.usefixtures("vgg16")  # some methods compare features of VGG-16
@@ -39,6 +40,8 @@ def test_a_suite_asks_a_question_and_is_planned_without_its_data(
     assert "?" in suite.question
     plan = expand(suite, elsewhere=somewhere)
     assert not [entry for entry in plan.students if entry.cell is None and not entry.like]
+    for cell in [*plan.every_cell.values(), *plan.open]:
+        Spec.model_validate(cell.spec({}))  # or `merge` would not take it
 
 
 class Protocol(NamedTuple):

@@ -55,6 +55,10 @@ def test_commands_say_so(tmp_path: Path, kind: str) -> None:
     assert json.loads(call("status", *where, "--json"))["batches"] == kind
     assert (SAID in call(*compare)) == (kind == "shared")
     assert json.loads(call(*compare, "--json"))["batches"] == kind
+    gate = ("gate", *where, "--against", tmp_path / "base.json")
+    call(*gate, "--accept")
+    assert (SAID in call(*gate, "--markdown", tmp_path / "gate.md")) == (kind == "shared")
+    assert (SAID in (tmp_path / "gate.md").read_text()) == (kind == "shared")
 
 
 def test_cells_of_both_kinds_never_share_a_column(tmp_path: Path) -> None:

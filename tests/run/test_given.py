@@ -26,6 +26,7 @@ from bench.report.rows import entry_rows, score_rows
 from bench.run.machine import Machine
 from bench.run.receive import read_weights
 from bench.run.walk import is_finished, run
+from bench.store.forms import Spec
 from bench.store.layout import Store
 from bench.train.trained import open_networks
 
@@ -195,6 +196,7 @@ def test_the_key_is_of_what_decides_the_scores(folder: Path) -> None:
     spec = json.loads(bare.canonical)
     assert set(spec) == {"task", "dataset", "size", "nets", "methods", "numerics", "given"}
     assert set(spec["given"]) == {"kind", "sha256"}
+    assert Spec.model_validate(bare.spec({})).cell.taught_by == []  # `merge` takes it
 
 
 def test_a_suite_tells_of_files_only_where_it_has_some(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,10 +17,13 @@ from tiny import by_method, tiny_plan, train_teachers, train_together
 
 from bench.cli.main import main
 from bench.errors import Interrupted, StoreError
+from bench.plan.identity import identity
 from bench.plan.matrix import Plan
 from bench.plan.shard import deal
 from bench.report.rows import entry_rows, score_rows
+from bench.run.estimate import time_left
 from bench.run.machine import Machine
+from bench.run.stale import Specs
 from bench.run.training_macs import training_macs
 from bench.run.union import merge
 from bench.run.walk import run
@@ -164,10 +168,15 @@ TAMPERED: dict[str, tuple[Callable[[Path], None], str]] = {
     "spec": (other_seed, "spec.json: changed: what it says has another key"),
     "no spec's text": (lambda f: (f / "spec.json").write_text("{"), "spec.json: not JSON"),
     "weights of the end": (lambda f: change(f / "end.json", weights="0" * 16), "not the weights with which"),
-    "status": (lambda f: change(f / "end.json", status="perfect"), "end.json or scores.json is damaged: status"),
+    "status": (lambda f: change(f / "end.json", status="perfect"), "end.json: damaged: status"),
     "provenance": (lambda f: change(f / "end.json", provenance="../../x"), "in place of its provenance"),
-    "score": (lambda f: change(f / "scores.json", **{"0" * 12: {"values": "best"}}), "scores.json is damaged"),
+    "score": (lambda f: change(f / "scores.json", **{"0" * 12: {"values": "best"}}), "scores.json: damaged"),
     "score's id": (lambda f: change(f / "scores.json", **{"../x": next(iter(read_json(f / "scores.json").values()))}), "an id is none"),
+    "a number as text": (lambda f: change(f / "scores.json", **{"0" * 12: next(iter(read_json(f / "scores.json").values())) | {"scored_at": "5"}}), "scores.json: damaged: scored_at"),
+    "a time without end": (lambda f: change(f / "end.json", seconds=float("inf")), "end.json: damaged: seconds"),
+    "losses": (lambda f: (f / "losses.jsonl").write_text("garbage\n{}\n"), "losses.jsonl: damaged: "),
+    "another's key": (lambda f: change(f / "spec.json", key="../../x"), "spec.json: damaged: key"),
+    "sources": (lambda f: change(f / "spec.json", sources=["x"]), "spec.json: damaged: sources"),
     "link": (lambda f: link(f, "checkpoint.safetensors"), "a link, not a file"),
     "linked folder": (lambda f: link(f, "samples"), "a link, not a file"),
     "no checkpoint": (lambda f: (f / "checkpoint.safetensors").unlink(), "cannot be read"),
@@ -210,9 +219,98 @@ def test_what_is_no_cell_and_what_has_another_id_is_reported(
     found = "\n".join(merge(stores[:1], into).findings)
     assert f"{stores[0].root}/cells/not a cell: not taken: no cell's name." in found
     assert f"{record}: changed: what it says has another id." in found
-    assert "networks/name.json: not taken: a link, or its name is no id." in found
+    assert "networks/name.json: not taken: no file, a link, or its name is no id." in found
     assert found.count("its contents are not those that were written") == reals
     assert not (into.root / "reals").exists()
+
+
+CRAFTED: dict[str, tuple[Any, str]] = {
+    "a text": ("abc", "cell.trained: "),
+    "a list": ([1], "cell.trained: "),
+    "of something else": ({"x": 1}, "cell.trained.dataset: "),
+    "given by a list": ({"given": [1]}, "cell.given."),
+    "codes that are none": ({"latents": [1]}, "cell.trained.latents: "),
+    "taught by a path": ({"teacher": "../x"}, "cell.trained.teacher: "),
+    "methods of no name": ({"methods": ["x"]}, "cell.trained.methods.0: "),
+    "a seed that is none": ({"seed": [0]}, "cell.trained.seed: "),
+    "networks that are none": ({"nets": {}}, "cell.trained.nets."),
+}
+
+
+@pytest.mark.parametrize("what", CRAFTED)
+def test_a_cell_of_another_form_is_reported_and_all_others_are_taken(
+    trained: Trained, tmp_path: Path, what: str
+) -> None:
+    """Its key fits what it says, and what it says would stop every plan of the target."""
+    store, into = trained.copies(tmp_path)[0], Store(tmp_path / "into")
+    count = len(list(trained.shards[0].specs()))
+    changes, said = CRAFTED[what]
+    whole = next(iter(by_method(deal(trained.plan, 3, training_macs)[0]).values())).spec({})["cell"]
+    is_part = isinstance(changes, dict) and "x" not in changes
+    cell = whole | changes if is_part else changes
+    key = identity(cell)
+    write_json(store.folder(key) / "spec.json", {"key": key, "cell": cell})
+    write_json(store.folder(key) / "end.json", {"status": "diverged", "step": 3})
+    merged = merge([store], into)
+    (finding,) = merged.findings
+    assert f"cell {key}: not taken: {store.folder(key)}/spec.json: damaged: {said}" in finding
+    assert merged.taken == count
+    assert not into.folder(key).exists()
+    assert time_left(into, list(trained.plan.cells.values()))[0] >= 0
+    assert Specs(into.specs()).by_key.keys() == Specs(trained.shards[0].specs()).by_key.keys()
+
+
+def test_a_record_that_was_cut_off_is_no_damage(trained: Trained, tmp_path: Path) -> None:
+    store, into = trained.copies(tmp_path)[0], Store(tmp_path / "into")
+    key = next((store.root / "cells").iterdir()).name
+    with (store.folder(key) / "losses.jsonl").open("a") as file:
+        file.write('{"step": 3, "lo')
+    assert merge([store], into).findings == []
+    assert into.losses(key) == trained.shards[0].losses(key)
+
+
+def test_what_is_no_file_is_not_read_and_no_folder_is_followed(
+    trained: Trained, tmp_path: Path
+) -> None:
+    store, into = trained.copies(tmp_path)[0], Store(tmp_path / "into")
+    pipe = store.root / "provenance" / f"{'0' * 12}.json"
+    os.mkfifo(pipe)  # who opens it waits for ever
+    link(store.root, "networks")
+    assert merge([store], into).findings == [
+        f"{pipe}: not taken: no file, a link, or its name is no id.",
+        f"{store.root}/networks: not taken: a link, not a folder.",
+    ]
+    assert not (into.root / "networks").exists()
+
+
+def test_what_methods_prepared_is_brought_over_by_its_content(tmp_path: Path) -> None:
+    store, into = Store(tmp_path / "from"), Store(tmp_path / "into")
+    (store.root / "cells").mkdir(parents=True)
+    path = store.prepared("0" * 12)
+    checkpoint.save(path, {"basis": torch.eye(3)}, {"method": "own", "what": "basis"})
+    path.with_suffix(".lock").touch()
+    assert merge([store], into).findings == []
+    assert [p.name for p in (into.root / "prepared").iterdir()] == [path.name]
+    assert into.prepared("0" * 12).read_bytes() == path.read_bytes()
+    checkpoint.save(path, {"basis": torch.ones(3, 3)}, {"method": "own", "what": "basis"})
+    (finding,) = merge([store], into).findings
+    assert finding == f"{path}: differs from {into.prepared('0' * 12)}, which stays."
+    flip(path)
+    (finding,) = merge([store], into).findings
+    assert "its contents are not those that were written" in finding
+
+
+def test_cells_that_have_not_ended_contradict_nothing(trained: Trained, tmp_path: Path) -> None:
+    key = by_method(trained.plan)["wkd"].key
+    spec = next(s.folder(key) / "spec.json" for s in trained.shards if s.folder(key).exists())
+    started, failed = Store(tmp_path / "started"), Store(tmp_path / "failed")
+    for store in (started, failed):
+        write_json(store.folder(key) / "spec.json", read_json(spec))
+    failed.fail(key, "the disk was full")
+    for order in ([started, failed], [failed, started]):
+        into = Store(tmp_path / f"into {order[0].root.name} first")
+        merged = merge(order, into)
+        assert (merged.taken, merged.there, merged.findings) == (1, 1, [])
 
 
 def retouched(store: Store, key: str) -> None:
@@ -434,6 +532,13 @@ def test_the_command_says_what_it_did(trained: Trained, tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert done.stdout.startswith(f"finding: cell {key}: not taken: ")
     assert done.stdout.endswith("merged 3 stores: 0 cells taken, 11 there already, 1 finding\n")
+    for number, store in enumerate(stores[1:], 1):  # who says where it was computed may be anybody
+        end = {"status": "diverged", "step": number, "environment": {"device": "\x1b[2J\x07"}}
+        write_json(store.folder(key) / "spec.json", read_json(stores[0].folder(key) / "spec.json"))
+        write_json(store.folder(key) / "end.json", end)
+    done = CliRunner().invoke(main, ["merge", *places[1:], "--into", str(tmp_path / "other")])
+    assert "diverged at step 2 (\\x1b[2J\\x07, unknown threads" in done.stdout
+    assert "\x1b" not in done.stdout
     assert (
         CliRunner().invoke(main, ["merge", str(tmp_path / "no"), "--into", str(into)]).exit_code
         == 2
