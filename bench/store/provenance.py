@@ -63,11 +63,13 @@ def gpus() -> list[str]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible == "":
         return []
-    is_counted = bool(visible) and not re.search("[A-Za-z]", visible)
-    if is_counted and os.environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
+    if visible is None:
+        return _nvidia_smi()
+    is_by_number = not re.search("[A-Za-z]", visible)
+    if is_by_number and os.environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
         every = _nvidia_smi()
         return every[: len(visible.split(","))] if len(set(every)) == 1 else []
-    return _nvidia_smi(*(["-i", visible] if visible else []))
+    return _nvidia_smi("-i", visible)
 
 
 def _nvidia_smi(*which: str) -> list[str]:
