@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import tiny_plan
+from click.testing import CliRunner
+from tiny import tiny_plan, write_suite
 
+from bench.cli.main import main
 from bench.errors import DistillbenchError, StoreError
 from bench.plugins import outside
 from bench.run import crew
@@ -244,7 +246,7 @@ def test_attempts_are_those_of_one_job(
     start: Callable[..., Crew], ray: Ray, told: list[tuple[str, str]]
 ) -> None:
     found, one = start(north=1), job()
-    for _ in range(2 * crew.ATTEMPTS):  # the same id() each time, as of another job there
+    for _ in range(crew.ATTEMPTS):  # the same id() each time, as of another job there
         found.submit(one)
         assert ended(found) == []
         ray.actors[-1].dies()
@@ -283,3 +285,26 @@ def test_a_plug_in_that_has_other_content_on_a_node_is_named(
         "its file of metric psnr has other content than that of the machine that asks"
     )
     assert not hand.store.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--num-cpus", "0"),
+        ("--num-cpus", "0.00001"),
+        ("--num-cpus", "nan"),
+        ("--num-cpus", "inf"),
+        ("--num-gpus", "0.00001"),
+        ("--num-gpus", "nan"),
+        ("--num-gpus", "1.5"),
+        ("--num-gpus", "-1"),
+    ],
+)
+def test_a_part_of_a_node_that_ray_cannot_give_is_refused(
+    option: str, value: str, tmp_path: Path
+) -> None:
+    asked = ["run", str(write_suite(tmp_path)), "--executor", "ray", option, value]
+    done = CliRunner().invoke(main, asked)
+    assert done.exit_code == 2
+    assert option in done.output
+    assert "unexpected" not in done.output
