@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,22 @@ if TYPE_CHECKING:
     from bench.run.machine import Computer
     from bench.store.layout import Store
 
+LEAST = 0.0001  # that Ray gives of anything
+
 
 def _device(ctx: click.Context, param: click.Parameter, text: str) -> str:
     if not OPTION.fullmatch(text):
         raise click.BadParameter(f"{text!r}: expected auto, cpu, cuda, or GPUs as in cuda:1,3.")
     return text
+
+
+def _share(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """Refuse what Ray cannot give of a node."""
+    if value and not LEAST <= value < math.inf:
+        raise click.BadParameter(f"{value:g}: expected 0, or {LEAST:g} or more, and no end.")
+    if value and value > 1 and param.name == "num_gpus" and not value.is_integer():
+        raise click.BadParameter(f"{value:g}: Ray gives a part of one GPU, or whole ones.")
+    return value
 
 
 OPTIONS = {
@@ -59,12 +71,14 @@ OPTIONS = {
     ),
     "num_cpus": click.option(
         "--num-cpus",
-        type=click.FloatRange(0, min_open=True),
+        type=click.FloatRange(LEAST),
+        callback=_share,
         help="CPUs of a node that each cohort takes, with ray. [default: --threads]",
     ),
     "num_gpus": click.option(
         "--num-gpus",
         type=click.FloatRange(0),
+        callback=_share,
         help="The same of GPUs, as in 0.5: two cohorts share one. [default: 1 with cuda, else 0]",
     ),
     "checkpoint_s": click.option(

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import socket
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,6 +34,7 @@ class Cluster:
     checkpoint_s: float = 30.0
     num_cpus: float = 1.0  # of each cohort
     num_gpus: float = 0.0
+    is_elsewhere: bool = field(default=True, init=False)
 
     def open(self, emit: Emit, cells: int) -> Executor:
         """Return who does the jobs; see `Computer.open`.

@@ -15,12 +15,13 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import Busy, Damaged, DistillbenchError
+from bench.errors import Damaged, DistillbenchError
 from bench.plugins import outside
 from bench.run.executors import GRACE_S
+from bench.run.held import hold, sweep
 from bench.run.job import Emit, Job
-from bench.run.on_node import Errand, Hand, News, keys_of, versions
-from bench.run.slot import Slot, needed
+from bench.run.on_node import Errand, Hand, News, keys_of, sources_of, versions
+from bench.run.slot import Slot, needed, places
 from bench.run.travel import Crossing, Freight
 from bench.store.atomic import make_folder
 from bench.store.layout import Store
@@ -45,19 +46,21 @@ class Crew:
         self._ray, self._cluster, self._count, self._emit = ray, cluster, count, emit
         self._store = Store(cluster.store.resolve())
         make_folder(self._store.root)
+        sweep(self._store.root.glob(".seen-*"))  # of runs that were killed
         self._token = self._store.root / f".seen-{uuid.uuid4().hex}"
-        self._token.touch()
+        self._lock = hold(self._token)
         self._versions = versions()
         self._slots: list[Slot] = []
         self._check: Job | None = None  # what every node has to pass
         self._is_checking = False  # for the first time: nothing else is at work
         self._found: dict[str, str] = {}  # node that was looked through -> what is wrong, or ""
         self._again: list[Job] = []  # to be given out, as those of nodes that died
-        self._attempts: Counter[int] = Counter()  # by the id() of a job
+        self._attempts: Counter[int | str] = Counter()  # by the id() of a job; at a check, a node's
         self._ended: list[Job] = []
         self._stops, self._is_told = 0, False
         self._said: set[str] = set()
         self._looked_at = 0.0
+        self._there_at = time.monotonic()  # when somebody was last there
         emit("phase", "", {"phase": "start-up: nodes"})
         try:
             self._open()
@@ -71,14 +74,9 @@ class Crew:
         """Return how many jobs can start now; wait where nobody works and nobody could.
 
         Raises:
-            DistillbenchError: there has been nobody for `LEFT_S`.
+            DistillbenchError: as `wait`.
         """
-        since = time.monotonic()
         while not (self._stops or self._able() or self._is_at_work()):
-            if time.monotonic() - since > LEFT_S:
-                raise DistillbenchError(
-                    "no node of the cluster is left; the same command goes on from here."
-                )
             self._attend()
         return 0 if self._stops else max(0, len(self._able()) - len(self._again))
 
@@ -98,7 +96,11 @@ class Crew:
         self._end_check()
 
     def wait(self) -> list[Job]:
-        """Pass on what is heard; return the jobs that ended, however they did."""
+        """Pass on what is heard; return the jobs that ended, however they did.
+
+        Raises:
+            DistillbenchError: there has been nobody for `LEFT_S`.
+        """
         if not self._ended:
             self._attend()
         ended, self._ended = self._ended, []
@@ -119,7 +121,8 @@ class Crew:
         if asked and self._stops < 2:
             self._ray.wait(asked, num_returns=len(asked), timeout=GRACE_S)
         for slot in list(self._slots):
-            self._leave(slot)
+            self._part(slot)
+        self._lock.release()
         self._token.unlink(missing_ok=True)
 
     # who is there
@@ -137,33 +140,28 @@ class Crew:
         since = time.monotonic()
         while any(not slot.is_open for slot in self._slots):
             self._attend()
-            if time.monotonic() - since > OPEN_S:
-                if any(slot.is_open for slot in self._slots):
-                    return
-                self._note("waiting for room in the cluster")
+            if time.monotonic() - since > OPEN_S and any(slot.is_open for slot in self._slots):
+                return
         if not self._slots:
             raise DistillbenchError("\n".join(self._found.values()) or "no node is left.")
 
     def _look(self) -> None:
-        """Make room where there are nodes; leave those that are no more."""
+        """Make room where there are nodes; leave those that are no more, or not wanted."""
         self._looked_at = time.monotonic()
         nodes = {node["NodeID"]: node for node in self._ray.nodes() if node["Alive"]}
-        for slot in [s for s in self._slots if s.node not in nodes and s.is_idle]:
-            self._leave(slot)
+        for slot in [s for s in self._slots if not s.job]:
+            if slot.node not in nodes or self._found.get(slot.node):
+                self._leave(slot)
+        asked = {"CPU": self._cluster.num_cpus, "GPU": self._cluster.num_gpus}
         names = Counter(node["NodeName"] for node in nodes.values())
         room = []
         for id_, node in nodes.items():
             name = node["NodeName"] + (f" ({id_[:8]})" if names[node["NodeName"]] > 1 else "")
             taken = sum(slot.node == id_ for slot in self._slots)
             if not self._found.get(id_):
-                room += [(i, id_, name) for i in range(taken, self._places(node["Resources"]))]
+                room += [(i, id_, name) for i in range(taken, places(node["Resources"], asked))]
         for _, id_, name in sorted(room)[: self._count - len(self._slots)]:
             self._hire(name, nodes[id_])
-
-    def _places(self, resources: Mapping[str, float]) -> int:
-        """Return how many cohorts a node has room for."""
-        asked = {"CPU": self._cluster.num_cpus, "GPU": self._cluster.num_gpus}
-        return min(int(resources.get(n, 0) / each + 1e-9) for n, each in asked.items() if each)
 
     def _hire(self, name: str, node: Mapping[str, Any]) -> None:
         """Start somebody on a node."""
@@ -191,10 +189,11 @@ class Crew:
     def _opened(self, slot: Slot, found: tuple[Mapping[str, str], bool]) -> None:
         """Take up somebody who is ready, if the node is as this machine is."""
         there, sees_store = found
-        pairs = [(name, there.get(name), here) for name, here in self._versions.items()]
-        different = [f"{name} {that}, not {here}" for name, that, here in pairs if that != here]
-        if different:
-            self._refuse(slot, f"it has {'; '.join(different)}, as the machine that asks")
+        other = [
+            f"{n} {there.get(n)}, not {v}" for n, v in self._versions.items() if there.get(n) != v
+        ]
+        if other:
+            self._refuse(slot, f"it has {'; '.join(other)}, as the machine that asks")
             return
         slot.is_open, slot.crossing = True, None if sees_store else Crossing(self._store)
         is_new = not any(s.node == slot.node and s.job is self._check for s in self._slots)
@@ -202,39 +201,50 @@ class Crew:
             self._begin(slot, self._check)  # a node that came later
 
     def _refuse(self, slot: Slot, why: str) -> None:
-        """Do without a node, and say why."""
+        """Do without a node, and say why; who trains there may end what they are at."""
         if not self._found.get(slot.node):
             said = f"node {slot.name}: {why}".rstrip(".") + "."
             self._found[slot.node] = said
             if self._is_checking:
                 self._emit("error", "", {"reason": said})
         for other in [s for s in self._slots if s.node == slot.node]:
-            self._leave(other)
+            if other is slot or not other.job:
+                self._leave(other)
 
     def _refused(self) -> list[str]:
         return [why for why in self._found.values() if why]
 
     def _leave(self, slot: Slot) -> None:
-        """Part with somebody, whatever they do."""
+        """Part with somebody; another takes up what they were at."""
+        if slot not in self._slots:
+            return
+        self._part(slot)
+        if slot.job is self._check:
+            self._end_check()
+        elif slot.job and self._stops:
+            self._end(slot.job)
+        elif slot.job:
+            self._again.append(slot.job)
+
+    def _part(self, slot: Slot) -> None:
         slot.locks.close()
-        if slot in self._slots:
-            self._slots.remove(slot)
+        self._slots.remove(slot)
         with contextlib.suppress(self._ray.exceptions.RayError):
             self._ray.kill(slot.actor)
 
     def _able(self) -> list[Slot]:
         """Return who can begin a job: on nodes that passed the check, if there was one."""
-        passed = [s for s in self._slots if not self._check or self._found.get(s.node) == ""]
-        return [slot for slot in passed if slot.is_idle]
+        unseen = None if self._check else ""
+        return [s for s in self._slots if s.is_idle and self._found.get(s.node, unseen) == ""]
 
     def _is_at_work(self) -> bool:
-        jobs = [slot.job for slot in self._slots if slot.job is not self._check]
-        return bool(self._again) or any(jobs)
+        return any(slot.job for slot in self._slots if slot.job is not self._check)
 
     # what they do
 
     def _attend(self) -> None:
         """Wait a moment for answers, and take them."""
+        self._mind()
         if self._stops:
             self._stop_all()
         elif time.monotonic() - self._looked_at > LOOK_S:
@@ -250,6 +260,21 @@ class Crew:
             slot = asked[one]
             if slot in self._slots:  # and not left meanwhile
                 self._answer(slot)
+
+    def _mind(self) -> None:
+        """Notice that nobody is there.
+
+        Raises:
+            DistillbenchError: for `LEFT_S`.
+        """
+        gone_s = time.monotonic() - self._there_at
+        if self._stops or any(slot.is_open for slot in self._slots):
+            self._there_at = time.monotonic()
+        elif self._slots and gone_s > OPEN_S:
+            self._note("waiting for room in the cluster")
+        elif not self._slots and gone_s > LEFT_S:
+            said = [*self._refused(), "no node of the cluster is left; the same command goes on."]
+            raise DistillbenchError("\n".join(said))
 
     def _answer(self, slot: Slot) -> None:
         asked, takes = slot.asked, slot.takes
@@ -274,17 +299,14 @@ class Crew:
         assert job is not None
         slot.job, freight = job, Freight()
         if slot.crossing and job.action != "check":
-            try:
-                for cell in sorted(job.cells, key=lambda c: c.key):
-                    slot.locks.enter_context(self._store.lock(cell.key, timeout_s=0))
-            except Busy:
-                slot.locks.close()
+            if busy := slot.hold(self._store):
                 if not slot.waits:
-                    self._emit("waiting", cell.key, {})
+                    self._emit("waiting", busy, {})
                 slot.waits = True
                 return
             freight = slot.crossing.pack(needed(job, self._store), keys_of(job))
-        slot.ask(slot.actor.begin.remote(job, freight), self._ask_on)
+        sources = sources_of(job) if job.action == "check" else {}
+        slot.ask(slot.actor.begin.remote(job, freight, sources), self._ask_on)
 
     def _ask_on(self, slot: Slot, _: None = None) -> None:
         slot.ask(slot.actor.hear.remote(), self._hear)
@@ -295,7 +317,8 @@ class Crew:
         assert job is not None
         if slot.crossing:
             try:
-                slot.crossing.unpack(news.freight, keys_of(job))
+                is_newer = job.action == "measure"
+                slot.crossing.unpack(news.freight, keys_of(job), is_newer)
             except Damaged as error:
                 self._lose(slot, error)
                 return
@@ -311,20 +334,23 @@ class Crew:
                     kinds = " and ".join(str(e["device"]) for e in data["environments"])
                     self._note(f"cell {key} began elsewhere than it ended: on {kinds}")
                 self._emit(event, key, {**data, "job": job} if event == "died" else data)
+        if slot not in self._slots:  # it did not pass
+            return
         if not news.is_over:
             self._ask_on(slot)
         elif slot.is_cut:
             self._lose(slot, "its worker was told to end")
         else:
             slot.free()
-            self._end(slot, job)
+            if job is self._check:
+                self._found.setdefault(slot.node, "")
+                self._end_check()
+            else:
+                self._end(job)
 
-    def _end(self, slot: Slot, job: Job) -> None:
-        if job.action != "check":
-            self._ended.append(job)
-        else:
-            self._found.setdefault(slot.node, "")
-            self._end_check()
+    def _end(self, job: Job) -> None:
+        self._attempts.pop(id(job), None)
+        self._ended.append(job)
 
     def _end_check(self) -> None:
         """End the check that a walk asked for, once every node has been looked through."""
@@ -334,39 +360,33 @@ class Crew:
             self._ended.append(self._check)
 
     def _lose(self, slot: Slot, why: object) -> None:
-        """Part with somebody who cannot go on; another takes up what they were at."""
-        job = slot.job
+        """Part with somebody who cannot go on, and say why; not for ever again."""
+        job, why = slot.job, getattr(why, "cause", why)  # of what was raised there
         said = (str(why).strip() or type(why).__name__).splitlines()[0]
+        what = slot.node if job is self._check else id(job)
         if not slot.is_open and getattr(why, "actor_init_failed", True):
             self._refuse(slot, f"distillbench does not begin there: {said}")
-            return
-        self._leave(slot)
-        if job is None:
-            return
-        if job.action == "check":
-            self._end_check()
-        elif self._stops:
-            self._ended.append(job)
-        elif (tried := self._attempts[id(job)] + 1) < ATTEMPTS:
-            self._attempts[id(job)] = tried
-            self._again.append(job)
-            self._note(f"node {slot.name} was lost ({said}); its cells go on elsewhere")
+        elif job is None or self._stops:
+            self._leave(slot)
+        elif (tried := self._attempts[what] + 1) < ATTEMPTS:
+            self._attempts[what] = tried
+            then = "it is tried again" if job is self._check else "its cells go on elsewhere"
+            self._note(f"node {slot.name} was lost ({said}); {then}")
+            self._leave(slot)
+        elif job is self._check:
+            self._refuse(slot, f"cannot be looked through: {said}")
         else:
-            self._emit(
-                "died",
-                "",
-                {"job": job, "reason": f"lost {tried} node{'s' * (tried > 1)}, at last: {said}"},
-            )
-            self._ended.append(job)
+            reason = f"lost {tried} node{'s' * (tried > 1)}, at last: {said}"
+            self._emit("died", "", {"job": job, "reason": reason})
+            self._part(slot)
+            self._end(job)
 
     def _stop_all(self) -> None:
         """Pass on that somebody wants to stop; the second time, do not wait."""
-        self._ended += self._again
-        self._again = []
-        for slot in [slot for slot in self._slots if slot.job and slot.job is not self._check]:
-            if slot.asked is None or self._stops > 1:
-                assert slot.job is not None
-                self._ended.append(slot.job)
+        while self._again:
+            self._end(self._again.pop())
+        for slot in [slot for slot in self._slots if slot.job]:
+            if slot.asked is None or slot.job is self._check or self._stops > 1:
                 self._leave(slot)
             elif not self._is_told:
                 slot.actor.stop.remote()

@@ -28,6 +28,10 @@ class Computer(Protocol):
     def checkpoint_s(self) -> float:
         """At least this long between two checkpoints, in seconds."""
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether other machines do jobs, and so are looked through before they do any."""
+
     def open(self, emit: Emit, cells: int) -> Executor:
         """Return who does the jobs; the caller closes it.
 
@@ -50,6 +54,11 @@ class Machine:
     def device(self) -> str:
         """What a worker computes on; of several GPUs it sees one."""
         return "cuda" if self.gpus else "cpu"
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """False: what is scored here was looked for before the walk began."""
+        return False
 
     def open(self, emit: Emit, cells: int) -> Executor:
         """Return who does the jobs; see `Computer.open`."""

@@ -11,11 +11,14 @@ import platform
 import shutil
 import tempfile
 import time
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from PIL import features
 
 from bench.errors import DistillbenchError
 from bench.fetch.missing import missing_weights
@@ -23,6 +26,7 @@ from bench.plan.cell import open_dataset
 from bench.plugins import outside
 from bench.plugins.source import ROOT
 from bench.run.executors import Processes
+from bench.run.held import hold, sweep
 from bench.run.job import Job
 from bench.run.machine import limited
 from bench.run.travel import Crossing, Freight, in_folder, of_cell
@@ -31,6 +35,8 @@ from bench.store.layout import Store
 
 HEAR_S = 0.5  # events of so long are told at once
 TOLD_AT_ONCE = ("ended", "scored", "error", "interrupted", "died")  # by what lies in the store
+OWN = "distillbench-node-"  # begins the name of a store of its own
+PIXELS = ("torchvision", "pillow", "numpy", "scipy", "scikit-image")  # beside torch
 FOLDERS = ("networks", "references", "provenance", "latents")  # beside the cells'
 
 
@@ -63,7 +69,11 @@ class Hand:
         self.errand = errand
         outside.look_in(errand.places)
         self.sees_store = (errand.store / errand.token).exists()
-        root = errand.store if self.sees_store else Path(tempfile.mkdtemp(prefix="distillbench-"))
+        root = errand.store
+        if not self.sees_store:
+            root = Path(tempfile.mkdtemp(prefix=OWN))
+            self._lock = hold(root)
+            sweep(root.parent.glob(f"{OWN}*"))  # of those that were killed
         self.store = Store(root)
         self._crossing = Crossing(self.store)
         self._record = ("", "")  # ids: of the run's own, and of what is said of this machine
@@ -77,17 +87,22 @@ class Hand:
         """Return the versions here, and whether the run's store is seen from here."""
         return versions(), self.sees_store
 
-    def begin(self, job: Job, freight: Freight) -> None:
+    def begin(self, job: Job, freight: Freight, sources: Mapping[str, str]) -> None:
         """Start a job; what it needs of the run's store came along.
+
+        Args:
+            job: what to do.
+            freight: files for it.
+            sources: what `sources_of` says of a check where the run was asked.
 
         Raises:
             Damaged: what came is not what was sent.
         """
         self._keys = keys_of(job)
-        self._crossing.unpack(freight, self._keys)
+        self._crossing.unpack(freight, self._keys, is_newer=True)
         self._sent_at = time.monotonic()
         self._is_busy = True
-        if job.action == "check" and (lacking := list(_lacking(job))):
+        if job.action == "check" and (lacking := list(_lacking(job, sources))):
             self._events.append(("error", "", {"reason": "; ".join(lacking)}))
             self._is_busy = False
             return
@@ -148,13 +163,33 @@ def versions() -> dict[str, str]:
             digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     return {
         "Python": ".".join(platform.python_version_tuple()[:2]),
-        "torch": metadata.version("torch").partition("+")[0],  # of a CPU's build or a GPU's
+        # without whether it is a CPU's build or a GPU's
+        **{name: metadata.version(name).partition("+")[0] for name in ("torch", *PIXELS)},
+        "libjpeg": str(features.version("jpg")),
         "distillbench's sources": digest.hexdigest()[:12],
     }
 
 
-def _lacking(job: Job) -> Iterator[str]:
-    """Yield what this machine lacks of data sets and of metrics' weights."""
+def sources_of(job: Job) -> dict[str, str]:
+    """Return plug-in -> hash of its file, of all plug-ins of a job: users' own differ by folder.
+
+    Raises:
+        PluginError: this machine lacks one.
+    """
+    parts = (*job.metrics, *job.watched)
+    own = {f"{part.kind.name} {part.name}": part.source_hash() for part in parts}
+    return dict(ChainMap(own, *(cell.sources() for cell in job.cells)))
+
+
+def _lacking(job: Job, sources: Mapping[str, str]) -> Iterator[str]:
+    """Yield what this machine lacks of plug-ins, of data sets and of metrics' weights."""
+    try:
+        here = sources_of(job)
+    except DistillbenchError as error:
+        yield f"it lacks a plug-in: {error}".rstrip(".")
+        return
+    for name in sorted(name for name, there in sources.items() if here.get(name) != there):
+        yield f"its file of {name} has other content than that of the machine that asks"
     for part in {(c.dataset.path, c.dataset.fingerprint): c.dataset for c in job.cells}.values():
         try:
             found = open_dataset(part).fingerprint()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.errors import Busy
 from bench.plan.scores import network_id, reference_id
 from bench.run.job import Job
 from bench.run.travel import Crossing, in_folder, of_cell, of_teacher
@@ -33,6 +34,17 @@ class Slot:
         """Wait for an answer."""
         self.asked, self.takes = asked, takes
 
+    def hold(self, store: Store) -> str:
+        """Lock the job's cells; where another process has one, return its key and lock none."""
+        assert self.job is not None
+        for cell in sorted(self.job.cells, key=lambda c: c.key):
+            try:
+                self.locks.enter_context(store.lock(cell.key, timeout_s=0))
+            except Busy:
+                self.locks.close()
+                return cell.key
+        return ""
+
     def free(self) -> None:
         """Be without a job."""
         self.locks.close()
@@ -42,6 +54,11 @@ class Slot:
     def is_idle(self) -> bool:
         """Whether a job can start."""
         return self.is_open and self.job is None
+
+
+def places(resources: Mapping[str, float], asked: Mapping[str, float]) -> int:
+    """Return how many cohorts that ask for so much of each resource a node has room for."""
+    return min(int(resources.get(n, 0) / each + 1e-9) for n, each in asked.items() if each)
 
 
 def needed(job: Job, store: Store) -> Iterator[str]:

@@ -11,12 +11,13 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import PurePosixPath
+from typing import NoReturn
 
 from bench.errors import Damaged
 from bench.plan.identity import identity
 from bench.store.atomic import replacing
-from bench.store.layout import Store, read_json, write_json
+from bench.store.layout import Json, Store, read_json, write_json
 
 CELL = re.compile(r"cells/([0-9a-f]{12})((?:/[A-Za-z0-9_-][A-Za-z0-9._-]{0,150}){1,3})")
 BESIDE = re.compile(
@@ -66,12 +67,13 @@ class Crossing:
             del self._known[place]
         return Freight(files, gone)
 
-    def unpack(self, freight: Freight, keys: Collection[str]) -> None:
+    def unpack(self, freight: Freight, keys: Collection[str], is_newer: bool) -> None:
         """Check what came, and keep it.
 
         Args:
             freight: from the other end.
             keys: cells of which files may come.
+            is_newer: whether scores of networks and real images take the place of those here.
 
         Raises:
             Damaged: a file may not come, or is not what was sent; nothing was kept.
@@ -84,8 +86,18 @@ class Crossing:
         for place, (sha256, content) in freight.files.items():
             if hashlib.sha256(content).hexdigest() != sha256:
                 raise Damaged(f"{place} came from another machine with other bytes than were sent.")
+        for place in freight.files:
+            self._check_room(place, freight)
+        values = {
+            place: _read(place, content)
+            for place, (_, content) in freight.files.items()
+            if place.startswith(ADDED_TO)
+        }
         for place in sorted(freight.files, key=lambda place: place.endswith(END)):
-            self._keep(place, freight.files[place][1])
+            if place in values:
+                self._add(place, values[place], is_newer)
+            else:
+                self._keep(place, freight.files[place][1])
             stamp = self._stamp(place)
             if stamp:
                 self._known[place] = stamp
@@ -95,11 +107,27 @@ class Crossing:
 
     def _keep(self, place: str, content: bytes) -> None:
         path = self.store.root / place
-        if place.startswith(ADDED_TO):
-            _add(path, content)
-        elif _key(place) or not path.exists():  # codes are what their name says
+        if _key(place) or not path.exists():  # codes are what their name says
             with replacing(path) as file:
                 file.write(content)
+
+    def _check_room(self, place: str, freight: Freight) -> None:
+        """Refuse a file where a folder is, or below a file.
+
+        Raises:
+            Damaged: it is one of these.
+        """
+        path = self.store.root / place
+        above = [parent.as_posix() for parent in PurePosixPath(place).parents]
+        is_below = any(up in freight.files or (self.store.root / up).is_file() for up in above)
+        if is_below or path.is_dir():
+            raise Damaged(f"{place} came from another machine, and is a file beside a folder.")
+
+    def _add(self, place: str, value: Json, is_newer: bool) -> None:
+        """Keep scores, or a provenance, beside those of other machines."""
+        path = self.store.root / place
+        known = read_json(path)
+        write_json(path, known | value if is_newer else value | known)
 
     def _stamp(self, place: str) -> tuple[int, int] | None:
         try:
@@ -135,18 +163,21 @@ def _key(place: str) -> str:
     return found[1] if found else ""
 
 
-def _add(path: Path, content: bytes) -> None:
-    """Keep scores, or a provenance, beside those that are there; several machines bring some.
+def _read(place: str, content: bytes) -> Json:
+    """Return scores, or a provenance.
 
     Raises:
         Damaged: it is no JSON object, or no provenance of that id.
     """
     try:
-        value = json.loads(content)
+        value = json.loads(content, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        raise Damaged(f"{path.name} came from another machine, and is not JSON.") from error
-    is_provenance = path.parent.name == "provenance"
-    if not isinstance(value, dict) or (is_provenance and identity(value) != path.stem):
-        raise Damaged(f"{path.name} came from another machine, and is not what its name says.")
-    if not (is_provenance and path.exists()):
-        write_json(path, read_json(path) | value)
+        raise Damaged(f"{place} came from another machine, and is not JSON.") from error
+    is_named = not place.startswith("provenance/") or identity(value) == PurePosixPath(place).stem
+    if not isinstance(value, dict) or not is_named:
+        raise Damaged(f"{place} came from another machine, and is not what its name says.")
+    return value
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number")

@@ -160,9 +160,11 @@ class _Run:
         executor = self.machine.open(self._hear, len(todo))
         self.workers = max(1, executor.idle())
         with contextlib.closing(executor), self._signals(executor):
-            if untrained:
+            # to be scored only: what was given may be gone once it was taken up
+            scored = [cell for cell in todo if self.machine.is_elsewhere and not cell.given]
+            if checked := {cell.key: cell for cell in (*untrained, *scored)}:
                 self.listen("phase", "", {"phase": "start-up: checking"})
-                self._alone(executor, self._job("check", [*untrained, *self.later]))
+                self._alone(executor, self._job("check", [*checked.values(), *self.later]))
                 if self.outcome.errors:
                     raise DistillbenchError("\n".join(self.outcome.errors))
             self.listen("phase", "", {"phase": "start-up: workers"})

@@ -57,15 +57,26 @@ def cpu_name() -> str:
 def gpus() -> list[str]:
     """Return "model, driver" of each GPU that this process may use; [] where nvidia-smi says none.
 
-    `CUDA_VISIBLE_DEVICES` is respected.
+    `CUDA_VISIBLE_DEVICES` is respected. Its numbers are CUDA's, which are nvidia-smi's only by
+    `CUDA_DEVICE_ORDER=PCI_BUS_ID`; else they are told only where all GPUs are alike.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible == "":
         return []
+    if visible is None:
+        return _nvidia_smi()
+    is_by_number = not re.search("[A-Za-z]", visible)
+    if is_by_number and os.environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
+        every = _nvidia_smi()
+        return every[: len(visible.split(","))] if len(set(every)) == 1 else []
+    return _nvidia_smi("-i", visible)
+
+
+def _nvidia_smi(*which: str) -> list[str]:
     query = ["--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
         done = subprocess.run(  # noqa: S603
-            ["nvidia-smi", *query, *(["-i", visible] if visible else [])],  # noqa: S607
+            ["nvidia-smi", *query, *which],  # noqa: S607
             capture_output=True,
             text=True,
             check=True,

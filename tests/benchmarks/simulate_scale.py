@@ -91,6 +91,7 @@ class Workers:
     device: str = "cuda"
     threads: int = 1
     checkpoint_s: float = 30.0
+    is_elsewhere: bool = False
     now: float = 0.0
     busy_s: float = 0.0  # of all workers
     jobs: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -43,14 +44,14 @@ def files(end: Crossing) -> dict[str, bytes]:
 
 def test_what_changed_arrives_and_what_is_gone_goes(ends: tuple[Crossing, Crossing]) -> None:
     there, here = ends
-    here.unpack(packed(there), {KEY})
+    here.unpack(packed(there), {KEY}, is_newer=True)
     assert {name: x for name, x in files(there).items() if ".lock" not in name} == files(here)
     there.store.resume(KEY).unlink()
     there.store.write(KEY, "end.json", {"status": "done"})
     freight = packed(there)
     assert list(freight.files) == [f"cells/{KEY}/end.json"]
     assert freight.gone == (f"cells/{KEY}/resume.safetensors",)
-    here.unpack(freight, {KEY})
+    here.unpack(freight, {KEY}, is_newer=True)
     assert here.store.state(KEY).status == "done"
     assert not here.store.resume(KEY).exists()
     assert packed(there) == Freight()
@@ -85,7 +86,7 @@ def test_a_name_that_may_not_come_is_refused(ends: tuple[Crossing, Crossing], pl
         replace(freight, gone=(f"networks/{KEY}.json",)),
     ):
         with pytest.raises(Damaged, match="may not"):
-            here.unpack(hostile, {KEY})
+            here.unpack(hostile, {KEY}, is_newer=True)
     assert not here.store.root.exists()
 
 
@@ -96,7 +97,7 @@ def test_tampered_bytes_are_refused(ends: tuple[Crossing, Crossing]) -> None:
     sha256, content = freight.files[place]
     freight.files[place] = (sha256, content[:-1] + b"!")
     with pytest.raises(Damaged, match=place):
-        here.unpack(freight, {KEY})
+        here.unpack(freight, {KEY}, is_newer=True)
     assert not here.store.root.exists()
 
 
@@ -104,12 +105,12 @@ def test_a_provenance_is_what_its_name_says(ends: tuple[Crossing, Crossing]) -> 
     there, here = ends
     record = {"python": "3.11"}
     name = there.store.add_provenance(record)
-    here.unpack(there.pack([f"provenance/{name}.json"], set()), set())
+    here.unpack(there.pack([f"provenance/{name}.json"], set()), set(), is_newer=True)
     assert here.store.provenance(name) == record
     path = there.store.root / "provenance" / f"{identity('another')}.json"
     path.write_text(json.dumps(record))
     with pytest.raises(Damaged, match="not what its name says"):
-        here.unpack(there.pack([f"provenance/{path.name}"], set()), set())
+        here.unpack(there.pack([f"provenance/{path.name}"], set()), set(), is_newer=True)
 
 
 def test_scores_of_several_machines_stand_beside_each_other(
@@ -120,7 +121,7 @@ def test_scores_of_several_machines_stand_beside_each_other(
         path = end.store.network(KEY)
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps({score: {"value": 1}}))
-    here.unpack(there.pack([f"networks/{KEY}.json"], set()), set())
+    here.unpack(there.pack([f"networks/{KEY}.json"], set()), set(), is_newer=True)
     assert json.loads(here.store.network(KEY).read_text()).keys() == {"latency", "size"}
 
 
@@ -136,3 +137,39 @@ def test_teachers_and_judges_of_a_cohort_travel_with_it(tmp_path: Path) -> None:
     places = set(needed(job, here))
     assert {f"cells/{key}/checkpoint.safetensors" for key in others} <= places
     assert keys_of(job) == set(plan.cells)
+
+
+@pytest.mark.parametrize(
+    ("late", "content"),
+    [
+        (f"cells/{KEY}/spec.json/more", b"a file below a file"),
+        (f"cells/{KEY}/samples", b"a file where a folder is"),
+        (f"networks/{KEY}.json", b"[]"),
+        (f"networks/{KEY}.json", b'{"latency": NaN}'),
+        (f"references/{KEY}.json", b"{"),
+    ],
+)
+def test_nothing_is_kept_of_what_is_partly_wrong(
+    ends: tuple[Crossing, Crossing], late: str, content: bytes
+) -> None:
+    _, here = ends
+    (here.store.folder(KEY) / "samples").mkdir(parents=True)
+    files_ = {f"cells/{KEY}/spec.json": b"{}", late: content}
+    freight = Freight({name: (hashlib.sha256(x).hexdigest(), x) for name, x in files_.items()})
+    with pytest.raises(Damaged, match=late):
+        here.unpack(freight, {KEY}, is_newer=True)
+    assert files(here) == {}
+
+
+def test_a_score_that_is_there_stays_unless_it_was_measured_again(
+    ends: tuple[Crossing, Crossing],
+) -> None:
+    there, here = ends
+    for end, value in ((there, 2), (here, 1)):
+        path = end.store.network(KEY)
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"latency": {"value": value}}))
+    freight = there.pack([f"networks/{KEY}.json"], set())
+    for is_newer, value in ((False, 1), (True, 2)):
+        here.unpack(freight, set(), is_newer=is_newer)
+        assert json.loads(here.store.network(KEY).read_text())["latency"]["value"] == value

@@ -17,7 +17,8 @@ class _Noting:
 
     device, threads, checkpoint_s = "cpu", 1, 30.0
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, is_elsewhere: bool = False) -> None:
+        self.is_elsewhere = is_elsewhere
         self.count, self.busy, self.sizes = count, list[Job](), list[int]()
         self.beside: dict[str, int] = {}  # action -> jobs at work when it was last submitted
 
@@ -61,6 +62,19 @@ def test_the_last_cohort_is_shared_out_among_the_workers(
     workers = _Noting(2)
     walk.run(plan, Store(tmp_path / "runs"), workers, lambda *event: None)
     assert workers.sizes == sizes
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+def test_other_machines_are_looked_through_before_they_score(
+    is_elsewhere: bool, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "runs")
+    plan = tiny_plan(tmp_path, methods={"none": {}})
+    for key in plan.cells:
+        store.write(key, "end.json", {"status": "done"})
+    workers = _Noting(2, is_elsewhere)
+    walk.run(plan, store, workers, lambda *event: None)
+    assert list(workers.beside) == ["check"] * is_elsewhere + ["train"]
 
 
 def test_networks_are_measured_while_nothing_else_is_at_work(tmp_path: Path) -> None:

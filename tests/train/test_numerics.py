@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from bench.contracts.kinds import METHOD, METRIC, NETWORK
+from bench.store import provenance
 from bench.store.layout import Store
 from bench.train import checkpoint
 from bench.train.device import clocks, configure, full_precision, nondeterminism
@@ -235,6 +236,42 @@ def test_clocks_are_those_of_the_device_that_was_timed(
             torch.cuda, "get_device_properties", lambda _, u=uuid: SimpleNamespace(uuid=u)
         )
         assert list(clocks(torch.device("cuda")).values()) == found
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ({"CUDA_VISIBLE_DEVICES": "1,0"}, []),  # CUDA's numbers are not nvidia-smi's
+        ({"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}, ["which -i 1"]),
+        ({"CUDA_VISIBLE_DEVICES": "GPU-0a"}, ["which -i GPU-0a"]),
+        ({"CUDA_VISIBLE_DEVICES": ""}, []),
+        ({}, ["A, 570", "B, 570"]),
+    ],
+)
+def test_gpus_are_those_that_the_process_may_use(
+    said: dict[str, str], found: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(
+        '#!/bin/sh\nshift 2\n[ $# = 0 ] && printf "A, 570\\nB, 570\\n" || echo which "$@"\n'
+    )
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    assert provenance.gpus() == found
+
+
+def test_alike_gpus_need_no_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text('#!/bin/sh\nprintf "A, 570\\nA, 570\\nA, 570\\n"\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,0")
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+    assert provenance.gpus() == ["A, 570", "A, 570"]
 
 
 @pytest.mark.gpu
