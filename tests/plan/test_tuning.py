@@ -26,6 +26,7 @@ from bench.plan.tuning import settings_of
 from bench.run.machine import Machine
 from bench.run.walk import run, try_settings
 from bench.store.layout import Store
+from bench.train.decoded import _Reader
 
 TUNE = {"trials": 3, "by": "psnr", "seeds": [100]}
 
@@ -229,11 +230,15 @@ def test_no_test_image_is_read_before_the_choice_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    read = PhotoEdges.read
+    read, kept = PhotoEdges.read, _Reader.__call__
 
     def watched(self: PhotoEdges, split: str, domain: str, index: int, size: int) -> Pixels:
         seen.append(split)
         return read(self, split, domain, index, size)
+
+    def watched_too(self: _Reader, split: str, domain: str, index: int, size: int) -> Pixels:
+        seen.append(split)  # which other tests may have had decoded
+        return kept(self, split, domain, index, size)
 
     def facts(self: Task, networks: Any, direction: str, items: Any) -> dict[str, Any]:
         if networks["generator"][direction].width == 2:  # a trial's
@@ -241,6 +246,7 @@ def test_no_test_image_is_read_before_the_choice_is_made(
         return {}
 
     monkeypatch.setattr(PhotoEdges, "read", watched)
+    monkeypatch.setattr(_Reader, "__call__", watched_too)
     monkeypatch.setattr(Task, "facts", facts)
     suite = load(write_suite(tmp_path, tune=TUNE, methods={"none": {}, "wkd": {}}))
     store, machine = Store(tmp_path / "runs"), Machine(jobs=1)
