@@ -7,9 +7,7 @@ of images, finds it. Batches lie under the weights that made them and the way th
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -18,6 +16,7 @@ from bench.errors import Damaged, StoreError
 from bench.plan.cell import Cell
 from bench.plan.identity import identity
 from bench.plan.scores import count_outputs, modes_of
+from bench.store.atomic import free_bytes
 from bench.store.layout import Store
 from bench.train import checkpoint
 from bench.train.player import Player
@@ -66,10 +65,7 @@ def check_room(cells: Iterable[Cell], store: Store, watched: bool) -> None:
         StoreError: how much they need, and how much there is.
     """
     needed = sum(_missing(cell, store, watched) for cell in cells if cell.scored_on)
-    place: Path = store.root.absolute()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
+    free = free_bytes(store.root)
     if needed > free:
         raise StoreError(
             f"{store.root}: samples need {needed / 1e9:,.1f} GB and {free / 1e9:,.1f} GB are free: "

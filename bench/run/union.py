@@ -17,7 +17,7 @@ from bench.errors import Busy, Damaged, StoreError
 from bench.plan.identity import identity, is_identity
 from bench.run.examine import Examined, examine, files_of, scores_in
 from bench.store.arrays import read_arrays, write_arrays
-from bench.store.atomic import replacing
+from bench.store.atomic import free_bytes, replacing
 from bench.store.layout import Json, Store, read_json, write_json
 from bench.train import checkpoint
 
@@ -138,10 +138,7 @@ class _Merge:
         for key, store in lacking.items():
             with contextlib.suppress(Damaged):  # it is told of later
                 needed += sum(path.stat().st_size for path in files_of(store, key).values())
-        place = self.into.root.absolute()
-        while not place.exists():
-            place = place.parent
-        free = shutil.disk_usage(place).free
+        free = free_bytes(self.into.root)
         if needed > free:
             raise StoreError(
                 f"{self.into.root}: the stores hold {needed / 1e9:,.1f} GB more, and "
