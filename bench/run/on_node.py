@@ -32,11 +32,12 @@ from bench.run.machine import limited
 from bench.run.travel import Crossing, Freight, in_folder, of_cell
 from bench.store import provenance
 from bench.store.layout import Store
+from bench.train.decoded import LIBRARIES
 
 HEAR_S = 0.5  # events of so long are told at once
 TOLD_AT_ONCE = ("ended", "scored", "error", "interrupted", "died")  # by what lies in the store
 OWN = "distillbench-node-"  # begins the name of a store of its own
-PIXELS = ("torchvision", "pillow", "numpy", "scipy", "scikit-image")  # beside torch
+PIXELS = ("torchvision", "pillow", "numpy", *LIBRARIES)  # beside torch
 FOLDERS = ("networks", "references", "provenance", "latents")  # beside the cells'
 
 
