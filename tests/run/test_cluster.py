@@ -176,7 +176,8 @@ def node_of(store: Store, key: str) -> str:
     return str(record["node"]["name"])
 
 
-@pytest.mark.parametrize("sight", [pytest.param("near", marks=pytest.mark.slow), "far"])
+@pytest.mark.slow  # a node is killed in the middle: what that is depends on how busy the machine is
+@pytest.mark.parametrize("sight", ["near", "far"])
 def test_what_a_dead_node_did_goes_on_elsewhere(
     sight: str, nodes: Any, east: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
