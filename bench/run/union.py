@@ -79,9 +79,17 @@ class _Merge:
         self._check_room(found)
         for source in self.sources:
             self._provenances(source)
+        left: dict[int, str] = {}  # place of a finding -> the cell that was not taken
         for source, key in follow(found):
-            with self._finding(f"cell {key}: not taken"):
+            try:
                 self._cell(source, key)
+            except (Damaged, Busy) as error:
+                left[len(self.merged.findings)] = key
+                self.merged.findings.append(f"cell {key}: not taken: {error}")
+        for finding, key in left.items():
+            with contextlib.suppress(Damaged):
+                if examine(self.into, key).has_ended:
+                    self.merged.findings[finding] += f" {self.into.root} has a whole one."
         for source in self.sources:
             for folder in ("networks", "references"):
                 for path in self._named(source, folder, ".json"):

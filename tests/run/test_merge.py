@@ -464,6 +464,20 @@ def test_a_damaged_cell_of_the_target_is_not_overwritten_unasked(
     assert "a link, not a folder" in finding
 
 
+def test_of_a_damaged_cell_it_says_whether_another_store_had_a_whole_one(
+    trained: Trained, tmp_path: Path
+) -> None:
+    stores, into = trained.copies(tmp_path), Store(tmp_path / "into")
+    key = next(e.cell.key for e in trained.plan.entries if e.role == "teacher" and e.cell)
+    flip(stores[0].checkpoint(key))
+    (alone,) = merge(stores[:1], into).findings
+    assert "its contents are not those that were written" in alone
+    assert "whole" not in alone
+    (finding,) = merge(stores, into).findings
+    assert finding == f"{alone} {into.root} has a whole one."
+    assert into.state(key).status == "done"
+
+
 def test_a_cell_in_use_is_left_and_said(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
