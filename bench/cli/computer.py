@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Callable
@@ -94,10 +95,21 @@ OPTIONS = {
 
 
 def computer_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what `open_computer` takes."""
+    """Add what `open_computer` takes; what contradicts is refused before a suite is read."""
+
+    @functools.wraps(command)
+    def checked(**options: Any) -> Any:
+        of_ray = (options["address"], options["num_cpus"], options["num_gpus"])
+        if options["executor"] == "local" and any(value is not None for value in of_ray):
+            raise SuiteError("--address, --num-cpus and --num-gpus are for --executor ray.")
+        if options["executor"] == "ray" and options["device"].startswith("cuda:"):
+            said = f"--device {options['device']}: with --executor ray, Ray chooses GPUs: say cuda."
+            raise SuiteError(said)
+        return command(**options)
+
     for option in reversed(OPTIONS.values()):
-        command = option(command)
-    return command
+        checked = option(checked)
+    return checked
 
 
 def open_computer(
@@ -117,20 +129,16 @@ def open_computer(
     The nodes of a cluster decide what `--device auto` is.
 
     Raises:
-        DistillbenchError: a GPU is not there, Ray is not installed, no cluster is there, or options
-            contradict.
+        DistillbenchError: a GPU is not there, Ray is not installed, no cluster is there, or GPUs of
+            a cluster are asked for and not.
     """
     if executor == "local":
-        if address or num_cpus is not None or num_gpus is not None:
-            raise SuiteError("--address, --num-cpus and --num-gpus are for --executor ray.")
         from bench.run import gpus
         from bench.run.machine import Machine
 
         used = gpus.choose(device)
         jobs = jobs or len(used) or os.cpu_count() or 1
         return Machine(jobs, threads, checkpoint_s, used), list(gpus.remarks(used, jobs))
-    if device.startswith("cuda:"):
-        raise SuiteError(f"--device {device}: with --executor ray, Ray chooses GPUs: say cuda.")
     from bench.run.cluster import Cluster, connect, has_gpus, said
 
     connect(address or os.environ.get("RAY_ADDRESS") or "auto")

@@ -288,6 +288,23 @@ def test_a_plug_in_that_has_other_content_on_a_node_is_named(
 
 
 @pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--address", "auto"], "are for --executor ray"),
+        (["--num-gpus", "0"], "are for --executor ray"),
+        (["--executor", "ray", "--device", "cuda:1"], "Ray chooses GPUs: say cuda"),
+    ],
+)
+def test_options_that_contradict_are_refused_before_a_suite_is_read(
+    asked: list[str], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "suite.yaml").write_text("name: of another kind")
+    done = CliRunner().invoke(main, ["run", str(tmp_path / "suite.yaml"), *asked])
+    assert done.exit_code == 2
+    assert said in done.output
+
+
+@pytest.mark.parametrize(
     ("option", "value"),
     [
         ("--num-cpus", "0"),
