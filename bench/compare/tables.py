@@ -22,8 +22,8 @@ def quality_table(
         label = f"{line.label} [{line.unit}]" if line.unit else line.label
         row = [line.place, label, *([marked[line.against]] if several else [])]
         row += [_text(line.new, f".{digits}f"), _text(line.base, f".{digits}f")]
-        interval = f"[{c.low:+.{digits}f}, {c.high:+.{digits}f}]" if c.n > 1 else "—"
-        row += [_text(c.mean, f"+.{digits}f"), interval, _small(line.image_error, digits)]
+        interval = f"[{c.low:+z.{digits}f}, {c.high:+z.{digits}f}]" if c.n > 1 else "—"
+        row += [_text(c.mean, f"+z.{digits}f"), interval, _small(line.image_error, digits)]
         row += [_pairs(line), _text(line.p_holm, ".4f")]
         decided = line.verdict in ("better", "worse")
         block.append([*row, Bold(line.verdict) if decided else line.verdict])
@@ -51,7 +51,7 @@ def _untold(lines: Sequence[Line]) -> list[str]:
     found = []
     for line in lines:
         if line.over_images and not line.is_told_apart:
-            gain, error = (f"{x:.{line.digits}f}" for x in (line.found.mean, line.image_error))
+            gain, error = (f"{x:z.{line.digits}f}" for x in (line.found.mean, line.image_error))
             images = len(line.over_images.names)
             found.append(
                 f"{line.place}, {line.label}: a gain of {gain} with a sampling error of {error}: "
