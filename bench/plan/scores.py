@@ -107,24 +107,29 @@ def image_scores(cell: Cell, metrics: Iterable[Part[Metric]]) -> Iterator[Wanted
             if asked.judge:
                 protocol[asked.role] = asked.judge.key
             name = score_id(asked.metric, protocol)
-            _, reason, _, label = asked.scoring
-            reason = reason or _lacks(cell, asked)
             yield Wanted(
                 name,
                 asked.direction,
                 asked.metric,
                 protocol,
-                reason,
+                _lacks(cell, asked),
                 judge=asked.judge,
                 mode=mode,
-                label=label,
+                label=asked.scoring.label,
             )
 
 
+def unanswered(cell: Cell, metrics: Iterable[Part[Metric]]) -> Iterator[tuple[str, str]]:
+    """Yield the names of metrics that have nothing to say of a cell's images, and why."""
+    for asked in _asked(cell, metrics) if cell.scored_on else ():
+        if reason := _lacks(cell, asked):
+            yield asked.metric.name, reason
+
+
 def _lacks(cell: Cell, asked: _Asked) -> str:
-    """Say what images from elsewhere cannot answer; "" if nothing is asked but them."""
-    if cell.has_networks:
-        return ""
+    """Say why a score cannot be had; of images from elsewhere, what they cannot answer."""
+    if asked.scoring.reason or cell.has_networks:
+        return asked.scoring.reason
     if needs_no_outputs(asked.metric):
         return "asks a network, and these are images"
     assert cell.given is not None

@@ -17,7 +17,7 @@ from bench.fetch import weights
 from bench.maths.attainable import LEVEL, least_holm_p, seeds_needed
 from bench.plan.cell import Cell
 from bench.plan.matrix import Entry, Plan
-from bench.plan.scores import image_scores, network_metrics
+from bench.plan.scores import network_metrics, unanswered
 from bench.plugins.registry import Part
 
 
@@ -127,12 +127,11 @@ def _empty(plan: Plan, device: str) -> Iterator[Remark]:
         cell = entry.cell or entry.like
         if cell is None:
             continue
-        for wanted in image_scores(cell, plan.metrics):
-            if wanted.reason:
-                found.setdefault((wanted.metric.name, wanted.reason), []).append(entry.dataset)
-        for metric in network_metrics(cell, plan.metrics):
-            if device == "cpu" and "gpu" in metric.declared.needs:
-                found.setdefault((metric.name, "needs a GPU"), []).append(entry.dataset)
+        for metric, reason in unanswered(cell, plan.metrics):
+            found.setdefault((metric, reason), []).append(entry.dataset)
+        for part in network_metrics(cell, plan.metrics):
+            if device == "cpu" and "gpu" in part.declared.needs:
+                found.setdefault((part.name, "needs a GPU"), []).append(entry.dataset)
     everywhere = {entry.dataset for entry in plan.students}
     for (empty, reason), datasets in found.items():
         there = set(datasets)
