@@ -65,7 +65,9 @@ def bench_seven_methods_two_widths_two_seeds(benchmark: Any, tmp_path: Path) -> 
     )
     plan = expand(load(suite))
     teachers = tmp_path / "teachers"
-    _run(suite, teachers, "--set", "methods={none: {}}", "--set", "budget.steps=1", "--jobs", "1")
+    run_suite(
+        suite, teachers, "--set", "methods={none: {}}", "--set", "budget.steps=1", "--jobs", "1"
+    )
     rounds: list[dict[str, float]] = []
 
     def measure() -> None:
@@ -75,12 +77,12 @@ def bench_seven_methods_two_widths_two_seeds(benchmark: Any, tmp_path: Path) -> 
                 shutil.copytree(teachers, store)
             walls, cpus = {}, {}
             for way in ("suite", "official") if number % 2 == 0 else ("official", "suite"):
-                started, used = time.perf_counter(), _cpu()
+                started, used = time.perf_counter(), cpu_of_children()
                 if way == "suite":
-                    _run(suite, stores[way], "--jobs", str(WORKERS))
+                    run_suite(suite, stores[way], "--jobs", str(WORKERS))
                 else:
                     _one_by_one(suite, plan, stores[way])
-                walls[way], cpus[way] = time.perf_counter() - started, _cpu() - used
+                walls[way], cpus[way] = time.perf_counter() - started, cpu_of_children() - used
             loops = {way: _in_loops(plan, Store(store)) for way, store in stores.items()}
             measured = {"wall": walls, "cpu": cpus, "loops": loops}
             rounds.append({name: x["suite"] / x["official"] for name, x in measured.items()})
@@ -111,7 +113,7 @@ def _pairs(folder: Path) -> Path:
     return folder
 
 
-def _run(suite: Path, store: Path, *options: str) -> None:
+def run_suite(suite: Path, store: Path, *options: str) -> None:
     command = [sys.executable, "-m", "bench", "run", str(suite), "--store", str(store)]
     command += ["--device", "cpu", "--mlflow", "none", *options]
     subprocess.run(command, check=True, capture_output=True, text=True)
@@ -121,7 +123,7 @@ def _one_by_one(suite: Path, plan: Plan, store: Path) -> None:
     """Train each student by a call of its own."""
 
     def call(only: Sequence[str]) -> None:
-        _run(suite, store, "--jobs", "1", *(x for text in only for x in ("--only", text)))
+        run_suite(suite, store, "--jobs", "1", *(x for text in only for x in ("--only", text)))
 
     with ThreadPoolExecutor(WORKERS) as pool:
         chosen = [
@@ -130,7 +132,7 @@ def _one_by_one(suite: Path, plan: Plan, store: Path) -> None:
         list(pool.map(call, chosen))
 
 
-def _cpu() -> float:
+def cpu_of_children() -> float:
     """Return the CPU seconds of all processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
