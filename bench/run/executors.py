@@ -98,9 +98,13 @@ class Processes:
         at_work = [worker.environment for worker, _ in self._busy.values()]
         worker = min(self._idle, key=lambda w: (at_work.count(w.environment), w.place))
         self._idle.remove(worker)
+        if not worker.process.is_alive():  # killed while it had nothing to do
+            worker = _anew(worker)
         self._busy[worker.connection] = (worker, job)
         with contextlib.suppress(OSError):  # a worker that just died is noticed in wait()
             worker.connection.send(job)
+        if self._stopped:  # by a signal that came while this worker was in neither list
+            worker.process.terminate()
 
     def wait(self) -> list[Job]:
         """Pass on what the workers emit; return the jobs that ended or whose worker died."""
@@ -113,6 +117,8 @@ class Processes:
                 event, key, data = "finished", "", {}
                 worker = self._replace(worker, job)
             if event == "finished":
+                if data.get("is_last"):
+                    worker = _anew(worker)
                 del self._busy[connection]
                 self._idle.append(worker)
                 ended.append(job)
@@ -147,7 +153,7 @@ class Processes:
         cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         hint = "; was memory short?" if code == -signal.SIGKILL else ""
         self._emit("died", "", {"job": job, "reason": f"its worker died ({cause}{hint})"})
-        return _Worker(worker.place, worker.environment)
+        return _anew(worker)
 
 
 class _Worker:
@@ -171,6 +177,12 @@ class _Worker:
         self.process.kill()
         self.process.join()
         self.connection.close()
+
+
+def _anew(worker: _Worker) -> _Worker:
+    """End a worker, and return another in its place."""
+    worker.close(5.0)
+    return _Worker(worker.place, worker.environment)
 
 
 @contextlib.contextmanager
@@ -214,13 +226,21 @@ def _do(job: Job, emit: Emit, stop: Callable[[], bool]) -> None:
 
 
 def _main(connection: Connection, places: outside.Places) -> None:
-    """Run in a worker: do jobs until there are none, the parent dies or a signal says stop."""
+    """Run in a worker: do jobs until there are none, the parent dies or a signal says stop.
+
+    Where a cell fails on a GPU it does no other job: after some errors every call of CUDA fails in
+    the process that had them, and it would be the first to be idle for all that is left.
+    """
     outside.look_in(places)
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     threading.Thread(target=_watch_parent, args=(stopped,), daemon=True).start()
 
+    has_failed = threading.Event()
+
     def emit(event: str, key: str, data: Mapping[str, Any]) -> None:
+        if event == "error" or data.get("status") == "failed":
+            has_failed.set()
         with contextlib.suppress(OSError):  # a dead parent hears nothing
             connection.send((event, key, data))
 
@@ -234,7 +254,10 @@ def _main(connection: Connection, places: outside.Places) -> None:
         if job is None:
             return
         _do(job, emit, stopped.is_set)
-        emit("finished", "", {})
+        is_last = has_failed.is_set() and job.device != "cpu"
+        emit("finished", "", {"is_last": is_last})
+        if is_last:
+            return
 
 
 def _watch_parent(stopped: threading.Event) -> None:

@@ -8,8 +8,10 @@ import os
 import subprocess
 import sys
 import time
+import types
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from tiny import write_suite
 
 from bench.cli.main import main
 from bench.errors import DistillbenchError, SuiteError
+from bench.plugins import outside
 from bench.plugins.source import ROOT
 from bench.run import executors, gpus
 from bench.run.executors import Executor, Processes
@@ -257,6 +260,74 @@ def test_a_worker_that_died_is_replaced_on_its_gpu(tmp_path: Path) -> None:
         assert Counter(told[VISIBLE] for told in environments()) == {"2": 1, "GPU-dd": 1}
 
 
+def test_a_worker_that_is_killed_while_it_waits_is_given_no_job(tmp_path: Path) -> None:
+    with opened(Machine(jobs=2)) as executor:
+        assert isinstance(executor, Processes)
+        killed = multiprocessing.active_children()
+        for child in killed:
+            child.kill()
+            child.join()
+        executor.submit(job(tmp_path))
+        executor.submit(job(tmp_path))
+        given = [worker.process for worker, _ in executor._busy.values()]
+        assert len(given) == 2
+        assert not {process.pid for process in given} & {child.pid for child in killed}
+
+
+def test_a_signal_that_comes_while_a_job_is_given_out_is_told(tmp_path: Path) -> None:
+    with opened(Machine(jobs=2)) as executor:
+        assert isinstance(executor, Processes)
+
+        class Idle(list[Any]):
+            def remove(self, worker: Any) -> None:
+                super().remove(worker)
+                executor.stop()
+
+        executor._idle = Idle(executor._idle)
+        executor.submit(job(tmp_path))
+        ((worker, _),) = executor._busy.values()
+        worker.process.join(60)
+        assert worker.process.exitcode is not None
+
+
+@pytest.mark.parametrize(
+    ("device", "event", "data", "ends"),
+    [
+        ("cuda", "ended", {"status": "failed"}, True),
+        ("cuda", "error", {"reason": "a metric failed"}, True),
+        ("cuda", "ended", {"status": "done"}, False),
+        ("cpu", "ended", {"status": "failed"}, False),
+    ],
+)
+def test_a_worker_does_nothing_after_a_failure_on_a_gpu(
+    device: str, event: str, data: dict[str, str], ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executors.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(executors, "_watch_parent", lambda stopped: None)
+    monkeypatch.setattr(executors, "_do", lambda job, emit, stop: emit(event, "a key", data))
+    ours, theirs = multiprocessing.Pipe()
+    for given in (replace(job(Path("runs")), device=device), None):
+        ours.send(given)
+    executors._main(theirs, outside.places())
+    assert ours.recv()[0] == event
+    assert ours.recv() == ("finished", "", {"is_last": ends})
+    assert theirs.poll() == ends  # what came after it was not read
+
+
+def test_a_worker_that_does_nothing_more_is_replaced() -> None:
+    executor = Processes(lambda *_: None, [{}])
+    (worker,) = executor._idle
+    fake = _Worker(0, {})
+    executor._idle, executor._busy = [], {fake.connection: (fake, job(Path("runs")))}  # type: ignore[dict-item]
+    fake.theirs.send(("finished", "", {"is_last": True}))
+    assert len(executor.wait()) == 1
+    (other,) = executor._idle
+    executor.close()
+    worker.close(5.0)
+    assert other is not fake
+    assert other.environment == {}
+
+
 def job(store: Path) -> Job:
     return Job("train", (), {}, (), (), store, "cpu", 1, 30.0, "")
 
@@ -267,6 +338,7 @@ class _Worker:
     def __init__(self, place: int, environment: dict[str, str]) -> None:
         self.place, self.environment = place, environment
         self.connection, self.theirs = multiprocessing.Pipe()
+        self.process = types.SimpleNamespace(is_alive=lambda: True)
 
     def close(self, patience_s: float) -> None:
         self.connection.close()
