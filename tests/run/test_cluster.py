@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from harness import Runs
 from PIL import Image
-from tiny import tiny_plan
+from tiny import student_cells, tiny_plan
 
 from bench.errors import DistillbenchError, Interrupted
 from bench.plan.matrix import Plan
@@ -37,13 +37,14 @@ LONG = {"steps": 300, "batch": 2}
 SLOW = """
 import time
 from pathlib import Path
-from baselines.none import NoDistillation
-class Slow(NoDistillation):
-    "No distillation, slowly until a file says otherwise: there is a middle on any machine."
+from baselines.hinton import Hinton
+class Slow(Hinton):
+    "Goes slowly until a file says otherwise, so that there is a middle on any machine."
     def terms(self, student, teacher):
         if not Path(__file__).with_name("go").exists():
+            Path(__file__).with_name("slow").touch()
             time.sleep(0.1)
-        return {}
+        return super().terms(student, teacher)
 """
 
 
@@ -168,16 +169,17 @@ def test_nodes_end_with_the_bits_of_one_process(
 
 
 class Killing(Events):
-    """Kills a node in the middle of what it trains, then lets all go on."""
+    """Kills a node in the middle of a student that it trains, then lets all go on."""
 
-    def __init__(self, nodes: Any, node: Any, store: Store, go: Path) -> None:
+    def __init__(self, nodes: Any, node: Any, plan: Plan, store: Store, go: Path) -> None:
         super().__init__(self.kill)
         self.nodes, self.node, self.store, self.go = nodes, node, store, go
+        self.students = {cell.key for cell in student_cells(plan)}
         self.cut, self.left = "", 0  # the cell, and the step where it was left
         self.steps = list[int]()  # of that cell, told since the loss of its node was
 
     def kill(self, event: str, key: str, data: Mapping[str, Any]) -> None:
-        if event != "progress":
+        if event != "progress" or key not in self.students:
             return
         if key == self.cut and any(note.startswith("node east was lost") for note in self.notes):
             self.steps.append(data["step"])
@@ -203,9 +205,10 @@ def test_what_a_dead_node_did_goes_on_elsewhere(
     if sight == "far":
         request.getfixturevalue("far")
     plan, store = slow_plan(tmp_path), Store(tmp_path / "there")
-    events = Killing(nodes, east, store, tmp_path / "go")
+    events = Killing(nodes, east, plan, store, tmp_path / "go")
     outcome = walk.run(plan, store, Cluster("cpu", store.root, checkpoint_s=0.0), events)
     assert outcome.errors == []
+    assert (tmp_path / "slow").exists()
     assert min(events.steps) > events.left > 10  # it did not begin anew
     assert events.steps[-1] == LONG["steps"]
     assert results(plan, store) == as_here(plan, tmp_path)
@@ -218,7 +221,7 @@ def test_a_cohort_whose_nodes_die_again_and_again_fails(
 ) -> None:
     monkeypatch.setattr(crew, "ATTEMPTS", 1)
     plan, store = slow_plan(tmp_path), Store(tmp_path / "there")
-    events = Killing(nodes, east, store, tmp_path / "go")
+    events = Killing(nodes, east, plan, store, tmp_path / "go")
     walk.run(plan, store, Cluster("cpu", store.root, checkpoint_s=0.0), events)
     assert "lost 1 node, at last: " in store.state(events.cut).reason
     others = set(plan.cells) - {events.cut}
