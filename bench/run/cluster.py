@@ -42,7 +42,8 @@ class Cluster:
         Raises:
             DistillbenchError: no node has room for a cohort.
         """
-        return Crew(self, emit, min(self.jobs or cells, max(1, cells)))
+        cells = max(1, cells)  # none where only networks are left to be measured
+        return Crew(self, emit, min(self.jobs or cells, cells))
 
 
 def connect(address: str) -> None:

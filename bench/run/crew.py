@@ -325,21 +325,21 @@ class Crew:
         for event, key, data in news.events:
             if job.action == "check" and event in ("error", "died"):
                 self._refuse(slot, data["reason"])
-            elif event == "interrupted" and not self._stops:
-                slot.is_cut = True  # something there ends its processes
+            elif event == "died" or (event == "interrupted" and not self._stops):
+                slot.cut = data.get("reason", "its worker was told to end")
             elif event == "note":
                 self._note(data["text"])
             else:
                 if len(data.get("environments", ())) > 1:
                     kinds = " and ".join(str(e["device"]) for e in data["environments"])
                     self._note(f"cell {key} began elsewhere than it ended: on {kinds}")
-                self._emit(event, key, {**data, "job": job} if event == "died" else data)
+                self._emit(event, key, data)
         if slot not in self._slots:  # it did not pass
             return
         if not news.is_over:
             self._ask_on(slot)
-        elif slot.is_cut:
-            self._lose(slot, "its worker was told to end")
+        elif slot.cut:
+            self._lose(slot, slot.cut)
         else:
             slot.free()
             if job is self._check:

@@ -29,7 +29,7 @@ from bench.run.executors import Processes
 from bench.run.held import hold, sweep
 from bench.run.job import Job
 from bench.run.machine import limited
-from bench.run.travel import Crossing, Freight, in_folder, of_cell
+from bench.run.travel import Crossing, Freight, in_folder, of_cell, of_teacher
 from bench.store import provenance
 from bench.store.layout import Store
 from bench.train.decoded import LIBRARIES
@@ -80,7 +80,7 @@ class Hand:
         self._record = ("", "")  # ids: of the run's own, and of what is said of this machine
         self._events: list[tuple[str, str, Any]] = []
         self._worker = Processes(self._take, [limited(errand.threads)])
-        self._keys: set[str] = set()
+        self._keys, self._cells = set[str](), set[str]()  # of the job: all, and those it trains
         self._is_busy = False
         self._sent_at = 0.0
 
@@ -99,7 +99,8 @@ class Hand:
         Raises:
             Damaged: what came is not what was sent.
         """
-        self._keys = keys_of(job)
+        self._empty()
+        self._keys, self._cells = keys_of(job), {cell.key for cell in job.cells}
         self._crossing.unpack(freight, self._keys, is_newer=True)
         self._sent_at = time.monotonic()
         self._is_busy = True
@@ -132,6 +133,16 @@ class Hand:
         self._worker.close()
         if not self.sees_store:
             shutil.rmtree(self.store.root, ignore_errors=True)
+
+    def _empty(self) -> None:
+        """Keep of the last job's cells, which have been sent, only what others need of them."""
+        if self.sees_store:
+            return
+        for key in self._cells:
+            for place in of_cell(self.store, key):
+                if place not in of_teacher(key):
+                    (self.store.root / place).unlink()
+        self._crossing.forget(self._cells)
 
     def _take(self, *event: Any) -> None:
         self._events.append(event)

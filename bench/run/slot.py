@@ -26,7 +26,7 @@ class Slot:
     is_open: bool = False
     crossing: Crossing | None = None  # to a store there; None: ours is seen
     job: Job | None = None
-    is_cut: bool = False  # the job stopped, and nobody here said so
+    cut: str = ""  # why the job stopped, if nobody here said so
     waits: bool = False  # for another process to leave a cell
     locks: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
@@ -46,9 +46,11 @@ class Slot:
         return ""
 
     def free(self) -> None:
-        """Be without a job."""
+        """Be without a job, whose cells the store there keeps no longer."""
         self.locks.close()
-        self.job, self.is_cut, self.waits = None, False, False
+        if self.crossing and self.job:
+            self.crossing.forget(cell.key for cell in self.job.cells)
+        self.job, self.cut, self.waits = None, "", False
 
     @property
     def is_idle(self) -> bool:
@@ -58,7 +60,13 @@ class Slot:
 
 def places(resources: Mapping[str, float], asked: Mapping[str, float]) -> int:
     """Return how many cohorts that ask for so much of each resource a node has room for."""
-    return min(int(resources.get(n, 0) / each + 1e-9) for n, each in asked.items() if each)
+    return min(_fit(n, resources.get(n, 0), each) for n, each in asked.items() if each)
+
+
+def _fit(name: str, there: float, each: float) -> int:
+    if name == "GPU" and each < 1:  # a part is of one of them
+        return int(there) * int(1 / each + 1e-9)
+    return int(there / each + 1e-9)
 
 
 def needed(job: Job, store: Store) -> Iterator[str]:

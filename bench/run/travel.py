@@ -88,6 +88,9 @@ class Crossing:
                 raise Damaged(f"{place} came from another machine with other bytes than were sent.")
         for place in freight.files:
             self._check_room(place, freight)
+        for place in freight.gone:
+            if (self.store.root / place).is_dir():
+                raise Damaged(f"{place} is gone on another machine, and is a folder here.")
         values = {
             place: _read(place, content)
             for place, (_, content) in freight.files.items()
@@ -104,6 +107,13 @@ class Crossing:
         for place in freight.gone:
             (self.store.root / place).unlink(missing_ok=True)
             self._known.pop(place, None)
+
+    def forget(self, cells: Iterable[str]) -> None:
+        """Take it that the other end has nothing more of cells but what others need of them."""
+        left = set(cells)
+        for place in [place for place in self._known if _key(place) in left]:
+            if place not in of_teacher(_key(place)):
+                del self._known[place]
 
     def _keep(self, place: str, content: bytes) -> None:
         path = self.store.root / place

@@ -23,6 +23,7 @@ from bench.run.cluster import Cluster
 from bench.run.crew import Crew
 from bench.run.job import Job
 from bench.run.on_node import Errand, Hand, News, sources_of
+from bench.run.slot import places
 from bench.run.travel import Freight
 
 Answer = Any  # of an actor: a value, an exception, or SILENT
@@ -263,6 +264,67 @@ def test_attempts_are_those_of_one_job(
     assert [said for event, said in told if event == "died"] == [
         f"lost {crew.ATTEMPTS} nodes, at last: the node died"
     ]
+
+
+def test_a_job_whose_worker_dies_below_its_actor_is_done_elsewhere(
+    start: Callable[..., Crew], ray: Ray, told: list[tuple[str, str]]
+) -> None:
+    found, one = start(north=1), job()
+    found.submit(one)
+    assert ended(found) == []
+    ray.actors[-1].says(("died", "", {"reason": "its worker died (SIGKILL)"}), is_over=True)
+    assert ended(found) == []
+    assert len(ray.actors) == 2
+    ray.actors[-1].says(is_over=True)
+    assert ended(found) == [one]
+    assert [event for event, _ in told if event in ("died", "error")] == []
+    assert any("lost (its worker died (SIGKILL))" in said for _, said in told)
+
+
+def test_somebody_is_there_to_measure_where_no_cell_is_left(ray: Ray, tmp_path: Path) -> None:
+    ray.room["north"] = 3
+    found = Cluster("cpu", tmp_path / "runs").open(lambda *event: None, 0)
+    assert found.idle() == 1
+    found.close()
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "room"),
+    [
+        ({"CPU": 3, "GPU": 2}, {"CPU": 1, "GPU": 0.4}, 3),
+        ({"CPU": 64, "GPU": 2}, {"CPU": 1, "GPU": 0.4}, 4),
+        ({"CPU": 64, "GPU": 8}, {"CPU": 1, "GPU": 0.6}, 8),
+        ({"CPU": 64, "GPU": 8}, {"CPU": 1, "GPU": 0.1}, 64),
+        ({"CPU": 64, "GPU": 8}, {"CPU": 1, "GPU": 2}, 4),
+        ({"CPU": 1}, {"CPU": 0.4, "GPU": 0}, 2),
+        ({"CPU": 1}, {"CPU": 1, "GPU": 1}, 0),
+    ],
+)
+def test_a_part_of_a_gpu_is_of_one_of_them(
+    there: dict[str, float], asked: dict[str, float], room: int
+) -> None:
+    assert places(there, asked) == room
+
+
+def test_a_node_keeps_of_what_it_trained_only_what_others_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = list(tiny_plan(tmp_path, methods={"none": {}, "at": {}}).cells.values())[1:]
+    hand = Hand(
+        Errand({"name": "north"}, outside.places(), 1, tmp_path / "runs", "nobody's", [], 0.0)
+    )
+    try:
+        monkeypatch.setattr(hand, "_worker", types.SimpleNamespace(submit=lambda job: None))
+        hand.begin(replace(job(), cells=(first,)), Freight(), {})
+        for name in ("spec.json", "end.json", "checkpoint.safetensors", "resume.safetensors"):
+            (hand.store.folder(first.key) / name).parent.mkdir(parents=True, exist_ok=True)
+            (hand.store.folder(first.key) / name).write_text("{}")
+        hand.begin(replace(job(), cells=(second,)), Freight(), {})
+        kept = {path.name for path in hand.store.folder(first.key).iterdir()}
+    finally:
+        monkeypatch.undo()
+        hand.close()
+    assert kept == {"spec.json", "end.json", "checkpoint.safetensors"}
 
 
 def test_a_plug_in_that_has_other_content_on_a_node_is_named(

@@ -161,6 +161,32 @@ def test_nothing_is_kept_of_what_is_partly_wrong(
     assert files(here) == {}
 
 
+def test_what_is_gone_elsewhere_and_a_folder_here_is_refused(
+    ends: tuple[Crossing, Crossing],
+) -> None:
+    _, here = ends
+    (here.store.folder(KEY) / "samples").mkdir(parents=True)
+    spec = (hashlib.sha256(b"{}").hexdigest(), b"{}")
+    freight = Freight({f"cells/{KEY}/spec.json": spec}, (f"cells/{KEY}/samples",))
+    with pytest.raises(Damaged, match=f"cells/{KEY}/samples is gone"):
+        here.unpack(freight, {KEY}, is_newer=True)
+    assert files(here) == {}
+
+
+def test_of_a_cell_that_both_ends_forget_only_what_teaches_is_known(
+    ends: tuple[Crossing, Crossing],
+) -> None:
+    there, here = ends
+    here.unpack(packed(there), {KEY}, is_newer=True)
+    for end in ends:
+        end.forget([KEY])
+    there.store.resume(KEY).unlink()
+    assert packed(there).gone == ()
+    again = here.pack(of_cell(here.store, KEY), {KEY})
+    names = {place.partition(f"{KEY}/")[2] for place in again.files}
+    assert names == {"resume.safetensors", "samples/AtoB-0.png"}
+
+
 def test_a_score_that_is_there_stays_unless_it_was_measured_again(
     ends: tuple[Crossing, Crossing],
 ) -> None:
