@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 def merge(stores: tuple[Path, ...], into: Path) -> None:
     """Bring the results of STOREs, as shards of a suite leave them, into one.
 
-    Every file is held against its digest, and every cell against its key. Of a cell that several
+    Weights and other tensors are held against their digests, cells against their keys, scores and
+    losses, which have no digest, against their form. Of a cell that several
     stores have, the one that got further is taken; if both ended, they have to be equal bit for
     bit. What contradicts is reported, with where each was computed, and stays where it is: delete
-    the one that is not to count, and merge again. Doing it again changes nothing, and a merge that
-    was killed goes on by the same command.
+    the one that is not to count, and merge again; who learnt from it is named, too. Doing it again
+    changes nothing, and a merge that was killed goes on by the same command.
 
     \b
       distillbench run suite.yaml --shard 1/2 --store runs1      on one machine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,6 @@ class Examined:
     weights: str  # digest, where it is done
     end: Json  # how it ended; {} if it did not
     files: Mapping[str, Path]  # name within the cell's folder -> the file
-    taught_by: Sequence[str]  # keys, as `AnyCell` returns them
 
     @property
     def has_ended(self) -> bool:
@@ -75,7 +74,7 @@ def examine(store: Store, key: str) -> Examined:
 
 def _examine(store: Store, key: str, files: Mapping[str, Path]) -> Examined:
     if "spec.json" not in files:
-        return Examined("missing", 0, "", {}, {}, ())
+        return Examined("missing", 0, "", {}, {})
     spec = store.read(key, "spec.json")
     if identity(spec.get("cell")) != key:
         raise Damaged(f"{files['spec.json']}: changed: what it says has another key.")
@@ -112,7 +111,7 @@ def _examine(store: Store, key: str, files: Mapping[str, Path]) -> Examined:
                 raise Damaged(f"{path}: of cell {notes['key']}.")
     if "images.npz" in files:
         read_arrays(files["images.npz"])
-    return Examined(status, step, weights, end, files, cell.taught_by)
+    return Examined(status, step, weights, end, files)
 
 
 def scores_in(path: Path) -> dict[str, Json]:

@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from bench.errors import Busy, Damaged, StoreError
 from bench.plan.identity import identity, is_identity
 from bench.run.examine import Examined, examine, files_of, scores_in
 from bench.store.arrays import read_arrays, write_arrays
 from bench.store.atomic import free_bytes, replacing
+from bench.store.forms import Spec
 from bench.store.layout import Json, Store, read_json, write_json
 from bench.train import checkpoint
 
@@ -71,8 +74,6 @@ class _Merge:
     def __init__(self, sources: Sequence[Store], into: Store) -> None:
         self.sources, self.into = sources, into
         self.merged = Merged(len(sources))
-        self.others: dict[tuple[Path, str], int] = {}  # contradicted cells -> place of the finding
-        self.taught: list[tuple[Path, str]] = []  # by whom the cells taken were, each in its store
 
     def go(self, follow: Follow) -> Merged:
         found = [(source, key) for source in self.sources for key in self._keys(source)]
@@ -99,10 +100,7 @@ class _Merge:
                 for path in self._named(source, folder, ".safetensors"):
                     with self._finding("not taken"):
                         self._content(path, self.into.root / folder / path.name)
-        for place, finding in self.others.items():
-            if count := self.taught.count(place):
-                text = f" {count} cells that were taken from {place[0]} learnt from its own."
-                self.merged.findings[finding] += text
+        self.merged.findings += self._strangers()
         return self.merged
 
     def _keys(self, store: Store) -> Iterator[str]:
@@ -173,9 +171,7 @@ class _Merge:
             if theirs.rank > mine.rank:
                 self._take(theirs, key)
                 self.merged.taken += 1
-                self.taught += [(source.root, above) for above in theirs.taught_by]
             elif theirs.has_ended and mine.has_ended and theirs.ended_as != mine.ended_as:
-                self.others[source.root, key] = len(self.merged.findings)
                 self.merged.findings.append(
                     f"cell {key}: {source.root} has {theirs.ended_as} ({theirs.environment}), "
                     f"{self.into.root} has {mine.ended_as} ({mine.environment}) and keeps that. "
@@ -185,6 +181,24 @@ class _Merge:
                 self.merged.there += 1
                 if theirs.has_ended and mine.has_ended:
                     self._complete(source, theirs, mine, key)
+
+    def _strangers(self) -> Iterator[str]:
+        """Yield which cells learnt from other weights than their teacher has in the target."""
+        found: dict[str, list[str]] = {}
+        for path in sorted((self.into.root / "cells").glob("*")):
+            try:
+                taught_by = Spec.model_validate(self.into.read(path.name, "spec.json")).taught_by
+                for teacher, then in taught_by.items():
+                    now = self.into.read(teacher, "end.json").get("weights", "")
+                    if then and now and then != now and self.into.read(path.name, "end.json"):
+                        found.setdefault(teacher, []).append(f"cells/{path.name}")
+            except (ValidationError, StoreError):
+                continue  # it was there, and is looked at when somebody brings another
+        for teacher, cells in found.items():
+            yield (
+                f"cell {teacher}: {len(cells)} of {self.into.root} learnt from other weights of it "
+                f"than are there now: delete {', '.join(cells)}, and they are trained again."
+            )
 
     def _take(self, theirs: Examined, key: str) -> None:
         """Copy a cell; until its end is there, it has not ended."""

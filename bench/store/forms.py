@@ -16,6 +16,9 @@ CELL_FILE = re.compile(
 """The files of a cell's folder, of which `bench/store/layout.py` says what they are."""
 
 
+Key = Annotated[str, Field(pattern="^[0-9a-f]{12}$")]
+
+
 class Form(BaseModel):
     """Strict: a number written as text is none."""
 
@@ -62,11 +65,6 @@ class AnyCell(Form):
     teacher: Annotated[str, Field(pattern="^([0-9a-f]{12})?$")] = ""
     latents: Codes | None = None
 
-    @property
-    def taught_by(self) -> list[str]:
-        """What it learnt from, by key or, of an autoencoder that is a file, by digest."""
-        return [name for name in (self.teacher, self.latents and self.latents.autoencoder) if name]
-
 
 class GivenCell(AnyCell):
     """A cell that was not trained."""
@@ -99,6 +97,8 @@ class Spec(Form):
     ]
     sources: dict[str, str] = {}
     provenance: str = ""
+    taught_by: dict[Key, Annotated[str, Field(pattern="^[0-9a-f]{0,64}$")]] = {}
+    """Key of the teacher -> digest of its weights then."""
 
 
 class Pulls(Form):

@@ -152,12 +152,14 @@ class Member:
         self.digest = ""
         self.best = -math.inf
         self.best_networks: dict[str, Tensor] = {}
-        spec = cell.spec(cohort.environment)
-        if batches.codes:
-            if self.store.read(self.key, "spec.json").get("codes", batches.codes) != batches.codes:
-                self.store.resume(self.key).unlink(missing_ok=True)  # it was learning others
-            spec |= {"codes": batches.codes}
-        self.store.write(self.key, "spec.json", spec)
+        learns: dict[str, Any] = {"codes": batches.codes} if batches.codes else {}
+        if teacher:
+            weights = self.store.read(cell.teacher, "end.json").get("weights", "")
+            learns["taught_by"] = {cell.teacher: weights}
+        known = self.store.read(self.key, "spec.json")
+        if any(known.get(name, now) != now for name, now in learns.items()):
+            self.store.resume(self.key).unlink(missing_ok=True)  # it was learning others
+        self.store.write(self.key, "spec.json", cell.spec(cohort.environment) | learns)
         self.environments = [cohort.environment["environment"]]  # all that it trained under
         self.learner = Learner(cell, cohort.device, teacher)
         self.inputs = {

@@ -332,9 +332,12 @@ def test_a_cell_with_other_bits_is_reported_with_both_environments(
     stores, into = trained.copies(tmp_path), Store(tmp_path / "into")
     key = next(e.cell.key for e in trained.plan.entries if e.role == "teacher" and e.cell)
     retouched(stores[1], key)
-    merged = merge(stores, into)
-    assert len(merged.findings) == 1
-    finding = merged.findings[0]
+    other = stores[1].read(key, "end.json")["weights"]
+    students = [path.parent for path in sorted(stores[1].root.glob("cells/*/spec.json"))]
+    students = [path for path in students if "taught_by" in read_json(path / "spec.json")]
+    for student in students:
+        change(student / "spec.json", taught_by={key: other})
+    finding, more = merge(stores, into).findings
     assert finding.startswith(f"cell {key}: {stores[1].root} has weights ")
     assert "(Another CPU, 1 threads, torch " in finding
     mine = into.read(key, "end.json")["environment"]["device"]
@@ -343,12 +346,23 @@ def test_a_cell_with_other_bits_is_reported_with_both_environments(
         in finding
     )
     assert f"Delete cells/{key} where it is not to count, and merge again." in finding
-    assert f"2 cells that were taken from {stores[1].root} learnt from its own." in finding
+    theirs = ", ".join(f"cells/{student.name}" for student in students)
+    assert more == (
+        f"cell {key}: {len(students)} of {into.root} learnt from other weights of it than are "
+        f"there now: delete {theirs}, and they are trained again."
+    )
+    assert merge(stores, into).findings == [finding, more]  # until somebody decides
     assert into.checkpoint(key).read_bytes() == trained.one.checkpoint(key).read_bytes()
-    # the user decides: the other one counts
+    # the user decides: the other one counts, so that those who learnt from the first do not
     shutil.rmtree(into.folder(key))
-    assert merge([stores[1]], into).findings == []
+    (last,) = merge([stores[1]], into).findings
     assert into.read(key, "end.json")["environment"]["device"] == "Another CPU"
+    others = {f"cells/{e.cell.key}" for e in trained.plan.students if e.cell and e.cell.teacher}
+    others -= {f"cells/{student.name}" for student in students}
+    assert set(last.partition("delete ")[2].partition(", and")[0].split(", ")) == others
+    for student in others:
+        shutil.rmtree(into.root / student)
+    assert merge([stores[1]], into).findings == []
 
 
 def test_scores_are_united_and_contradictions_reported(trained: Trained, tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from tiny import by_method, tiny_plan, train_teachers, train_together
 
-from bench.errors import Damaged
+from bench.errors import Damaged, Interrupted
 from bench.evaluate.feed import evaluate
 from bench.plan.matrix import Plan
 from bench.store.layout import Store
-from bench.train import checkpoint
+from bench.train import checkpoint, resume
 from bench.train.loop import open_teacher
 
 CPU = torch.device("cpu")
@@ -193,6 +193,32 @@ def test_a_resume_file_of_another_cell_means_from_the_start(tmp_path: Path, is_o
     assert notes_said[-1].startswith(f"starts again: {path}: ")
     assert store.state(cell.key).status == "done"
     assert len(notes_said) == 1 + is_old  # it got a digest before its shapes were seen
+
+
+def test_a_student_that_was_cut_off_begins_anew_where_its_teacher_has_other_weights(
+    tmp_path: Path,
+) -> None:
+    plan = tiny_plan(tmp_path, methods={"hinton": {}}, budget={"steps": 30, "batch": 1})
+    store, cell = Store(tmp_path / "runs"), by_method(plan)["hinton"]
+    train_teachers(plan, store)
+    taught_by = store.read(cell.teacher, "end.json")["weights"]
+
+    def cut_off(after: int) -> int:
+        count = iter(range(100))
+        with pytest.raises(Interrupted):
+            train_together([cell], plan, store, stop=lambda: next(count) == after - 1)
+        return resume.load(store.resume(cell.key), cell.key)[1].step
+
+    assert [cut_off(10), cut_off(5)] == [10, 15]
+    assert store.read(cell.key, "spec.json")["taught_by"] == {cell.teacher: taught_by}
+    tensors, notes = checkpoint.load(store.checkpoint(cell.teacher))
+    name = next(iter(tensors))
+    tensors[name] = tensors[name] + 1e-3
+    checkpoint.save(store.checkpoint(cell.teacher), tensors, notes)
+    end, now = store.read(cell.teacher, "end.json"), checkpoint.digest(tensors)
+    store.write(cell.teacher, "end.json", end | {"weights": now})
+    assert cut_off(4) == 4
+    assert store.read(cell.key, "spec.json")["taught_by"] == {cell.teacher: now}
 
 
 def test_run_and_verify_name_the_file_that_is_wrong_and_the_next_run_mends_it(
