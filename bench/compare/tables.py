@@ -21,7 +21,7 @@ def quality_table(
         c, digits = line.found, line.digits
         label = f"{line.label} [{line.unit}]" if line.unit else line.label
         row = [line.place, label, *([marked[line.against]] if several else [])]
-        row += [_text(line.new, f".{digits}f"), _text(line.base, f".{digits}f")]
+        row += [_text(line.new, f"z.{digits}f"), _text(line.base, f"z.{digits}f")]
         interval = f"[{c.low:+z.{digits}f}, {c.high:+z.{digits}f}]" if c.n > 1 else "—"
         row += [_text(c.mean, f"+z.{digits}f"), interval, _small(line.image_error, digits)]
         row += [_pairs(line), _text(line.p_holm, ".4f")]
@@ -70,7 +70,9 @@ def images_table(lines: Sequence[Line], new: str, base: str) -> Table:
             for place in over.furthest():
                 values = (over.new[place], over.base[place])
                 first = ["", ""] if block else [line.place, line.label]
-                block.append([*first, over.names[place], *(f"{x:.{line.digits}f}" for x in values)])
+                block.append(
+                    [*first, over.names[place], *(f"{x:z.{line.digits}f}" for x in values)]
+                )
             blocks.append(block)
     caption = (
         "The test images where the two differ most, by every metric that is a mean over images; "

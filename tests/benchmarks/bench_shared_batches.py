@@ -121,7 +121,10 @@ def bench_whole_suite(benchmark: Any, tmp_path: Path) -> None:
                 store = tmp_path / f"{kind}{number}"
                 shutil.copytree(teachers, store)
                 started, used = time.perf_counter(), cpu_of_children()
-                run_suite(suite, store, "--allow-missing", "--jobs", "2", *_set(of_kind[kind]))
+                said = run_suite(
+                    suite, store, "--allow-missing", "--jobs", "2", *_set(of_kind[kind])
+                )
+                assert "16 trained" in said
                 walls[kind] = time.perf_counter() - started
                 cpus[kind] = cpu_of_children() - used
                 bits.append(bits_at_the_order(plans[kind], Store(store)))
@@ -136,6 +139,7 @@ def bench_whole_suite(benchmark: Any, tmp_path: Path) -> None:
         "ratios": [{name: round(x, 3) for name, x in r.items()} for r in rounds],
     }
     print(f"\n{benchmark.extra_info}")
+    assert benchmark.extra_info["ours_over_peer"]["cpu"] < 1
 
 
 def _set(changes: list[str]) -> list[str]:

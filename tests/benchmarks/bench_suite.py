@@ -113,10 +113,11 @@ def _pairs(folder: Path) -> Path:
     return folder
 
 
-def run_suite(suite: Path, store: Path, *options: str) -> None:
+def run_suite(suite: Path, store: Path, *options: str) -> str:
+    """Return what `distillbench run` says at its end."""
     command = [sys.executable, "-m", "bench", "run", str(suite), "--store", str(store)]
     command += ["--device", "cpu", "--mlflow", "none", *options]
-    subprocess.run(command, check=True, capture_output=True, text=True)
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def _one_by_one(suite: Path, plan: Plan, store: Path) -> None:
