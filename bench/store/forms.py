@@ -45,12 +45,6 @@ class Batches(Form):
     batch: int
 
 
-class Codes(Form):
-    """What takes the place of images."""
-
-    autoencoder: str
-
-
 class Origin(Form):
     """What takes the place of training."""
 
@@ -62,8 +56,6 @@ class AnyCell(Form):
 
     dataset: Named
     methods: list[Named]
-    teacher: Annotated[str, Field(pattern="^([0-9a-f]{12})?$")] = ""
-    latents: Codes | None = None
 
 
 class GivenCell(AnyCell):
