@@ -111,7 +111,6 @@ def compare(
     """
     from bench.compare import methods, tables
     from bench.compare.over_images import Kept
-    from bench.contracts import shared_batches
     from bench.report.publish import collect
 
     with working("comparing"):
@@ -120,16 +119,17 @@ def compare(
         folders = _folders(images, bases) if images else {}
         rows = collect(plan, store)
         lines, costs = methods.compare_methods(rows, new, bases, metrics, Kept(plan, store))
-    batches = plan.suite.batches
     if as_json:
         quality = [told(line) for line in lines]
-        found = {"new": new, "base": ",".join(bases), "batches": batches, "quality": quality}
+        found: dict[str, Any] = {"new": new, "base": ",".join(bases)}
+        found |= {"batches": plan.suite.batches, "caveats": list(rows.caveats)}
+        found |= {"quality": [told(line) for line in lines]}
         click.echo(json_text({**found, "cost": [asdict(cost) for cost in costs]}))
     else:
         show(tables.quality_table(lines, new, bases, methods.ports(rows, new, *bases)))
         show(tables.cost_table(costs, new, bases))
-        if batches == "shared":
-            click.echo(shared_batches.SAID)
+        for said in rows.caveats:
+            click.echo(said)
     for base, folder in folders.items():
         mine = [line for line in lines if line.against == base]
         if not as_json:
@@ -293,9 +293,10 @@ def _judged(against: Path, benchmarks: Path | None, **where: Any) -> tuple[Table
     except (ReportError, StoreError) as error:
         speeds = str(error)
     suite = plan.suite.told
-    verdict = gate.judge(collect(plan, store), suite, speeds, accepted)
+    rows = collect(plan, store)
+    verdict = gate.judge(rows, suite, speeds, accepted)
     sight = gate.sight(accepted["scores"])
-    return gate.table(verdict, plan.suite.name, sight, plan.suite.batches), verdict.fails
+    return gate.table(verdict, plan.suite.name, sight, rows.caveats), verdict.fails
 
 
 def _made_by(rows: Any, store: Any) -> dict[str, Any]:

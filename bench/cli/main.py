@@ -111,6 +111,7 @@ def plan(as_json: bool, **where: Any) -> None:
     from bench.run.outlook import remarks
     from bench.run.stale import Specs
     from bench.run.walk import is_scored
+    from bench.store.lineage import Lineage, remark
 
     absent: dict[str, str] = {}
 
@@ -123,7 +124,7 @@ def plan(as_json: bool, **where: Any) -> None:
         return replace(part, fingerprint="absent")
 
     plan, store = open_suite(**where, elsewhere=without_keys)
-    specs = Specs(store.specs())
+    specs, lineage = Specs(store.specs()), Lineage(store)
     lines, status = [], {}
     for stage, entry in plan.every_entry():
         state = state_of(entry, stage, store)
@@ -136,6 +137,8 @@ def plan(as_json: bool, **where: Any) -> None:
             changed = specs.changed_files(entry.cell)
             if changed:
                 line["note"] = f"changed since, at the same version: {', '.join(changed)}"
+            elif lost := lineage.lost_teacher(specs.by_key.get(entry.cell.key, {})):
+                line["note"] = remark(lost)
             elif not is_scored(entry.cell, stage, store):
                 line["note"] = "to be scored"
         elif entry.cell and entry.cell.given and state.status == "missing":
@@ -167,8 +170,8 @@ def plan(as_json: bool, **where: Any) -> None:
     click.echo(f"{counted}, {len(todo)} to train; {_left(seconds, unknown)}")
     if plan.shard:
         click.echo(_of_all(plan.shard))
-    for remark in missing:
-        click.echo(f"note: {remark.text}")
+    for lacking in missing:
+        click.echo(f"note: {lacking.text}")
 
 
 def _of_all(shard: Shard) -> str:

@@ -89,6 +89,8 @@ def run(
     trained += outcome.trained
     name = f"{plan.suite.name}, shard {plan.shard}" if plan.shard else plan.suite.name
     click.echo(f"{name}: {trained} trained, {outcome.cached} cached; {said or 'no cell is in it'}")
+    for text in _of_lost_teachers(plan, store, again(where)):
+        click.echo(f"note: {text}", err=True)
     for error in (*errors, *outcome.errors):
         click.echo(f"distillbench: {error}", err=True)
     click.echo(_now(plan, where), err=True)
@@ -134,6 +136,17 @@ def _warnings(plan: Plan, store: Store, device: str) -> Iterator[str]:
         from bench.run.outlook import remarks  # SciPy behind it: where all is done, do without
 
         yield from (r.text for r in remarks(plan, device) if r.kind != "weights")
+
+
+def _of_lost_teachers(plan: Plan, store: Store, suite: str) -> Iterator[str]:
+    """Yield which cells should be trained again, since their teachers were."""
+    from bench.store.lineage import caveat, strangers
+
+    if found := strangers(store, plan.every_cell):
+        yield (
+            f"{caveat(found)} `distillbench status {suite}` names all such. Deleted from "
+            f"{store.root / 'cells'}, they are trained again, from the teacher as it is now."
+        )
 
 
 def _has_trials_left(trials: Plan, store: Store) -> bool:

@@ -47,13 +47,19 @@ def _places(plan: Plan, store: Store) -> Iterator[dict[str, Any]]:
     from bench.contracts.width import said_width
     from bench.report.rows import reason_untrained, state_of
     from bench.run.walk import is_scored
+    from bench.store.lineage import Lineage, remark
 
+    lineage = Lineage(store)
     for stage, entry in plan.every_entry():
         state = state_of(entry, stage, store)
         why = reason_untrained(entry, state, stage, store)
         is_done = entry.cell is not None and state.status == "done"
         scored = is_done and entry.cell is not None and is_scored(entry.cell, stage, store)
-        lacks = "some scores are missing" if is_done and not scored else ""
+        said = [state.detail] if state.detail else []
+        if is_done and entry.cell is not None:
+            lost = lineage.lost_teacher(store.read(entry.cell.key, "spec.json"))
+            said += [remark(lost)] if lost else []
+        said += ["some scores are missing"] if is_done and not scored else []
         yield {
             "key": entry.cell.key if entry.cell else "",
             "cell": str(entry),
@@ -67,5 +73,5 @@ def _places(plan: Plan, store: Store) -> Iterator[dict[str, Any]]:
             "status": state.status,
             "trained": is_done and not why,
             "scored": scored,
-            "reason": f"{NOT_TRAINED}: {why}" if why else state.detail or lacks,
+            "reason": f"{NOT_TRAINED}: {why}" if why else "; ".join(said),
         }

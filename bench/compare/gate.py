@@ -18,14 +18,13 @@ or by five rounds. That is a rule of thumb, not a test.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bench.compare.accepted import ROUNDS, image_scores, network_scores, not_done, why
-from bench.contracts import shared_batches
 from bench.contracts.report import Bold, Rows, Table
 from bench.errors import ReportError
 from bench.maths.statistics import Values, holm, least_rise, rise_p
@@ -342,11 +341,11 @@ def _speed(kind: str, what: str, then: Json, here: Json) -> Finding:
 ORDER = ("worse", "slower", "missing", "not comparable", "better", "faster", "skipped", "new")
 
 
-def table(verdict: Verdict, suite: str, sight: str = "", batches: str = "own") -> Table:
+def table(verdict: Verdict, suite: str, sight: str = "", caveats: Sequence[str] = ()) -> Table:
     """Return a verdict as a table: what fails first; of what merely changed, only the means.
 
-    `sight` says what could have been seen at all, as the function of that name does; `batches`
-    are the suite's.
+    `sight` says what could have been seen at all, as the function of that name does; `caveats`
+    are those of the suite's rows.
     """
     shown = [f for kind in ORDER for f in verdict.findings if f.kind == kind]
     shown += [f for f in verdict.findings if f.kind == "changed" and f.what.startswith("mean of")]
@@ -367,5 +366,4 @@ def table(verdict: Verdict, suite: str, sight: str = "", batches: str = "own") -
     ).strip()
     title = f"{suite}: {'FAILED' if verdict.fails else 'passed'}"
     header = ["Verdict", "Score", "Accepted", "Now", "Change", "p (Holm)", "Note"]
-    notes = [shared_batches.SAID] if batches == "shared" else []
-    return Table("gate", title, caption, header, [block], notes)
+    return Table("gate", title, caption, header, [block], caveats)

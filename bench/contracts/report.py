@@ -34,6 +34,8 @@ class Rows:
     shown but rank nothing (bench/contracts/verdict.py)."""
     hidden: pd.DataFrame = field(default_factory=pd.DataFrame)
     """Scores of metrics that were not chosen to be shown; whether a cell is done rests on them."""
+    caveats: Sequence[str] = ()
+    """What a reader must know of the suite's numbers as a whole, wherever any of them stand."""
 
     @functools.cached_property
     def has_several_discriminators(self) -> bool:

@@ -32,6 +32,7 @@ from bench.report.rows import AXES, entry_rows, reference_rows, score_rows
 from bench.report.shown import chosen, labelled
 from bench.store.atomic import replacing
 from bench.store.layout import Store, read_json, write_json
+from bench.store.lineage import caveat
 
 Json = dict[str, Any]
 
@@ -152,7 +153,16 @@ def collect(plan: Plan, store: Store) -> Rows:
         _losses(entries, store),
         references=pd.DataFrame(list(reference_rows(plan, store))),
         untrained=scores[is_result & ~counts],
+        caveats=list(_caveats(plan.suite, entries)),
     )
+
+
+def _caveats(suite: Suite, entries: pd.DataFrame) -> Iterator[str]:
+    """Yield what holds of a suite's numbers as a whole."""
+    if suite.batches == "shared":
+        yield shared_batches.SAID
+    if strangers := list(dict.fromkeys(entries.loc[entries["lost_teacher"] != "", "key"])):
+        yield caveat(strangers)
 
 
 def _every(rows: Rows) -> pd.DataFrame:
@@ -183,20 +193,16 @@ def _losses(entries: pd.DataFrame, store: Store) -> pd.DataFrame:
 
 
 def _items(suite: Suite, rows: Rows) -> Iterator[Table | Figure | Answer]:
-    """Yield what a suite's reports make, in the order of the page.
-
-    Where seeds share their batches, all that is made says so.
-    """
-    notes = [shared_batches.SAID] if suite.batches == "shared" else []
+    """Yield what a suite's reports make, in the order of the page, each with the caveats."""
     ours = {n: REPORT.part(n, {}, "reports") for n in REPORT.names() if REPORT.is_ours(n)}
     made = [part.load()(part.params) for part in (ours | reports_of(suite)).values()]
     for report in sorted(made, key=lambda r: (r.order, type(r).__name__)):
         for item in report.make(rows):
-            if notes and not isinstance(item, Answer):
-                item = replace(item, notes=[*item.notes, *notes])
+            if rows.caveats and not isinstance(item, Answer):
+                item = replace(item, notes=[*item.notes, *rows.caveats])
             yield item
-    if notes:
-        yield Answer("Batches", shared_batches.SAID)
+    for said in rows.caveats:
+        yield Answer("All numbers", said)
 
 
 def _table(table: Table, folder: _Folder) -> Json:

@@ -29,6 +29,7 @@ from bench.plan.scores import (
 )
 from bench.plugins.registry import Part
 from bench.store.layout import State, Store, read_json
+from bench.store.lineage import Lineage, remark
 
 Json = dict[str, Any]
 
@@ -113,10 +114,14 @@ def _hole(wanted: Wanted) -> Json:
 
 def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
     """Yield one row per place of the matrix, teachers included: its axes and its status."""
+    lineage = Lineage(store)
     for entry in plan.entries:
         state = state_of(entry, plan, store)
         end = store.read(entry.cell.key, "end.json") if entry.cell else {}
         untrained = reason_untrained(entry, state, plan, store)
+        is_done = state.status == "done"
+        spec = store.read(entry.cell.key, "spec.json") if entry.cell and is_done else {}
+        lost = lineage.lost_teacher(spec)
         yield {
             "suite": plan.suite.name,
             "role": entry.role,
@@ -134,7 +139,8 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
             "epochs": epochs_of(entry.cell) if entry.cell and not entry.cell.given else None,
             "key": entry.cell.key if entry.cell else "",
             "status": NOT_TRAINED if untrained else state.status,
-            "reason": untrained or state.detail,
+            "reason": "; ".join(filter(None, (untrained or state.detail, remark(lost)))),
+            "lost_teacher": lost,
             "training_s": end.get("seconds"),
             "device": end.get("environment", {}).get("device", ""),
             "nondeterministic": ", ".join(end.get("nondeterministic", [])),

@@ -13,15 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from bench.errors import Busy, Damaged, StoreError
 from bench.plan.identity import identity, is_identity
 from bench.run.examine import Examined, examine, files_of, scores_in
 from bench.store.arrays import read_arrays, write_arrays
 from bench.store.atomic import free_bytes, replacing
-from bench.store.forms import Spec
 from bench.store.layout import Json, Store, read_json, write_json
+from bench.store.lineage import Lineage
 from bench.train import checkpoint
 
 PATIENCE_S = 5.0  # for a cell that another process holds
@@ -185,15 +183,12 @@ class _Merge:
     def _strangers(self) -> Iterator[str]:
         """Yield which cells learnt from other weights than their teacher has in the target."""
         found: dict[str, list[str]] = {}
+        lineage = Lineage(self.into)
         for path in sorted((self.into.root / "cells").glob("*")):
-            try:
-                taught_by = Spec.model_validate(self.into.read(path.name, "spec.json")).taught_by
-                for teacher, then in taught_by.items():
-                    now = self.into.read(teacher, "end.json").get("weights", "")
-                    if then and now and then != now and self.into.read(path.name, "end.json"):
-                        found.setdefault(teacher, []).append(f"cells/{path.name}")
-            except (ValidationError, StoreError):
-                continue  # it was there, and is looked at when somebody brings another
+            with contextlib.suppress(StoreError):  # it is told of when somebody brings another
+                teacher = lineage.lost_teacher(self.into.read(path.name, "spec.json"))
+                if teacher and self.into.read(path.name, "end.json"):
+                    found.setdefault(teacher, []).append(f"cells/{path.name}")
         for teacher, cells in found.items():
             yield (
                 f"cell {teacher}: {len(cells)} of {self.into.root} learnt from other weights of it "
