@@ -120,7 +120,6 @@ def compare(
         rows = collect(plan, store)
         lines, costs = methods.compare_methods(rows, new, bases, metrics, Kept(plan, store))
     if as_json:
-        quality = [told(line) for line in lines]
         found: dict[str, Any] = {"new": new, "base": ",".join(bases)}
         found |= {"batches": plan.suite.batches, "caveats": list(rows.caveats)}
         found |= {"quality": [told(line) for line in lines]}

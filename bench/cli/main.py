@@ -6,6 +6,7 @@ was trained; 130, interrupted, and the same command goes on.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from dataclasses import asdict, replace
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
     from bench.plugins.registry import Part
 
 SYNC_PATIENCE_S = 3600.0
+MOST_YOUNG = 50_000
+"""Objects that are made before Python looks for cycles among them, where 700 are its default: a
+command makes hundreds of thousands that all stay. Workers, which train, keep the default."""
 
 
 class _Group(click.Group):
@@ -93,6 +97,7 @@ def main() -> None:
       distillbench run suites/quick.yaml       train and score every cell; resumes by itself
       distillbench report suites/quick.yaml    write tables, figures and a page
     """
+    gc.set_threshold(MOST_YOUNG)
 
 
 @main.command()

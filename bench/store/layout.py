@@ -105,7 +105,7 @@ class Store:
 
     def read(self, key: str, name: str) -> Json:
         """Return a JSON file of a cell; {} where there is none."""
-        return read_json(self.folder(key) / name)
+        return read_json(self._cells.joinpath(key, name))
 
     def write(self, key: str, name: str, value: Mapping[str, Any]) -> None:
         """Write a JSON file of a cell."""

@@ -70,8 +70,11 @@ def bench_similarity(benchmark: Any) -> None:
     assert not missed
 
 
-def measure() -> dict[str, Any]:
-    """Return speeds in pairs per second, and our error against float64, in this process."""
+def measure(folder: Path) -> dict[str, Any]:
+    """Return speeds in pairs per second, and our error against float64, in this process.
+
+    Weights are written to a folder.
+    """
     import torch
     from test_similarity import images, metric, random_backbones
 
@@ -80,7 +83,7 @@ def measure() -> dict[str, Any]:
 
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
-    weights.find = random_backbones(Path(tempfile.mkdtemp()))
+    weights.find = random_backbones(folder)
     result = {}
     for name, count in PAIRS.items():
         kind, _, net = name.partition("_")
@@ -140,4 +143,5 @@ def timed(candidates: dict[str, Callable[[], Any]]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure()))
+    with tempfile.TemporaryDirectory() as place:
+        print(json.dumps(measure(Path(place))))
