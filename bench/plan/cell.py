@@ -213,6 +213,7 @@ class Cell:
         return derive(purpose, *axes, seed, *more)
 
 
+NUMERICS = ("precision", "channels_last", "compile")  # of a suite, in the keys of its cells
 SOME = ("later", "alternation", "deeper", "latents", "given", "shared_batches")
 """In the keys of cells that have them."""
 KEYED = [f.name for f in fields(Cell) if f.name not in (*SOME, "outputs", "scored_on")]

@@ -17,7 +17,7 @@ from bench.contracts.making import check_making
 from bench.contracts.width import Width, channels
 from bench.errors import AbsentData, SuiteError, unknown
 from bench.plan import criteria
-from bench.plan.cell import Cell, Deeper, Given, Json, Nets
+from bench.plan.cell import NUMERICS, Cell, Deeper, Given, Json, Nets
 from bench.plan.display_names import labels_of
 from bench.plan.given import given_row, is_given, places_of, teacher_place
 from bench.plan.latents import ROLE, latents_of
@@ -214,12 +214,10 @@ class _Expansion:
     ) -> Cell:
         """Return a student's cell, by its method as the suite has it or as it was tuned."""
         parts, teacher, mode, _ = self.methods[method]
-        alone = self._cell(
-            dataset, architecture, width, discriminator_width, seed, tuned or parts, None
-        )
+        axes = (dataset, architecture, width, discriminator_width, seed)
         snapshots = self.suite.snapshots.times if self.suite.snapshots else 0
         is_shared = self.suite.batches == "shared"  # a teacher, trained at one seed, shares nothing
-        alone = replace(alone, snapshots=snapshots, shared_batches=is_shared)
+        alone = self._cell(*axes, tuned or parts, None, snapshots, is_shared)
         if teacher is None or mode == "":
             return alone
         if mode == "peers":
@@ -240,8 +238,7 @@ class _Expansion:
             place = teacher_place(self.suite, teacher, dataset, task, above, deep, self._given)
             return replace(alone, teacher=self._known(place))
         if mode == "same":
-            own = (dataset, architecture, width, discriminator_width, teacher.seed)
-            return replace(alone, teacher=self._trained(*own, None))
+            return replace(alone, teacher=self._trained(*axes[:-1], teacher.seed, None))
         key = self._trained(dataset, above, teacher.width, deep, teacher.seed, teacher.budget)
         if mode == "assistant":
             middle = (dataset, architecture, teacher.assistant_width or teacher.width, deep)
@@ -290,6 +287,8 @@ class _Expansion:
         seed: int,
         methods: tuple[Part[Distiller], ...],
         budget: Budget | None,
+        snapshots: int = 0,
+        shared_batches: bool = False,
     ) -> Cell:
         """Return a cell; with a budget of its own, stage by stage, or the suite's."""
         suite, task = self.suite, self._declared_task(dataset)
@@ -307,11 +306,9 @@ class _Expansion:
             outputs=self._outputs(dataset),
             select=self.select,
             latents=self.latents[dataset],
-            numerics={
-                "precision": suite.precision,
-                "channels_last": suite.channels_last,
-                "compile": suite.compile,
-            },
+            numerics={name: getattr(suite, name) for name in NUMERICS},
+            snapshots=snapshots,
+            shared_batches=shared_batches,
         )
 
     def _budgets(self, dataset: str) -> list[Budget]:
