@@ -139,13 +139,12 @@ def plan(as_json: bool, **where: Any) -> None:
         line = {"key": entry.cell.key if entry.cell and has_key else "", "cell": str(entry)}
         line |= {"role": entry.role, "status": state.status, "note": state.detail}
         if entry.cell and state.status == "done":
-            changed = specs.changed_files(entry.cell)
-            if changed:
-                line["note"] = f"changed since, at the same version: {', '.join(changed)}"
-            elif lost := lineage.lost_teacher(specs.by_key.get(entry.cell.key, {})):
-                line["note"] = remark(lost)
+            notes = [remark(lineage.lost_teacher(specs.by_key.get(entry.cell.key, {})))]
+            if changed := specs.changed_files(entry.cell):
+                notes.append(f"changed since, at the same version: {', '.join(changed)}")
             elif not is_scored(entry.cell, stage, store):
-                line["note"] = "to be scored"
+                notes.append("to be scored")
+            line["note"] = "; ".join(filter(None, notes))
         elif entry.cell and entry.cell.given and state.status == "missing":
             line["note"] = f"not trained here: {entry.cell.given.said}"
         elif entry.cell and state.status == "missing":

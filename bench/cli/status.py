@@ -55,11 +55,10 @@ def _places(plan: Plan, store: Store) -> Iterator[dict[str, Any]]:
         why = reason_untrained(entry, state, stage, store)
         is_done = entry.cell is not None and state.status == "done"
         scored = is_done and entry.cell is not None and is_scored(entry.cell, stage, store)
-        said = [state.detail] if state.detail else []
-        if is_done and entry.cell is not None:
-            lost = lineage.lost_teacher(store.read(entry.cell.key, "spec.json"))
-            said += [remark(lost)] if lost else []
-        said += ["some scores are missing"] if is_done and not scored else []
+        spec = store.read(entry.cell.key, "spec.json") if is_done and entry.cell else {}
+        lacks = "some scores are missing" if is_done and not scored and not why else ""
+        said = f"{NOT_TRAINED}: {why}" if why else state.detail
+        reasons = (said, remark(lineage.lost_teacher(spec)), lacks)
         yield {
             "key": entry.cell.key if entry.cell else "",
             "cell": str(entry),
@@ -73,5 +72,5 @@ def _places(plan: Plan, store: Store) -> Iterator[dict[str, Any]]:
             "status": state.status,
             "trained": is_done and not why,
             "scored": scored,
-            "reason": f"{NOT_TRAINED}: {why}" if why else "; ".join(said),
+            "reason": "; ".join(filter(None, reasons)),
         }

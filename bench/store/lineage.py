@@ -56,5 +56,6 @@ def remark(teacher: str) -> str:
 def caveat(keys: Sequence[str]) -> str:
     """Return what a person should know of numbers that such cells are among."""
     more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-    cells = f"cell{'s' * (len(keys) > 1)} {', '.join(keys[:SHOWN])}{more}"
-    return f"Learnt from a teacher that has other weights now: {cells}."
+    cells = f"{len(keys)} cell{'s' * (len(keys) > 1)}"
+    first = f"{', '.join(keys[:SHOWN])}{more}"
+    return f"{cells} learnt from a teacher that has other weights now: {first}."
