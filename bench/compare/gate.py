@@ -289,7 +289,9 @@ def _speeds(now: Mapping[str, Json], accepted: Mapping[str, Json]) -> Iterator[F
 
 def _machine(protocol: Json) -> str:
     """Return on what something was timed; "" for what any machine counts alike."""
-    return f"{protocol['device']}, {protocol['threads']} threads" if "device" in protocol else ""
+    if "device" not in protocol:
+        return ""
+    return f"{protocol['device']}, {protocol['threads']} thread{'s' * (protocol['threads'] != 1)}"
 
 
 def _benchmarks(now: Json | str, accepted: Json) -> Iterator[Finding]:

@@ -55,7 +55,7 @@ class Examined:
             self.end.get("environment", {}).get(name) for name in ("device", "threads", "torch")
         ]
         device, threads, torch = ("unknown" if x is None else str(x) for x in found)
-        return f"{device}, {threads} threads, torch {torch}"
+        return f"{device}, {threads} thread{'s' * (threads != '1')}, torch {torch}"
 
 
 def examine(store: Store, key: str) -> Examined:

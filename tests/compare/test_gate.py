@@ -316,7 +316,7 @@ def test_speeds_are_compared_on_the_same_device_only(tmp_path: Path) -> None:
     assert (code, "slower" in output, "+44.0%" in output) == (1, True, True)
     gate.network(on={"device": "GPU 2"})
     code, output = gate()
-    assert (code, "accepted on GPU 1, 1 threads, measured on GPU 2, 1 threads" in output) == (
+    assert (code, "accepted on GPU 1, 1 thread, measured on GPU 2, 1 thread" in output) == (
         0,
         True,
     )

@@ -339,10 +339,10 @@ def test_a_cell_with_other_bits_is_reported_with_both_environments(
         change(student / "spec.json", taught_by={key: other})
     finding, more = merge(stores, into).findings
     assert finding.startswith(f"cell {key}: {stores[1].root} has weights ")
-    assert "(Another CPU, 1 threads, torch " in finding
+    assert "(Another CPU, 1 thread, torch " in finding
     mine = into.read(key, "end.json")["environment"]["device"]
     assert (
-        f"{into.root} has weights {into.read(key, 'end.json')['weights']} ({mine}, 1 threads"
+        f"{into.root} has weights {into.read(key, 'end.json')['weights']} ({mine}, 1 thread,"
         in finding
     )
     assert f"Delete cells/{key} where it is not to count, and merge again." in finding
