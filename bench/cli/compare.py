@@ -273,6 +273,8 @@ def _accept(against: Path, tolerance: float, benchmarks: Path | None, **where: A
     write_json(against, accepted)
     for place, status in accepted["not done"].items():
         click.echo(f"note: accepted without {place} ({status})", err=True)
+    for said in rows.caveats:
+        click.echo(f"note: {said}", err=True)
     click.echo(f"{against}: {len(accepted['scores'])} scores accepted; review and commit it.")
     click.echo(sight(accepted["scores"]))
 

@@ -6,9 +6,11 @@ was trained; 130, interrupted, and the same command goes on.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import timedelta
 from functools import partial
@@ -51,8 +53,7 @@ if TYPE_CHECKING:
 
 SYNC_PATIENCE_S = 3600.0
 MOST_YOUNG = 50_000
-"""Objects that are made before Python looks for cycles among them, where 700 are its default: a
-command makes hundreds of thousands that all stay. Workers, which train, keep the default."""
+"""Objects that are made before Python looks for cycles among them, where 700 are its default."""
 
 
 class _Group(click.Group):
@@ -97,13 +98,24 @@ def main() -> None:
       distillbench run suites/quick.yaml       train and score every cell; resumes by itself
       distillbench report suites/quick.yaml    write tables, figures and a page
     """
-    gc.set_threshold(MOST_YOUNG)
+
+
+@contextlib.contextmanager
+def _with_few_searches_for_cycles() -> Iterator[None]:
+    """Spare what makes hundreds of thousands of objects that all stay."""
+    before = gc.get_threshold()
+    gc.set_threshold(MOST_YOUNG, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 @main.command()
 @suite_options
 @shard_option
 @json_option
+@_with_few_searches_for_cycles()
 def plan(as_json: bool, **where: Any) -> None:
     """Print the cells of SUITE, what is cached, why others are stale, and the time left.
 
@@ -139,7 +151,7 @@ def plan(as_json: bool, **where: Any) -> None:
         line = {"key": entry.cell.key if entry.cell and has_key else "", "cell": str(entry)}
         line |= {"role": entry.role, "status": state.status, "note": state.detail}
         if entry.cell and state.status == "done":
-            notes = [remark(lineage.lost_teacher(specs.by_key.get(entry.cell.key, {})))]
+            notes = [remark(lineage.changed_teacher(specs.by_key.get(entry.cell.key, {})))]
             if changed := specs.changed_files(entry.cell):
                 notes.append(f"changed since, at the same version: {', '.join(changed)}")
             elif not is_scored(entry.cell, stage, store):
@@ -291,6 +303,9 @@ def verify(device: str, bundle: Path | None, **where: Any) -> None:
     from bench.run.verify import verify as repeat
 
     plan, store = open_suite(**where)
+    from bench.store.lineage import Lineage, remark
+
+    lineage = Lineage(store)
     told = read_json(bundle).get("cells") if bundle else None
     if bundle and told is None:
         raise StoreError(f"{bundle}: no report's bundle.json.")
@@ -299,6 +314,7 @@ def verify(device: str, bundle: Path | None, **where: Any) -> None:
         if entry.cell is not None:
             key = entry.cell.key
             end = told.get(key, {}).get("end", {}) if told else store.read(key, "end.json")
+            spec = told.get(key, {}).get("spec", {}) if told else lineage.spec(key)
             if not (end.get("digest") or end.get("given")):
                 click.echo(f"{key}  has not ended: nothing to compare with  {entry}")
                 failed += 1
@@ -306,7 +322,9 @@ def verify(device: str, bundle: Path | None, **where: Any) -> None:
             teachers = {k: plan.cells[k] for k in {entry.cell.teacher} - {""}}
             with working(f"repeating {entry}"):
                 verdict = repeat(entry.cell, teachers, store, end, choose_device(device))
-            why = f"  ({verdict.explanation})" if verdict.explanation else ""
+            teacher = lineage.changed_teacher(spec) if verdict.same is False else ""
+            said = "; ".join(filter(None, (verdict.explanation, remark(teacher))))
+            why = f"  ({said})" if said else ""
             click.echo(f"{key}  {verdict.said}  {entry}{why}")
             failed += verdict.same is False
     if failed:

@@ -89,7 +89,7 @@ def run(
     trained += outcome.trained
     name = f"{plan.suite.name}, shard {plan.shard}" if plan.shard else plan.suite.name
     click.echo(f"{name}: {trained} trained, {outcome.cached} cached; {said or 'no cell is in it'}")
-    for text in _of_lost_teachers(plan, store, again(where)):
+    for text in _of_changed_teachers(plan, store, again(where)):
         click.echo(f"note: {text}", err=True)
     for error in (*errors, *outcome.errors):
         click.echo(f"distillbench: {error}", err=True)
@@ -138,14 +138,14 @@ def _warnings(plan: Plan, store: Store, device: str) -> Iterator[str]:
         yield from (r.text for r in remarks(plan, device) if r.kind != "weights")
 
 
-def _of_lost_teachers(plan: Plan, store: Store, suite: str) -> Iterator[str]:
-    """Yield which cells should be trained again, since their teachers were."""
-    from bench.store.lineage import caveat, strangers
+def _of_changed_teachers(plan: Plan, store: Store, suite: str) -> Iterator[str]:
+    """Yield what to do about cells that learnt from a teacher that has changed since."""
+    from bench.store.lineage import caveat, changed_teachers
 
-    if found := strangers(store, plan.every_cell):
+    if found := changed_teachers(store, plan.every_cell):
         yield (
-            f"{caveat(found)} `distillbench status {suite}` names all such. Deleted from "
-            f"{store.root / 'cells'}, they are trained again, from the teacher as it is now."
+            f"{caveat(list(found))} `distillbench status {suite}` names them all. Delete their "
+            f"folders in {store.root / 'cells'} to have them trained again."
         )
 
 

@@ -35,6 +35,8 @@ def status(as_json: bool, **where: Any) -> None:
         said = ", ".join(f"{count} {status}" for status, count in counts.items())
         bare = sum(place["status"] == "done" and not place["scored"] for place in places)
         said += f"; of those done {bare} lack scores" if bare else ""
+        others = sum(bool(place["changed_teacher"]) for place in places)
+        said += f"; {others} learnt from a teacher that has other weights now" if others else ""
         said += "; batches shared by all seeds" if plan.suite.batches == "shared" else ""
         click.echo(said)
     if set(counts) & {"failed", "diverged"}:
@@ -47,18 +49,18 @@ def _places(plan: Plan, store: Store) -> Iterator[dict[str, Any]]:
     from bench.contracts.width import said_width
     from bench.report.rows import reason_untrained, state_of
     from bench.run.walk import is_scored
-    from bench.store.lineage import Lineage, remark
+    from bench.store.lineage import changed_teachers, remark
 
-    lineage = Lineage(store)
+    changed = changed_teachers(store, plan.every_cell)
     for stage, entry in plan.every_entry():
         state = state_of(entry, stage, store)
         why = reason_untrained(entry, state, stage, store)
         is_done = entry.cell is not None and state.status == "done"
         scored = is_done and entry.cell is not None and is_scored(entry.cell, stage, store)
-        spec = store.read(entry.cell.key, "spec.json") if is_done and entry.cell else {}
+        teacher = changed.get(entry.cell.key, "") if entry.cell else ""
         lacks = "some scores are missing" if is_done and not scored and not why else ""
         said = f"{NOT_TRAINED}: {why}" if why else state.detail
-        reasons = (said, remark(lineage.lost_teacher(spec)), lacks)
+        reasons = (said, remark(teacher), lacks)
         yield {
             "key": entry.cell.key if entry.cell else "",
             "cell": str(entry),
@@ -72,5 +74,6 @@ def _places(plan: Plan, store: Store) -> Iterator[dict[str, Any]]:
             "status": state.status,
             "trained": is_done and not why,
             "scored": scored,
+            "changed_teacher": teacher,
             "reason": "; ".join(filter(None, reasons)),
         }

@@ -213,7 +213,8 @@ class Cell:
         return derive(purpose, *axes, seed, *more)
 
 
-NUMERICS = ("precision", "channels_last", "compile")  # of a suite, in the keys of its cells
+NUMERICS = {"precision": "fp32", "channels_last": False, "compile": False}
+"""In the keys of all cells: of a suite as it says, of judges these."""
 SOME = ("later", "alternation", "deeper", "latents", "given", "shared_batches")
 """In the keys of cells that have them."""
 KEYED = [f.name for f in fields(Cell) if f.name not in (*SOME, "outputs", "scored_on")]

@@ -18,7 +18,7 @@ from bench.contracts.kinds import METHOD, NETWORK, TASK
 from bench.contracts.making import EVAL, ROUNDED
 from bench.contracts.metric import Judge, Metric, Scoring, Setting
 from bench.contracts.width import Width
-from bench.plan.cell import Cell, Nets, open_dataset, plain, real_split, without_path
+from bench.plan.cell import NUMERICS, Cell, Nets, open_dataset, plain, real_split, without_path
 from bench.plan.identity import identity
 from bench.plan.learning_rate import schedule_of
 from bench.plan.suite import Budget
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 RESIZE = "bicubic, antialiased (Pillow)"
-FIXED = {"precision": "fp32", "channels_last": False, "compile": False}  # of judges
 
 
 class Wanted(NamedTuple):
@@ -280,7 +279,7 @@ def cell_of(judge: Judge, dataset: Part[Dataset], size: int) -> Cell:
         later=(budget,) * (len(task.declared.stages) - 1),
         outputs=task.declared.outputs,
         select={},
-        numerics=FIXED,
+        numerics=NUMERICS,
     )
 
 

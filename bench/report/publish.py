@@ -32,7 +32,7 @@ from bench.report.rows import AXES, entry_rows, reference_rows, score_rows
 from bench.report.shown import chosen, labelled
 from bench.store.atomic import replacing
 from bench.store.layout import Store, read_json, write_json
-from bench.store.lineage import caveat
+from bench.store.lineage import caveat, changed_teachers
 
 Json = dict[str, Any]
 
@@ -140,7 +140,8 @@ class _Folder:
 
 def collect(plan: Plan, store: Store) -> Rows:
     """Return all that reports know of a suite."""
-    entries = pd.DataFrame(list(entry_rows(plan, store)))
+    changed = changed_teachers(store, plan.every_cell)
+    entries = pd.DataFrame(list(entry_rows(plan, store, changed)))
     scores = pd.DataFrame(list(score_rows(plan, store)))
     is_result = scores["step"] == 0 if len(scores) else pd.Series(dtype=bool)
     counts = ~_says_nothing(scores)
@@ -153,16 +154,11 @@ def collect(plan: Plan, store: Store) -> Rows:
         _losses(entries, store),
         references=pd.DataFrame(list(reference_rows(plan, store))),
         untrained=scores[is_result & ~counts],
-        caveats=list(_caveats(plan.suite, entries)),
+        caveats=[
+            *([shared_batches.SAID] if plan.suite.batches == "shared" else []),
+            *([caveat(list(changed))] if changed else []),
+        ],
     )
-
-
-def _caveats(suite: Suite, entries: pd.DataFrame) -> Iterator[str]:
-    """Yield what holds of a suite's numbers as a whole."""
-    if suite.batches == "shared":
-        yield shared_batches.SAID
-    if strangers := list(dict.fromkeys(entries.loc[entries["lost_teacher"] != "", "key"])):
-        yield caveat(strangers)
 
 
 def _every(rows: Rows) -> pd.DataFrame:
@@ -201,8 +197,8 @@ def _items(suite: Suite, rows: Rows) -> Iterator[Table | Figure | Answer]:
             if rows.caveats and not isinstance(item, Answer):
                 item = replace(item, notes=[*item.notes, *rows.caveats])
             yield item
-    for said in rows.caveats:
-        yield Answer("All numbers", said)
+    if rows.caveats:
+        yield Answer("All numbers", " ".join(rows.caveats))
 
 
 def _table(table: Table, folder: _Folder) -> Json:

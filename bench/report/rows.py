@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from bench.contracts.kinds import METRIC
@@ -29,7 +30,7 @@ from bench.plan.scores import (
 )
 from bench.plugins.registry import Part
 from bench.store.layout import State, Store, read_json
-from bench.store.lineage import Lineage, remark
+from bench.store.lineage import remark
 
 Json = dict[str, Any]
 
@@ -112,16 +113,19 @@ def _hole(wanted: Wanted) -> Json:
     return record(wanted.metric, wanted.protocol, {}, reason, 0.0)
 
 
-def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
-    """Yield one row per place of the matrix, teachers included: its axes and its status."""
-    lineage = Lineage(store)
+def entry_rows(
+    plan: Plan, store: Store, changed: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Json]:
+    """Yield one row per place of the matrix, teachers included: its axes and its status.
+
+    `changed` are cells whose teacher has changed since, as of `bench.store.lineage`.
+    """
     for entry in plan.entries:
         state = state_of(entry, plan, store)
         end = store.read(entry.cell.key, "end.json") if entry.cell else {}
         untrained = reason_untrained(entry, state, plan, store)
-        is_done = state.status == "done"
-        spec = store.read(entry.cell.key, "spec.json") if entry.cell and is_done else {}
-        lost = lineage.lost_teacher(spec)
+        reasons = [untrained or state.detail]
+        reasons += [remark(changed.get(entry.cell.key, ""))] if entry.cell else []
         yield {
             "suite": plan.suite.name,
             "role": entry.role,
@@ -139,8 +143,7 @@ def entry_rows(plan: Plan, store: Store) -> Iterator[Json]:
             "epochs": epochs_of(entry.cell) if entry.cell and not entry.cell.given else None,
             "key": entry.cell.key if entry.cell else "",
             "status": NOT_TRAINED if untrained else state.status,
-            "reason": "; ".join(filter(None, (untrained or state.detail, remark(lost)))),
-            "lost_teacher": lost,
+            "reason": "; ".join(filter(None, reasons)),
             "training_s": end.get("seconds"),
             "device": end.get("environment", {}).get("device", ""),
             "nondeterministic": ", ".join(end.get("nondeterministic", [])),

@@ -19,7 +19,7 @@ from bench.run.examine import Examined, examine, files_of, scores_in
 from bench.store.arrays import read_arrays, write_arrays
 from bench.store.atomic import free_bytes, replacing
 from bench.store.layout import Json, Store, read_json, write_json
-from bench.store.lineage import Lineage
+from bench.store.lineage import changed_teachers
 from bench.train import checkpoint
 
 PATIENCE_S = 5.0  # for a cell that another process holds
@@ -183,12 +183,9 @@ class _Merge:
     def _strangers(self) -> Iterator[str]:
         """Yield which cells learnt from other weights than their teacher has in the target."""
         found: dict[str, list[str]] = {}
-        lineage = Lineage(self.into)
-        for path in sorted((self.into.root / "cells").glob("*")):
-            with contextlib.suppress(StoreError):  # it is told of when somebody brings another
-                teacher = lineage.lost_teacher(self.into.read(path.name, "spec.json"))
-                if teacher and self.into.read(path.name, "end.json"):
-                    found.setdefault(teacher, []).append(f"cells/{path.name}")
+        keys = sorted(path.name for path in (self.into.root / "cells").glob("*"))
+        for key, teacher in changed_teachers(self.into, keys).items():
+            found.setdefault(teacher, []).append(f"cells/{key}")
         for teacher, cells in found.items():
             yield (
                 f"cell {teacher}: {len(cells)} of {self.into.root} learnt from other weights of it "

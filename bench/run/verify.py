@@ -13,7 +13,6 @@ import torch
 from bench.errors import StoreError
 from bench.plan.cell import Cell
 from bench.store.layout import Store
-from bench.store.lineage import Lineage, remark
 from bench.train.device import configure
 from bench.train.loop import Cohort, train
 from bench.train.trained import damage
@@ -92,8 +91,6 @@ def verify(
     if "environments" in expected:
         differs.append("it was resumed under other flags or on another machine")
     differs += [f"{operator} is not deterministic" for operator in expected["nondeterministic"]]
-    if lost := Lineage(store).lost_teacher(store.read(cell.key, "spec.json")):
-        differs.append(remark(lost))
     return Verdict(cell.key, found == expected["digest"], steps, "; ".join(differs))
 
 

@@ -1,6 +1,7 @@
 """Results on disk: one folder per cell, which is the truth that MLflow and reports copy.
 
-    cells/KEY/spec.json             the cell and where it runs; written before the first step
+    cells/KEY/spec.json             the cell, where it runs, and which weights teach it; written
+                                    before the first step
     cells/KEY/losses.jsonl          losses over time
     cells/KEY/resume.safetensors    everything that the next step depends on, while it trains
     cells/KEY/checkpoint.safetensors  the networks, once training has ended

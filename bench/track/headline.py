@@ -20,6 +20,7 @@ from bench.plan.matrix import Entry, Plan
 from bench.report.render import markdown
 from bench.report.rows import reason_untrained, scores_of, state_of
 from bench.store.layout import Store
+from bench.store.lineage import caveat, changed_teachers
 from bench.track.experiment import Experiment, logged_name
 
 NOTE = "mlflow.note.content"
@@ -156,6 +157,8 @@ def _description(plan: Plan, store: Store) -> str:
     title = f"{heads[0].label} {ARROWS[heads[0].is_lower]} {ranked}"
     caption = "Means over the seeds that are done and trained, n of those planned. A description "
     caption += "of your own is left alone."
+    if changed := changed_teachers(store, plan.every_cell):
+        caption += f" {caveat(list(changed))}"
     header = ["Data", "Width", "Method", "Seeds"]
     header += [f"{head.label} {ARROWS[head.is_lower]}" for head in heads]
     for shown in range(len(lines), 0, -1):

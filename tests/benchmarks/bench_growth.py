@@ -65,8 +65,10 @@ def made_up(folder: Path, size: dict[str, Any]) -> tuple[Path, int]:
     }
     environment = {"environment": {"device": "a made-up one"}, "provenance": ""}
     for key, cell in plan.cells.items():
-        store.write(key, "spec.json", cell.spec(environment))
-        store.write(key, "end.json", {"status": "done", "seconds": 1.0, **environment})
+        taught_by = {"taught_by": {cell.teacher: "0" * 16}} if cell.teacher else {}
+        ended = {"status": "done", "seconds": 1.0, "weights": "0" * 16, **environment}
+        store.write(key, "spec.json", cell.spec(environment) | taught_by)
+        store.write(key, "end.json", ended)
         store.write(key, "scores.json", drawn(image_scores(cell, plan.metrics), random))
         write_json(store.network(network_id(cell)), drawn(of_network(cell, plan), random))
         losses = dict.fromkeys(("gan", "l1", "discriminator", "hinton"), 1.0)
