@@ -150,11 +150,12 @@ def plan(as_json: bool, **where: Any) -> None:
         has_key = entry.dataset not in absent
         line = {"key": entry.cell.key if entry.cell and has_key else "", "cell": str(entry)}
         line |= {"role": entry.role, "status": state.status, "note": state.detail}
-        if entry.cell and state.status == "done":
-            notes = [remark(lineage.changed_teacher(specs.by_key.get(entry.cell.key, {})))]
+        if entry.cell and state.status in ("done", "diverged"):
+            spec = specs.by_key.get(entry.cell.key, {})
+            notes = [state.detail, remark(lineage.changed_teacher(spec))]
             if changed := specs.changed_files(entry.cell):
                 notes.append(f"changed since, at the same version: {', '.join(changed)}")
-            elif not is_scored(entry.cell, stage, store):
+            elif state.status == "done" and not is_scored(entry.cell, stage, store):
                 notes.append("to be scored")
             line["note"] = "; ".join(filter(None, notes))
         elif entry.cell and entry.cell.given and state.status == "missing":

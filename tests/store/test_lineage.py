@@ -136,6 +136,9 @@ def test_it_is_said_beside_whatever_else_there_is_to_say_of_a_cell(
     assert of[bare].endswith(f"{said}; some scores are missing")
     (line,) = [x for x in command(tmp_path, "plan").stdout.splitlines() if x.startswith(bare)]
     assert line.endswith(f"{said}; to be scored")
+    store.write(untrained, "end.json", {"status": "diverged", "step": 2, "reason": ""})
+    (line,) = [x for x in command(tmp_path, "plan").stdout.splitlines() if x.startswith(untrained)]
+    assert line.endswith(f"step 2; {said}")
     spec = store.read(bare, "spec.json")
     store.write(bare, "spec.json", spec | {"sources": dict.fromkeys(spec["sources"], "other")})
     (line,) = [x for x in command(tmp_path, "plan").stdout.splitlines() if x.startswith(bare)]
