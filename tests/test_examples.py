@@ -16,6 +16,7 @@ from bench.evaluate.feed import evaluate
 from bench.plan.expand import expand
 from bench.plan.matrix import Plan
 from bench.plan.suite import load
+from bench.plugins import outside
 from bench.plugins.source import ROOT
 from bench.report.publish import collect
 from bench.store.layout import Store
@@ -28,6 +29,7 @@ def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for path in EXAMPLES.iterdir():
         shutil.copy(path, tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    outside.look_in(None)  # and not where another test's suite lay
     return tmp_path
 
 

@@ -15,7 +15,7 @@ from bench.errors import AbsentExtra, ExportError
 from bench.export.one_image import sides_of
 from bench.onnx.convert import convert
 from bench.onnx.session import Session
-from bench.plan.scores import FIXED
+from bench.plan.cell import NUMERICS
 from bench.train.device import configure
 
 NAMES = ("image", "translated")
@@ -108,10 +108,10 @@ def test_the_sizes_that_a_network_takes_are_found_by_trying(
 def test_flags_of_a_run_are_as_they_were_before_a_conversion() -> None:
     """Torch's exporters raise under a run's flags, and would leave TF32 on behind them."""
     backends: Any = torch.backends
-    flags = configure("cpu", torch.get_num_threads(), FIXED)
+    flags = configure("cpu", torch.get_num_threads(), NUMERICS)
     content = convert(network("resnet9"), (torch.rand(1, 3, 32, 32),), NAMES)
     assert Session(content)(np.zeros((1, 3, 32, 32), np.float32)).shape == (1, 3, 32, 32)
-    assert configure("cpu", torch.get_num_threads(), FIXED) == flags
+    assert configure("cpu", torch.get_num_threads(), NUMERICS) == flags
     for part in (backends, backends.cudnn, backends.cudnn.conv, backends.cuda.matmul):
         assert part.fp32_precision == "ieee"
 
