@@ -28,8 +28,8 @@ EXAMPLES = ROOT / "docs" / "examples"
 def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for path in EXAMPLES.iterdir():
         shutil.copy(path, tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    outside.look_in(None)  # and not where another test's suite lay
+    monkeypatch.chdir(tmp_path)
+    outside.look_in(None)  # and so in this folder, not where another test's suite lay
     return tmp_path
 
 
