@@ -302,10 +302,9 @@ def verify(device: str, bundle: Path | None, **where: Any) -> None:
     Choose cells with --only and --seeds.
     """
     from bench.run.verify import verify as repeat
-
-    plan, store = open_suite(**where)
     from bench.store.lineage import Lineage, remark
 
+    plan, store = open_suite(**where)
     lineage = Lineage(store)
     told = read_json(bundle).get("cells") if bundle else None
     if bundle and told is None:

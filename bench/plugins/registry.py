@@ -39,10 +39,6 @@ class Kind(Generic[C]):
     contract: str  # the contract's class
     asked: tuple[str, ...] = ()  # class methods that planning calls
 
-    def __hash__(self) -> int:
-        """Return a hash of the name alone, by which every question to a plug-in is looked up."""
-        return hash(self.name)
-
     def names(self) -> tuple[str, ...]:
         """Return the names of all plug-ins of this kind: the project's, and those of folders.
 

@@ -124,8 +124,8 @@ def entry_rows(
         state = state_of(entry, plan, store)
         end = store.read(entry.cell.key, "end.json") if entry.cell else {}
         untrained = reason_untrained(entry, state, plan, store)
-        reasons = [untrained or state.detail]
-        reasons += [remark(changed.get(entry.cell.key, ""))] if entry.cell else []
+        teacher = changed.get(entry.cell.key, "") if entry.cell else ""
+        reasons = (untrained or state.detail, remark(teacher))
         yield {
             "suite": plan.suite.name,
             "role": entry.role,
